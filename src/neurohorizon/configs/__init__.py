@@ -1,0 +1,1 @@
+"""Recipes, their schemas, and how a config becomes objects."""

@@ -1,0 +1,1 @@
+"""Protocol, metrics, baselines and ceilings: how a forecast is judged."""

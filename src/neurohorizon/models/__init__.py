@@ -1,0 +1,1 @@
+"""One file a system: what a model is, from its inputs to its forecast."""

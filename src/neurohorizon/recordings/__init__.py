@@ -1,0 +1,1 @@
+"""Recordings: their schema, files, checks, splits, windows, batches and reference features."""

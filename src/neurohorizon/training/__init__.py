@@ -1,0 +1,1 @@
+"""How a model learns: data module, objectives, optimisers, callbacks."""
