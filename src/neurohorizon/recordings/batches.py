@@ -1,0 +1,216 @@
+"""Batches: windows of several recordings, padded to one shape, as tensors.
+
+A batch holds *references* (a session seen through one reference stretch) and *windows*
+that point to theirs, so what depends on the reference alone is computed once and not for
+every window. Padding is marked and, by test, without effect.
+
+Shapes: S references, W windows, N units (padded), E events (padded), B bins, K time
+constants, G horizon groups, L slots of the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurohorizon.ops.traces import trace_log_ratios
+from neurohorizon.recordings.reference import Reference
+from neurohorizon.recordings.schema import FloatArray
+from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, Windows
+
+# Fine where refractoriness and bursts live, then 50 ms wide.
+_FINE_SLOT_EDGES_S = (0.0, 0.005, 0.01, 0.02)
+_SLOT_S = 0.05
+
+
+def slot_edges(context_s: float) -> FloatArray:
+    """Return the edges of the slots that the context is counted in, back from the origin.
+
+    Examples
+    --------
+    >>> slot_edges(0.2).tolist()
+    [0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2]
+    """
+    coarse = np.arange(_SLOT_S, context_s - 1e-9, _SLOT_S, dtype=np.float64)
+    fine = [edge for edge in _FINE_SLOT_EDGES_S if edge < min(_SLOT_S, context_s)]
+    edges = np.concatenate([np.array(fine), coarse, np.array([context_s])])
+    return np.round(edges, 6).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class WindowGroup:
+    """Windows of one recording that share a reference.
+
+    Parameters
+    ----------
+    reference : Reference
+    windows : Windows
+    known_unit : (N,) int
+        Row of each unit in a learned table, 0 where unknown.
+    """
+
+    reference: Reference
+    windows: Windows
+    known_unit: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ForecastBatch:
+    """Tensors that a forecaster reads, and the counts it should have forecast.
+
+    Parameters
+    ----------
+    rate_SN : float
+        Reference rates in Hz; 1 for padding.
+    unit_mask_SN : bool
+        True for units, False for padding.
+    statistics_SNF, functional_SNF : float
+        Raw features of the reference.
+    known_unit_SN : int64
+    reference_W : int64
+        Reference of each window.
+    traces_WNK : float
+        Log-ratios of a unit's traces to its reference rate.
+    population_WK : float
+        The same of the whole population.
+    slots_WNL : float
+        Spikes of the context by slot.
+    adapter_WNG : float
+        The population adapter's forecast: relative rate minus one.
+    adapter_mask_W : float
+        1 where the adapter is given, 0 where it is withheld (then its forecast is 0 too).
+    event_time_WE : float
+        Seconds since the origin, negative.
+    event_unit_WE : int64
+    event_mask_WE : bool
+    counts_WNB : float
+        The targets.
+    """
+
+    rate_SN: Tensor
+    unit_mask_SN: Tensor
+    statistics_SNF: Tensor
+    functional_SNF: Tensor
+    known_unit_SN: Tensor
+    reference_W: Tensor
+    traces_WNK: Tensor
+    population_WK: Tensor
+    slots_WNL: Tensor
+    adapter_WNG: Tensor
+    adapter_mask_W: Tensor
+    event_time_WE: Tensor
+    event_unit_WE: Tensor
+    event_mask_WE: Tensor
+    counts_WNB: Tensor
+
+    def __len__(self) -> int:
+        return len(self.reference_W)
+
+    @property
+    def unit_mask_WN(self) -> Tensor:
+        """Units of each window."""
+        return self.unit_mask_SN[self.reference_W]
+
+    @property
+    def num_events(self) -> int:
+        """Context spikes, padding left out."""
+        return int(self.event_mask_WE.sum())
+
+    def to(self, device: torch.device | str) -> ForecastBatch:
+        """Return the batch on a device."""
+        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
+        return ForecastBatch(**moved)
+
+    def without_adapter(self, windows_W: Tensor) -> ForecastBatch:
+        """Return the batch with the adapter withheld from the windows where the mask is True."""
+        kept = (~windows_W).to(self.adapter_WNG.dtype)
+        return replace(
+            self,
+            adapter_WNG=self.adapter_WNG * kept[:, None, None],
+            adapter_mask_W=self.adapter_mask_W * kept,
+        )
+
+
+def collate_groups(groups: Sequence[WindowGroup]) -> ForecastBatch:
+    """Pad and stack groups into one batch.
+
+    Parameters
+    ----------
+    groups : sequence of WindowGroup
+        At least one; all with the same window geometry.
+    """
+    spec = groups[0].windows.spec
+    num_units = max(group.windows.num_units for group in groups)
+    num_events = max(int(np.diff(group.windows.event_offsets).max(initial=0)) for group in groups)
+    references = [_reference_arrays(group, num_units) for group in groups]
+    windows = [_window_arrays(group, num_units, num_events) for group in groups]
+    stacked = {name: np.stack([part[name] for part in references]) for name in references[0]}
+    joined = {name: np.concatenate([part[name] for part in windows]) for name in windows[0]}
+    lengths = [len(group.windows) for group in groups]
+    assert all(group.windows.spec == spec for group in groups), "windows differ in geometry"
+    return ForecastBatch(
+        **{name: torch.from_numpy(array) for name, array in (stacked | joined).items()},
+        reference_W=torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(lengths)),
+    )
+
+
+def _reference_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
+    reference, missing = group.reference, num_units - group.windows.num_units
+    mask = np.arange(num_units) < group.windows.num_units
+    return {
+        "rate_SN": np.pad(reference.rate_hz, (0, missing), constant_values=1.0).astype(np.float32),
+        "unit_mask_SN": mask,
+        "statistics_SNF": _pad_units(reference.statistics, missing, axis=0),
+        "functional_SNF": _pad_units(reference.functional, missing, axis=0),
+        "known_unit_SN": np.pad(group.known_unit, (0, missing)).astype(np.int64),
+    }
+
+
+def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[str, NDArray]:
+    reference, windows = group.reference, group.windows
+    missing = num_units - windows.num_units
+    time_constants = np.array(TRACE_TIME_CONSTANTS_S)
+    population = trace_log_ratios(
+        windows.traces_hz.sum(axis=1, keepdims=True),
+        reference.rate_hz.sum(keepdims=True),
+        time_constants_s=time_constants,
+    )
+    traces = trace_log_ratios(windows.traces_hz, reference.rate_hz, time_constants_s=time_constants)
+
+    lengths = np.diff(windows.event_offsets)
+    window = np.repeat(np.arange(len(windows)), lengths)
+    column = np.arange(len(window)) - windows.event_offsets[:-1][window]
+    event_time = np.zeros((len(windows), num_events), dtype=np.float32)
+    event_unit = np.zeros((len(windows), num_events), dtype=np.int64)
+    event_time[window, column] = windows.event_time_s
+    event_unit[window, column] = windows.event_unit_index
+
+    edges = slot_edges(windows.spec.context_s)
+    num_slots = len(edges) - 1
+    slot = np.searchsorted(edges, -windows.event_time_s.astype(np.float64) - 1e-7, side="right")
+    slot = np.clip(slot - 1, 0, num_slots - 1)
+    cell = (window * windows.num_units + windows.event_unit_index) * num_slots + slot
+    slots = np.bincount(cell, minlength=len(windows) * windows.num_units * num_slots)
+    slots = slots.reshape(len(windows), windows.num_units, num_slots)
+    return {
+        "traces_WNK": _pad_units(traces, missing, axis=1),
+        "population_WK": population[:, 0].astype(np.float32),
+        "slots_WNL": _pad_units(slots, missing, axis=1),
+        "adapter_WNG": _pad_units(reference.adapter.forecast(windows.traces_hz), missing, axis=1),
+        "adapter_mask_W": np.ones(len(windows), dtype=np.float32),
+        "event_time_WE": event_time,
+        "event_unit_WE": event_unit,
+        "event_mask_WE": np.arange(num_events) < lengths[:, None],
+        "counts_WNB": _pad_units(windows.counts, missing, axis=1),
+    }
+
+
+def _pad_units(values: NDArray, missing: int, *, axis: int) -> NDArray[np.float32]:
+    widths = [(0, 0)] * values.ndim
+    widths[axis] = (0, missing)
+    return np.pad(values, widths).astype(np.float32)

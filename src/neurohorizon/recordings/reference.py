@@ -1,0 +1,229 @@
+"""The reference: all that a forecaster knows about a session's units.
+
+From one stretch of a session, without a gradient, come each unit's rate, its 33
+statistics, its functional identity (how it goes with the population and with behaviour)
+and the population adapter. Nothing else of the session is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurohorizon.errors import DataError
+from neurohorizon.ops.binning import count_in_windows
+from neurohorizon.ops.intervals import as_intervals, contains, intersect, total_s
+from neurohorizon.ops.statistics import safe_correlation, shrink_rates
+from neurohorizon.ops.traces import exponential_traces
+from neurohorizon.recordings.adapter import PopulationAdapter, fit_population_adapter
+from neurohorizon.recordings.reference_features import reference_features
+from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
+from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
+
+NUM_LOADINGS = 8
+NUM_BEHAVIOR_COLUMNS = 4
+POPULATION_TRACES = (1, 3, 4)
+NUM_FUNCTIONAL_FEATURES = NUM_LOADINGS + NUM_BEHAVIOR_COLUMNS + len(POPULATION_TRACES) + 5 + 2
+
+_ADAPTER_TRACES = 3
+_ORIGIN_STEP_S = 0.1
+_BURN_IN_S = 1.0
+_MAX_ORIGINS = 6000
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a reference stretch says about every unit.
+
+    Parameters
+    ----------
+    intervals : (K, 2) float
+        The stretch or stretches that were read, in seconds.
+    spike_count : (N,) int
+        Spikes inside.
+    rate_hz : (N,) float
+        Mean rates, shrunk toward the population's (Gamma-Poisson), all positive.
+    statistics : (N, 33) float
+        Raw reference features.
+    functional : (N, 22) float
+        Functional identity: correlation with 8 population components (8), with behaviour
+        (4), with the rest of the population's rate at 100 ms, 1 s and 4 s (3), the
+        adapter's modulation by horizon (5), log of the seconds and of the spikes read (2).
+    adapter : PopulationAdapter
+    """
+
+    intervals: FloatArray
+    spike_count: IntArray
+    rate_hz: FloatArray
+    statistics: FloatArray
+    functional: FloatArray
+    adapter: PopulationAdapter
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds read."""
+        return total_s(self.intervals)
+
+
+def compute_reference(
+    recording: Recording,
+    intervals: FloatArray,
+    *,
+    spec: WindowSpec,
+) -> Reference:
+    """Read a reference stretch.
+
+    Parameters
+    ----------
+    recording : Recording
+    intervals : (K, 2) array
+        Stretches to read, in seconds.
+    spec : WindowSpec
+        Geometry of the windows that will be forecast.
+
+    Raises
+    ------
+    DataError
+        If the stretches lie outside the recording or are too short for one window.
+    """
+    intervals = intersect(as_intervals(intervals), recording.domain)
+    duration_s = total_s(intervals)
+    origins = _reference_origins(intervals, spec)
+    if len(origins) == 0:
+        raise DataError(
+            f"{recording.id}: a reference of {duration_s:.3g} s holds no window of "
+            f"{_BURN_IN_S:g} s past and {spec.horizon_s:g} s horizon: use a longer stretch"
+        )
+    times, unit = compact_spikes(recording, intervals)
+    spike_count = np.bincount(unit, minlength=recording.num_units)
+    rate_hz = shrink_rates(spike_count.astype(np.float64), duration_s)
+    statistics = reference_features(
+        times, unit, num_units=recording.num_units, start_s=0.0, end_s=duration_s
+    )
+    traces_hz, relative = _reference_windows(recording, intervals, origins, rate_hz, spec)
+    adapter = fit_population_adapter(
+        traces_hz,
+        relative,
+        rate_hz=rate_hz,
+        time_constants_s=np.array(TRACE_TIME_CONSTANTS_S[:_ADAPTER_TRACES]),
+        group_width_s=np.diff(spec.group_edges) * spec.bin_s,
+    )
+    functional = _functional_identity(
+        recording, origins, traces_hz, adapter, spike_count=spike_count, duration_s=duration_s
+    )
+    return Reference(
+        intervals=intervals,
+        spike_count=spike_count,
+        rate_hz=rate_hz,
+        statistics=statistics,
+        functional=functional,
+        adapter=adapter,
+    )
+
+
+def compact_spikes(recording: Recording, intervals: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return the spikes inside stretches on a clock that starts at 0 and skips the gaps."""
+    times, units, elapsed_s = [], [], 0.0
+    for start, end in intervals:
+        inside_times, inside_units = recording.between(start, end)
+        times.append(inside_times - start + elapsed_s)
+        units.append(np.asarray(inside_units))
+        elapsed_s += end - start
+    if not times:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    return np.concatenate(times), np.concatenate(units)
+
+
+def _reference_origins(intervals: FloatArray, spec: WindowSpec) -> FloatArray:
+    rooms = intervals + np.array([_BURN_IN_S, -spec.horizon_s])
+    step_s = max(_ORIGIN_STEP_S, total_s(as_intervals(rooms)) / _MAX_ORIGINS)
+    return np.concatenate([np.arange(start, end, step_s) for start, end in rooms] or [np.empty(0)])
+
+
+def _reference_windows(
+    recording: Recording,
+    intervals: FloatArray,
+    origins: FloatArray,
+    rate_hz: FloatArray,
+    spec: WindowSpec,
+) -> tuple[FloatArray, FloatArray]:
+    """Return traces and relative future rates at origins; history starts at each stretch."""
+    traces = [
+        exponential_traces(
+            recording.spike_times,
+            recording.spike_unit_index,
+            num_units=recording.num_units,
+            at_s=origins[contains(stretch[None], origins)],
+            time_constants_s=TRACE_TIME_CONSTANTS_S,
+            start_s=float(stretch[0]),
+            start_rate_hz=rate_hz,
+        )
+        for stretch in intervals
+    ]
+    counts = count_in_windows(
+        recording.spike_times,
+        recording.spike_unit_index,
+        num_units=recording.num_units,
+        starts_s=origins,
+        bin_s=spec.bin_s,
+        num_bins=spec.num_bins,
+    )
+    relative = spec.group_rates(counts) / rate_hz[:, None] - 1.0
+    return np.concatenate(traces), relative
+
+
+def _functional_identity(
+    recording: Recording,
+    origins: FloatArray,
+    traces_hz: FloatArray,
+    adapter: PopulationAdapter,
+    *,
+    spike_count: IntArray,
+    duration_s: float,
+) -> FloatArray:
+    num_units = recording.num_units
+    own = traces_hz[:, :, 1]
+    scores = adapter.scores(traces_hz)[:, :NUM_LOADINGS]
+    loadings = np.zeros((num_units, NUM_LOADINGS))
+    loadings[:, : scores.shape[1]] = safe_correlation(own, scores)
+    # A component's sign is arbitrary: let most of the population load positively.
+    loadings *= np.where(loadings.sum(axis=0) < 0, -1.0, 1.0)
+
+    behavior = np.zeros((num_units, NUM_BEHAVIOR_COLUMNS))
+    columns = _behavior_at(recording, origins)[:, :NUM_BEHAVIOR_COLUMNS]
+    behavior[:, : columns.shape[1]] = safe_correlation(own, columns)
+
+    with_population = []
+    for trace in POPULATION_TRACES:
+        unit_trace = traces_hz[:, :, trace]
+        rest = unit_trace.sum(axis=1, keepdims=True) - unit_trace
+        left = unit_trace - unit_trace.mean(axis=0)
+        rest = rest - rest.mean(axis=0)
+        norm = np.linalg.norm(left, axis=0) * np.linalg.norm(rest, axis=0)
+        with_population.append(np.sum(left * rest, axis=0) / np.maximum(norm, 1e-12))
+
+    every = max(len(origins) // 500, 1)
+    modulation = adapter.forecast(traces_hz[::every]).std(axis=0)
+    coarse = np.array_split(modulation, 5, axis=1)
+    amounts = np.column_stack(
+        [
+            np.full(num_units, np.log(duration_s / 120.0)),
+            np.log((spike_count + 1.0) / 100.0) / 3.0,
+        ]
+    )
+    return np.column_stack(
+        [loadings, behavior, *with_population, *(part.mean(axis=1) for part in coarse), amounts]
+    )
+
+
+def _behavior_at(recording: Recording, times: FloatArray) -> FloatArray:
+    """Interpolate every behavioural column at given times, (T, D); NaN-free."""
+    columns = []
+    for name in sorted(recording.series):
+        series = recording.series[name]
+        for values in np.atleast_2d(series.values.T):
+            known = np.isfinite(values)
+            if known.sum() > 1:
+                columns.append(np.interp(times, series.timestamps[known], values[known]))
+    return np.column_stack(columns) if columns else np.empty((len(times), 0))
