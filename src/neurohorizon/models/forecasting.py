@@ -1,0 +1,201 @@
+"""Forecasts from a trained model: the Python side of ``neurohorizon forecast``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from neurohorizon.errors import DataError
+from neurohorizon.models.checkpoint import load_forecaster
+from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.ops.intervals import contains
+from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.reference import Reference, compute_reference
+from neurohorizon.recordings.schema import FloatArray, Recording
+from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec
+
+_WINDOWS_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Expected firing of every unit after every origin.
+
+    Parameters
+    ----------
+    rate_hz : (T, N, B) float32
+        Expected rates.
+    origins_s : (T,) float
+        Seconds on the recording's clock.
+    bin_start_s : (B,) float
+        Start of each bin, in seconds since the origin.
+    bin_s : float
+    unit_ids : (N,) str
+    """
+
+    rate_hz: NDArray[np.float32]
+    origins_s: FloatArray
+    bin_start_s: FloatArray
+    bin_s: float
+    unit_ids: NDArray[np.str_]
+
+
+class TrainedForecaster:
+    """A trained forecaster, ready for recordings it has never seen.
+
+    Parameters
+    ----------
+    model : HorizonForecaster
+    known_units : mapping of str to int, optional
+        Rows of a learned identity table by "recording id/unit id".
+    name : str
+        What tables and figures call it.
+    use_adapter : bool
+        False withholds the adapter, to see what it is worth.
+    shuffle_labels : bool
+        True gives each window's spike events to random units of the population, to see
+        what the labels are worth.
+    device : str
+
+    Examples
+    --------
+    >>> forecaster = TrainedForecaster.load("runs/demo")          # doctest: +SKIP
+    >>> forecast = forecaster.forecast(recording, origins_s=[130.0, 131.0])  # doctest: +SKIP
+    >>> forecast.rate_hz.shape                                     # doctest: +SKIP
+    (2, 70, 50)
+    """
+
+    def __init__(
+        self,
+        model: HorizonForecaster,
+        *,
+        known_units: Mapping[str, int] | None = None,
+        name: str = "NeuroHorizon",
+        use_adapter: bool = True,
+        shuffle_labels: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.known_units = dict(known_units or {})
+        self.name = name
+        self.use_adapter = use_adapter
+        self.shuffle_labels = shuffle_labels
+        self.device = device
+
+    @classmethod
+    def load(
+        cls, run: Path | str, *, name: str = "NeuroHorizon", device: str = "cpu"
+    ) -> TrainedForecaster:
+        """Load a run folder or checkpoint file.
+
+        Raises
+        ------
+        CheckpointError
+            If it is none.
+        """
+        model, known_units = load_forecaster(run)
+        return cls(model, known_units=known_units, name=name, device=device)
+
+    @property
+    def spec(self) -> WindowSpec:
+        """Geometry of the windows the model reads."""
+        return self.model.spec
+
+    def expected_counts(
+        self, recording: Recording, reference: Reference, windows: Windows
+    ) -> NDArray[np.float32]:
+        """Forecast windows that were read already.
+
+        Parameters
+        ----------
+        recording : Recording
+            Where they were read from (its unit ids tell known units).
+        reference : Reference
+        windows : Windows
+
+        Returns
+        -------
+        (T, N, B) float32
+            Expected counts of each bin.
+        """
+        known = np.array(
+            [self.known_units.get(f"{recording.id}/{unit}", 0) for unit in recording.units.id]
+        )
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+                part = windows.part(start, start + _WINDOWS_AT_ONCE)
+                if self.shuffle_labels:
+                    part = shuffle_events(part, seed=start)
+                batch = collate_groups([WindowGroup(reference, part, known)]).to(self.device)
+                if not self.use_adapter:
+                    batch = batch.without_adapter(torch.ones(len(batch), dtype=torch.bool))
+                parts.append(torch.exp(self.model(batch)).cpu().numpy())
+        return np.concatenate(parts)
+
+    def forecast(
+        self,
+        recording: Recording,
+        origins_s: ArrayLike,
+        *,
+        reference: Reference | None = None,
+        reference_s: float = 120.0,
+    ) -> Forecast:
+        """Forecast a recording from the given origins; no gradient step is taken.
+
+        Parameters
+        ----------
+        recording : Recording
+        origins_s : (T,) array_like
+            Seconds on the recording's clock. Each needs its context inside the recording.
+        reference : Reference, optional
+            What stands for the units. Default: computed from the `reference_s` seconds
+            before the first origin or, if there are not as many, from the start.
+        reference_s : float
+
+        Raises
+        ------
+        DataError
+            If an origin lies outside the recording.
+        """
+        origins = np.atleast_1d(np.asarray(origins_s, dtype=np.float64))
+        context_ok = contains(recording.domain, origins - self.spec.context_s)
+        reaches = contains(recording.domain, origins - 1e-6) & context_ok
+        if not reaches.all():
+            first, last = recording.domain[0, 0], recording.domain[-1, 1]
+            raise DataError(
+                f"{recording.id}: the origin {origins[~reaches][0]:g} s lacks "
+                f"{self.spec.context_s:g} s of recording before it (the recording runs from "
+                f"{first:g} to {last:g} s): choose origins inside"
+            )
+        if reference is None:
+            end = max(float(origins.min()), recording.domain[0, 0] + reference_s)
+            stretch = np.array([[end - reference_s, end]])
+            reference = compute_reference(recording, stretch, spec=self.spec)
+        reader = WindowReader(recording, self.spec, History(recording))
+        windows = reader.read(origins, start_rate_hz=reference.rate_hz)
+        counts = self.expected_counts(recording, reference, windows)
+        return Forecast(
+            rate_hz=counts / np.float32(self.spec.bin_s),
+            origins_s=origins,
+            bin_start_s=np.arange(self.spec.num_bins, dtype=np.float64) * self.spec.bin_s,
+            bin_s=self.spec.bin_s,
+            unit_ids=recording.units.id,
+        )
+
+
+def shuffle_events(windows: Windows, *, seed: int) -> Windows:
+    """Return the windows with spike labels permuted inside each window.
+
+    Times, traces and counts stay; only which unit fired which context spike is lost.
+    """
+    generator = np.random.default_rng(seed)
+    unit = windows.event_unit_index.copy()
+    for low, high in zip(windows.event_offsets[:-1], windows.event_offsets[1:], strict=True):
+        unit[low:high] = generator.permutation(unit[low:high])
+    return windows.with_event_units(unit)

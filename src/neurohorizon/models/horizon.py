@@ -1,0 +1,386 @@
+"""NeuroHorizon: forecast every unit's spike counts from the population's past.
+
+::
+
+    log λ[n,b] = log(r_ref[n] · bin_s)        the unit's reference rate
+               + f(identity[n],               who the unit is
+                   own past[n],               its exponential traces and recent spikes
+                   adapter[n, ·],             the closed-form population forecast
+                   latents)                   what the context's events say
+
+The last layer of f is zero at initialisation: an untrained model forecasts the reference
+rate, and every bit above that is learned.
+
+1. identity: what the reference says about each unit -> one vector a unit
+2. unit states: identity + own past + adapter -> one vector a unit and window
+3. tokens: spike events, unit states, population activity by time slot
+4. encoder: latents read the tokens (cross-attention), then each other (self-attention)
+5. decoder: each unit, or each bin, reads the latents
+6. head: log-ratio to the reference rate, all bins of the horizon
+
+Shapes: S references, W windows, N units, Q queried units, E events, L slots, B bins,
+D width, M latents.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from neurohorizon.nn.attention import Attention, CrossBlock, FeedForward, SelfBlock
+from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
+from neurohorizon.nn.identity import Identity, IdentityMode
+from neurohorizon.nn.rotary import RotaryTime
+from neurohorizon.recordings.batches import ForecastBatch, slot_edges
+from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
+from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
+from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
+
+DecoderMode = Literal["unit_queries", "causal_bins"]
+LOG_RATIO_LIMIT = 10.0
+
+
+class HorizonForecaster(nn.Module):
+    """The forecaster.
+
+    Parameters
+    ----------
+    spec : WindowSpec
+        Geometry of the windows.
+    width, num_heads : int
+    num_encoder_layers : int
+        Self-attention layers over the latents. 0 leaves the encoder out altogether: units
+        are forecast from their own state.
+    num_decoder_layers : int
+    num_latents : int
+    identity : str
+        See :class:`neurohorizon.nn.identity.Identity`.
+    num_known_units : int
+        Rows of the learned identity table.
+    decoder : str
+        ``unit_queries``: each unit reads the latents and forecasts all bins at once;
+        ``causal_bins``: learned bin queries read the latents and each other causally, a
+        head on (bin, identity) gives rates: the original design.
+    use_rate, use_past, use_adapter : bool
+        Whether the rate term, the unit's own past, and the adapter are given.
+    use_events, use_unit_tokens, use_population_tokens : bool
+        Which tokens the encoder reads.
+    num_basis : int
+        Functions of the horizon in the head of ``unit_queries``.
+    dropout : float
+
+    References
+    ----------
+    Jaegle et al. 2021 (Perceiver), arXiv:2103.03206; Azabou et al. 2023 (POYO),
+    arXiv:2310.16046, for spikes as tokens.
+    """
+
+    bin_times_B: Tensor
+    slot_width_L: Tensor
+
+    def __init__(
+        self,
+        *,
+        spec: WindowSpec,
+        width: int = 64,
+        num_heads: int = 4,
+        num_encoder_layers: int = 2,
+        num_decoder_layers: int = 1,
+        num_latents: int = 16,
+        identity: IdentityMode = "functional",
+        num_known_units: int = 0,
+        decoder: DecoderMode = "unit_queries",
+        use_rate: bool = True,
+        use_past: bool = True,
+        use_adapter: bool = True,
+        use_events: bool = True,
+        use_unit_tokens: bool = True,
+        use_population_tokens: bool = True,
+        num_basis: int = 16,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            "spec": asdict(spec),
+            "width": width,
+            "num_heads": num_heads,
+            "num_encoder_layers": num_encoder_layers,
+            "num_decoder_layers": num_decoder_layers,
+            "num_latents": num_latents,
+            "identity": identity,
+            "num_known_units": num_known_units,
+            "decoder": decoder,
+            "use_rate": use_rate,
+            "use_past": use_past,
+            "use_adapter": use_adapter,
+            "use_events": use_events,
+            "use_unit_tokens": use_unit_tokens,
+            "use_population_tokens": use_population_tokens,
+            "num_basis": num_basis,
+            "dropout": dropout,
+        }
+        self.spec = spec
+        self.decoder = decoder
+        self.use_rate = use_rate
+        self.use_past = use_past
+        self.use_adapter = use_adapter
+        self.num_slots = len(slot_edges(spec.context_s)) - 1
+        self.identity = Identity(
+            mode=identity,
+            num_statistics=NUM_REFERENCE_FEATURES,
+            num_functional=NUM_FUNCTIONAL_FEATURES,
+            width=width,
+            num_known_units=num_known_units,
+        )
+        self.num_unit_features = self._count_unit_features()
+        self.unit_state = nn.Sequential(
+            nn.Linear(width + self.num_unit_features, 2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, width),
+        )
+        self.encoder = (
+            Encoder(
+                spec=spec,
+                width=width,
+                num_heads=num_heads,
+                num_layers=num_encoder_layers,
+                num_latents=num_latents,
+                use_events=use_events,
+                use_unit_tokens=use_unit_tokens,
+                use_population_tokens=use_population_tokens,
+                dropout=dropout,
+            )
+            if num_encoder_layers > 0
+            else None
+        )
+        rotary = RotaryTime(head_width=width // num_heads)
+        if decoder == "unit_queries":
+            self.decoder_layers = nn.ModuleList(
+                CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
+                if self.encoder is not None
+                else FeedForward(width=width, dropout=dropout)
+                for _ in range(num_decoder_layers)
+            )
+            self.head = BasisHead(
+                width=width,
+                num_linear=self.num_unit_features,
+                hidden=2 * width,
+                basis_CB=horizon_basis(
+                    num_bins=spec.num_bins, bin_s=spec.bin_s, num_functions=num_basis
+                ),
+                dropout=dropout,
+            )
+        else:
+            assert self.encoder is not None, "causal_bins reads latents: it needs an encoder"
+            self.bin_query = nn.Parameter(0.02 * torch.randn(spec.num_bins, width))
+            self.read_latents = CrossBlock(
+                width=width, num_heads=num_heads, rotary=rotary, dropout=dropout
+            )
+            self.decoder_layers = nn.ModuleList(
+                SelfBlock(width=width, num_heads=num_heads, rotary=rotary, dropout=dropout)
+                for _ in range(num_decoder_layers)
+            )
+            self.head = BinUnitHead(width=width, hidden=2 * width)
+        bin_times = (torch.arange(spec.num_bins) + 0.5) * spec.bin_s
+        self.register_buffer("bin_times_B", bin_times, persistent=False)
+        edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
+        self.register_buffer("slot_width_L", edges.diff(), persistent=False)
+
+    def _count_unit_features(self) -> int:
+        num_past = 2 * len(TRACE_TIME_CONSTANTS_S) + self.num_slots if self.use_past else 0
+        num_adapter = 2 * self.spec.num_groups + 1 if self.use_adapter else 0
+        return num_past + num_adapter
+
+    def forward(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+        """Forecast log expected counts.
+
+        Parameters
+        ----------
+        batch : ForecastBatch
+        query_units_WQ : Tensor of int64, optional
+            Units to forecast in each window; default all. Every unit is read all the same.
+
+        Returns
+        -------
+        (W, N, B) or (W, Q, B) Tensor
+            Logarithm of the expected counts of each bin.
+        """
+        # 1. identity
+        identity_SND = self.identity(
+            batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN
+        )
+        identity_WND = identity_SND[batch.reference_W]
+        # 2. unit states
+        features_WNF = self._unit_features(batch)
+        state_WND = self.unit_state(torch.cat([identity_WND, features_WNF], dim=-1))
+        # 3. and 4. tokens and latents
+        latents_WMD = (
+            self.encoder(batch, identity_SND, state_WND, self._surprise(batch))
+            if self.encoder is not None
+            else None
+        )
+        # 5. and 6. decoder and head
+        rate_WN = batch.rate_SN[batch.reference_W]
+        if query_units_WQ is not None:
+            identity_WND, state_WND, features_WNF = (
+                _take_units(tensor, query_units_WQ)
+                for tensor in (identity_WND, state_WND, features_WNF)
+            )
+            rate_WN = rate_WN.gather(1, query_units_WQ)
+        if self.decoder == "unit_queries":
+            log_ratio = self._decode_units(state_WND, features_WNF, latents_WMD)
+        else:
+            log_ratio = self._decode_bins(identity_WND + state_WND, latents_WMD)
+        log_ratio = log_ratio.float().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+        if not self.use_rate:
+            return log_ratio + math.log(self.spec.bin_s)
+        return log_ratio + torch.log(rate_WN * self.spec.bin_s).unsqueeze(-1)
+
+    def _surprise(self, batch: ForecastBatch) -> Tensor:
+        """Spikes by slot minus their expectation, over about its root: (W, N, L)."""
+        expected_SNL = batch.rate_SN.unsqueeze(-1) * self.slot_width_L
+        expected_WNL = expected_SNL[batch.reference_W]
+        surprise = (batch.slots_WNL - expected_WNL) / torch.sqrt(expected_WNL + 0.1)
+        return surprise * batch.unit_mask_WN.unsqueeze(-1)
+
+    def _unit_features(self, batch: ForecastBatch) -> Tensor:
+        """Gather what a unit's own past and the adapter say, (W, N, F)."""
+        parts = []
+        num_units = batch.traces_WNK.shape[1]
+        if self.use_past:
+            population = batch.population_WK.unsqueeze(1).expand(-1, num_units, -1)
+            parts += [batch.traces_WNK, population, self._surprise(batch).clamp(-4.0, 8.0) / 2]
+        if self.use_adapter:
+            adapter = batch.adapter_WNG
+            given = batch.adapter_mask_W[:, None, None].expand(-1, num_units, 1)
+            parts += [adapter / 2, torch.log((1.0 + adapter).clamp(min=0.1)), given]
+        if not parts:
+            return batch.traces_WNK[..., :0]
+        return torch.cat(parts, dim=-1)
+
+    def _decode_units(
+        self, state_WQD: Tensor, features_WQF: Tensor, latents_WMD: Tensor | None
+    ) -> Tensor:
+        for layer in self.decoder_layers:
+            if isinstance(layer, CrossBlock):
+                assert latents_WMD is not None
+                state_WQD = layer(state_WQD, layer.attention.project(latents_WMD))
+            else:
+                state_WQD = state_WQD + layer(state_WQD)
+        return self.head(state_WQD, features_WQF)
+
+    def _decode_bins(self, units_WQD: Tensor, latents_WMD: Tensor | None) -> Tensor:
+        assert latents_WMD is not None
+        bins_WBD = self.bin_query.expand(len(latents_WMD), -1, -1)
+        times_WB = self.bin_times_B.expand(len(latents_WMD), -1)
+        bins_WBD = self.read_latents(
+            bins_WBD,
+            self.read_latents.attention.project(latents_WMD),
+            query_times_BQ=times_WB,
+            key_times_BT=torch.zeros_like(latents_WMD[..., 0]),
+        )
+        for layer in self.decoder_layers:
+            bins_WBD = layer(bins_WBD, times_BT=times_WB, causal=True)
+        return self.head(bins_WBD, units_WQD)
+
+
+class Encoder(nn.Module):
+    """Latents that read the context.
+
+    Parameters
+    ----------
+    spec : WindowSpec
+    width, num_heads, num_layers, num_latents : int
+    use_events, use_unit_tokens, use_population_tokens : bool
+        Which tokens are read.
+    dropout : float
+
+    Notes
+    -----
+    Before rotation a spike's key and value depend on its unit alone, so they are projected
+    once a unit and gathered for each spike. A softmax over hundreds of near-identical
+    spikes learns slowly; population tokens carry the same events pooled by slot, as
+    surprise: counts minus their expectation.
+    """
+
+    slot_times_L: Tensor
+
+    def __init__(
+        self,
+        *,
+        spec: WindowSpec,
+        width: int,
+        num_heads: int,
+        num_layers: int,
+        num_latents: int,
+        use_events: bool,
+        use_unit_tokens: bool,
+        use_population_tokens: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        assert use_events or use_unit_tokens or use_population_tokens, "the encoder reads nothing"
+        self.use_events = use_events
+        self.use_unit_tokens = use_unit_tokens
+        self.use_population_tokens = use_population_tokens
+        rotary = RotaryTime(head_width=width // num_heads, longest_s=4 * spec.context_s)
+        edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
+        self.register_buffer("slot_times_L", -(edges[1:] + edges[:-1]) / 2, persistent=False)
+        self.token_type = nn.Parameter(0.02 * torch.randn(3, width))
+        self.slot_embedding = nn.Parameter(0.02 * torch.randn(len(edges) - 1, width))
+        self.from_population = nn.Linear(width, width)
+        self.latents = nn.Parameter(0.02 * torch.randn(num_latents, width))
+        self.read = CrossBlock(width=width, num_heads=num_heads, rotary=rotary, dropout=dropout)
+        self.layers = nn.ModuleList(
+            SelfBlock(width=width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
+        )
+
+    def forward(
+        self,
+        batch: ForecastBatch,
+        identity_SND: Tensor,
+        state_WND: Tensor,
+        surprise_WNL: Tensor,
+    ) -> Tensor:
+        """Return the latents, (W, M, D)."""
+        attention: Attention = self.read.attention
+        num_windows, num_units = state_WND.shape[:2]
+        keys_values, masks, times = [], [], []
+        if self.use_events:
+            projected_SNE = attention.project(identity_SND + self.token_type[0])
+            flat = batch.reference_W[:, None] * num_units + batch.event_unit_WE
+            keys_values.append(projected_SNE.flatten(0, 1)[flat])
+            masks.append(batch.event_mask_WE)
+            times.append(batch.event_time_WE)
+        if self.use_unit_tokens:
+            keys_values.append(attention.project(state_WND + self.token_type[1]))
+            masks.append(batch.unit_mask_WN)
+            times.append(torch.zeros_like(state_WND[..., 0]))
+        if self.use_population_tokens:
+            num_real_W = batch.unit_mask_WN.sum(dim=1).clamp(min=1)
+            pooled_WLD = torch.einsum("wnl,wnd->wld", surprise_WNL, identity_SND[batch.reference_W])
+            pooled_WLD = pooled_WLD / torch.sqrt(num_real_W)[:, None, None]
+            tokens_WLD = self.from_population(pooled_WLD) + self.slot_embedding
+            keys_values.append(attention.project(tokens_WLD + self.token_type[2]))
+            masks.append(torch.ones_like(tokens_WLD[..., 0], dtype=torch.bool))
+            times.append(self.slot_times_L.expand(num_windows, -1))
+        latents_WMD = self.latents.expand(num_windows, -1, -1)
+        latents_WMD = self.read(
+            latents_WMD,
+            torch.cat(keys_values, dim=1),
+            key_mask_BT=torch.cat(masks, dim=1),
+            query_times_BQ=torch.zeros_like(latents_WMD[..., 0]),
+            key_times_BT=torch.cat(times, dim=1),
+        )
+        for layer in self.layers:
+            latents_WMD = layer(latents_WMD)
+        return latents_WMD
+
+
+def _take_units(values_WNF: Tensor, units_WQ: Tensor) -> Tensor:
+    index = units_WQ.unsqueeze(-1).expand(-1, -1, values_WNF.shape[-1])
+    return values_WNF.gather(1, index)

@@ -1,0 +1,197 @@
+"""Attention, with one seam for its backend.
+
+Everything that attends goes through :func:`attend`, padded and masked
+``scaled_dot_product_attention``: the form that runs and is tested everywhere.
+
+Shapes: B batch, Q queries, T keys, D width, H heads, F features of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurohorizon.nn.rotary import RotaryTime
+
+
+def attend(
+    queries_BHQF: Tensor,
+    keys_BHTF: Tensor,
+    values_BHTF: Tensor,
+    *,
+    key_mask_BT: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """Attend to the keys that are there; a row with none of them returns zeros."""
+    if key_mask_BT is None:
+        return functional.scaled_dot_product_attention(
+            queries_BHQF, keys_BHTF, values_BHTF, is_causal=causal
+        )
+    assert not causal, "causal attention takes no padding mask: pad at the end instead"
+    attended = functional.scaled_dot_product_attention(
+        queries_BHQF, keys_BHTF, values_BHTF, attn_mask=key_mask_BT[:, None, None, :]
+    )
+    return torch.where(key_mask_BT.any(dim=1)[:, None, None, None], attended, 0.0)
+
+
+def split_heads(features_BTD: Tensor, num_heads: int) -> Tensor:
+    """Reshape (B, T, D) to (B, H, T, F)."""
+    return features_BTD.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def join_heads(features_BHTF: Tensor) -> Tensor:
+    """Reshape (B, H, T, F) to (B, T, D)."""
+    return features_BHTF.transpose(1, 2).flatten(2)
+
+
+class Attention(nn.Module):
+    """Pre-norm multi-head attention whose keys and values are projected by the caller.
+
+    Projection is a method of its own because a spike's key and value, before rotation,
+    depend only on its unit: they are projected once a unit and gathered for each spike.
+
+    Parameters
+    ----------
+    width : int
+    num_heads : int
+    rotary : RotaryTime, optional
+        Rotates queries, keys and values where times are given (values are turned back by
+        the query's time, so what arrives depends on time differences only).
+    dropout : float
+        On the output.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        num_heads: int,
+        rotary: RotaryTime | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.rotary = rotary
+        self.norm_query = nn.LayerNorm(width)
+        self.norm_key = nn.LayerNorm(width)
+        self.to_query = nn.Linear(width, width, bias=False)
+        self.to_key_value = nn.Linear(width, 2 * width, bias=False)
+        self.to_output = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def project(self, tokens_BTD: Tensor) -> Tensor:
+        """Project tokens to keys and values, joined along the last axis: (B, T, 2 D)."""
+        return self.to_key_value(self.norm_key(tokens_BTD))
+
+    def forward(
+        self,
+        queries_BQD: Tensor,
+        keys_values_BTE: Tensor,
+        *,
+        key_mask_BT: Tensor | None = None,
+        query_times_BQ: Tensor | None = None,
+        key_times_BT: Tensor | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        """Return what the queries read, to be added to them."""
+        queries = split_heads(self.to_query(self.norm_query(queries_BQD)), self.num_heads)
+        keys, values = (
+            split_heads(part, self.num_heads) for part in keys_values_BTE.chunk(2, dim=-1)
+        )
+        query_angles = None
+        if self.rotary is not None and query_times_BQ is not None and key_times_BT is not None:
+            query_angles = self.rotary.angles(query_times_BQ)
+            key_angles = self.rotary.angles(key_times_BT)
+            queries = self.rotary.rotate(queries, query_angles)
+            keys = self.rotary.rotate(keys, key_angles)
+            values = self.rotary.rotate(values, key_angles)
+        read = attend(queries, keys, values, key_mask_BT=key_mask_BT, causal=causal)
+        if self.rotary is not None and query_angles is not None:
+            read = self.rotary.rotate(read, query_angles, inverse=True)
+        return self.dropout(self.to_output(join_heads(read)))
+
+
+class FeedForward(nn.Module):
+    """Pre-norm two-layer network, to be added to its input."""
+
+    def __init__(self, *, width: int, expansion: float = 2.0, dropout: float = 0.0) -> None:
+        super().__init__()
+        hidden = int(width * expansion)
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the update of the tokens."""
+        return self.layers(tokens)
+
+
+class SelfBlock(nn.Module):
+    """Self-attention and a feed-forward network, both residual."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        num_heads: int,
+        rotary: RotaryTime | None = None,
+        expansion: float = 2.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attention = Attention(width=width, num_heads=num_heads, rotary=rotary, dropout=dropout)
+        self.feed_forward = FeedForward(width=width, expansion=expansion, dropout=dropout)
+
+    def forward(
+        self, tokens_BTD: Tensor, *, times_BT: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """Return the updated tokens."""
+        tokens_BTD = tokens_BTD + self.attention(
+            tokens_BTD,
+            self.attention.project(tokens_BTD),
+            query_times_BQ=times_BT,
+            key_times_BT=times_BT,
+            causal=causal,
+        )
+        return tokens_BTD + self.feed_forward(tokens_BTD)
+
+
+class CrossBlock(nn.Module):
+    """Cross-attention to given tokens and a feed-forward network, both residual."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        num_heads: int,
+        rotary: RotaryTime | None = None,
+        expansion: float = 2.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attention = Attention(width=width, num_heads=num_heads, rotary=rotary, dropout=dropout)
+        self.feed_forward = FeedForward(width=width, expansion=expansion, dropout=dropout)
+
+    def forward(
+        self,
+        queries_BQD: Tensor,
+        keys_values_BTE: Tensor,
+        *,
+        key_mask_BT: Tensor | None = None,
+        query_times_BQ: Tensor | None = None,
+        key_times_BT: Tensor | None = None,
+    ) -> Tensor:
+        """Return the updated queries; `keys_values_BTE` comes from ``attention.project``."""
+        queries_BQD = queries_BQD + self.attention(
+            queries_BQD,
+            keys_values_BTE,
+            key_mask_BT=key_mask_BT,
+            query_times_BQ=query_times_BQ,
+            key_times_BT=key_times_BT,
+        )
+        return queries_BQD + self.feed_forward(queries_BQD)

@@ -1,0 +1,117 @@
+"""From what is known of a unit to its log-rate in every bin of the horizon.
+
+Shapes: W windows, N units, B bins, C basis functions, D width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def horizon_basis(*, num_bins: int, bin_s: float, num_functions: int) -> Tensor:
+    r"""Return raised-cosine functions over log-time that tile the horizon.
+
+    Parameters
+    ----------
+    num_bins : int
+    bin_s : float
+        Width of a bin, in seconds.
+    num_functions : int
+        At most one a bin.
+
+    Returns
+    -------
+    (C, B) Tensor
+        Rows sum to a partition of unity: what is forecast changes fast near the origin and
+        slowly far from it.
+
+    References
+    ----------
+    Pillow et al. 2008, Nature 454:995, for cosine bumps in warped time.
+    """
+    num_functions = min(num_functions, num_bins)
+    middle = (torch.arange(num_bins) + 0.5) * bin_s
+    warped = torch.log(middle + bin_s)
+    if num_functions == 1:
+        return torch.ones(1, num_bins)
+    centre = torch.linspace(float(warped[0]), float(warped[-1]), num_functions)
+    spacing = float(centre[1] - centre[0]) if num_functions > 1 else 1.0
+    distance = ((warped - centre[:, None]) / spacing).clamp(-1.0, 1.0)
+    bumps = 0.5 * (1.0 + torch.cos(math.pi * distance))
+    return bumps / bumps.sum(dim=0)
+
+
+class BasisHead(nn.Module):
+    """Log-rates of all bins at once, smooth over the horizon; zero at initialisation.
+
+    Parameters
+    ----------
+    width : int
+        Features of a unit's state.
+    num_linear : int
+        Features that also act linearly, as in a GLM.
+    hidden : int
+    basis_CB : Tensor
+        Functions of the horizon.
+    dropout : float
+    """
+
+    basis_CB: Tensor
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        num_linear: int,
+        hidden: int,
+        basis_CB: Tensor,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        num_functions = len(basis_CB)
+        self.register_buffer("basis_CB", basis_CB, persistent=False)
+        self.hidden = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout)
+        )
+        self.from_hidden = nn.Linear(hidden, num_functions)
+        self.from_linear = nn.Linear(num_linear, num_functions, bias=False)
+        for layer in (self.from_hidden, self.from_linear):
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.from_hidden.bias)
+
+    def forward(self, state_WND: Tensor, linear_WNF: Tensor) -> Tensor:
+        """Return the log-ratio to the reference rate, (W, N, B)."""
+        weights_WNC = self.from_hidden(self.hidden(state_WND)) + self.from_linear(linear_WNF)
+        return weights_WNC @ self.basis_CB
+
+
+class BinUnitHead(nn.Module):
+    """Log-rates from states of bins and states of units; zero at initialisation.
+
+    Parameters
+    ----------
+    width : int
+        Features of a bin's and of a unit's state.
+    hidden : int
+
+    Notes
+    -----
+    An MLP on the concatenation of both states would first build a (B, N, 2 D) tensor. Its
+    first layer is linear, so it is applied to each part and the results are added.
+    """
+
+    def __init__(self, *, width: int, hidden: int) -> None:
+        super().__init__()
+        self.from_bin = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden))
+        self.from_unit = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden, bias=False))
+        self.output = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, bins_WBD: Tensor, units_WND: Tensor) -> Tensor:
+        """Return the log-ratio to the reference rate, (W, N, B)."""
+        hidden = self.from_unit(units_WND).unsqueeze(2) + self.from_bin(bins_WBD).unsqueeze(1)
+        return self.output(nn.functional.gelu(hidden)).squeeze(-1)

@@ -1,0 +1,294 @@
+"""Training data: batches drawn from windows and references of many recordings.
+
+A batch is a function of the seed and its number and nothing else, so training that was
+interrupted goes on with exactly the batches it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from neurohorizon.errors import DataError
+from neurohorizon.ops.intervals import as_intervals
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.reference import compute_reference
+from neurohorizon.recordings.reference_features import FeatureScaler, skewed_reference_features
+from neurohorizon.recordings.reference_pool import (
+    SHORTEST_REFERENCE_S,
+    CrossFit,
+    draw_cross_fits,
+    last_stretch,
+    random_reference_lengths,
+)
+from neurohorizon.recordings.schema import FloatArray, Recording
+from neurohorizon.recordings.windows import WindowReader, WindowSpec
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainingSession:
+    """One training recording, ready to draw from.
+
+    Parameters
+    ----------
+    reader : WindowReader
+    cross_fits : list of CrossFit
+        References and the stretches whose windows they may serve.
+    known_unit : (N,) int
+        Rows of its units in a learned identity table.
+    tokens_per_window : float
+        Units and expected context spikes.
+    """
+
+    reader: WindowReader
+    cross_fits: list[CrossFit]
+    known_unit: NDArray[np.int64]
+    tokens_per_window: float
+
+
+class TrainingBatches(Dataset[ForecastBatch]):
+    """Batches by number, without end.
+
+    Parameters
+    ----------
+    sessions : sequence of TrainingSession
+        Ordered by tokens per window.
+    references_per_batch : int
+    tokens_per_batch : int
+        How many tokens a batch may hold, padding included.
+    seed : int
+
+    Notes
+    -----
+    The sessions of a batch are neighbours in size, which keeps padding low; the first is
+    drawn so that every session is as likely as any other.
+    """
+
+    def __init__(
+        self,
+        sessions: Sequence[TrainingSession],
+        *,
+        references_per_batch: int,
+        tokens_per_batch: int,
+        seed: int,
+    ) -> None:
+        self.sessions = sessions
+        self.references_per_batch = references_per_batch
+        self.tokens_per_batch = tokens_per_batch
+        self.seed = seed
+
+    def __getitem__(self, number: int) -> ForecastBatch:
+        generator = np.random.default_rng((self.seed, number))
+        count, last = self.references_per_batch, len(self.sessions) - 1
+        first = int(generator.integers(1 - count, last + 1))
+        members = [self.sessions[min(max(first + i, 0), last)] for i in range(count)]
+        largest = max(member.tokens_per_window for member in members)
+        num_windows = max(int(self.tokens_per_batch / (count * largest)), 1)
+        return collate_groups([_draw_group(m, num_windows, generator) for m in members])
+
+
+class EpochNumbers(Sampler[int]):
+    """The batch numbers of the epoch that is about to start.
+
+    Parameters
+    ----------
+    steps_per_epoch : int
+    batches_seen : callable
+        Asked each time iteration starts, so that a resumed training goes on where it
+        stopped.
+    """
+
+    def __init__(self, steps_per_epoch: int, batches_seen: Callable[[], int]) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self.batches_seen = batches_seen
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.batches_seen()
+        return iter(range(first, first + self.steps_per_epoch))
+
+
+def _draw_group(
+    session: TrainingSession, num_windows: int, generator: np.random.Generator
+) -> WindowGroup:
+    cross_fit = session.cross_fits[int(generator.integers(len(session.cross_fits)))]
+    rooms = window_rooms(cross_fit.free, session.reader.spec)
+    length = rooms[:, 1] - rooms[:, 0]
+    room = generator.choice(len(rooms), size=num_windows, p=length / length.sum())
+    origins = np.sort(generator.uniform(rooms[room, 0], rooms[room, 1]).round(6))
+    reference = cross_fit.reference
+    windows = session.reader.read(origins, start_rate_hz=reference.rate_hz)
+    return WindowGroup(reference, windows, session.known_unit)
+
+
+def window_rooms(stretches: FloatArray, spec: WindowSpec) -> FloatArray:
+    """Return where origins may lie so that context and horizon stay inside the stretches."""
+    return as_intervals(stretches + np.array([spec.context_s, -spec.horizon_s]))
+
+
+class ForecastData:
+    """Everything a training run reads, from recordings that have a split.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        Training recordings; only their train and valid domains are read.
+    spec : WindowSpec
+    num_references : int
+        References drawn from each recording.
+    shortest_reference_s, longest_reference_s : float
+        Their lengths are log-uniform between these (at most half of the train domain).
+    references_per_batch : int
+    tokens_per_batch : int
+    steps_per_epoch : int
+    valid_reference_s : float
+        Reference of the validation windows: the last seconds of the train domain.
+    valid_origin_step_s : float
+        Seconds between validation origins.
+    num_workers : int
+        Loader processes; 0 reads in the training process.
+    seed : int
+    progress : callable, optional
+        Told (recordings read, recordings in all).
+
+    Raises
+    ------
+    DataError
+        If a recording has no split or is too short.
+    """
+
+    def __init__(
+        self,
+        *,
+        recordings: Sequence[Recording],
+        spec: WindowSpec,
+        num_references: int = 6,
+        shortest_reference_s: float = 20.0,
+        longest_reference_s: float = 300.0,
+        references_per_batch: int = 4,
+        tokens_per_batch: int = 12_000,
+        steps_per_epoch: int = 100,
+        valid_reference_s: float = 120.0,
+        valid_origin_step_s: float = 0.5,
+        num_workers: int = 0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        if not recordings:
+            raise DataError("no training recordings: check the folder and what is held out")
+        self.spec = spec
+        self.references_per_batch = references_per_batch
+        self.tokens_per_batch = tokens_per_batch
+        self.steps_per_epoch = steps_per_epoch
+        self.num_workers = num_workers
+        self.seed = seed
+        self.known_units: dict[str, int] = {}
+        sessions: list[TrainingSession] = []
+        self.valid_groups: list[tuple[Recording, WindowGroup]] = []
+        for index, recording in enumerate(recordings):
+            split = recording.require_split()
+            reader = WindowReader(recording, spec)
+            lengths = random_reference_lengths(
+                num_references,
+                shortest_s=max(shortest_reference_s, SHORTEST_REFERENCE_S),
+                longest_s=longest_reference_s,
+                seed=seed + index,
+            )
+            cross_fits = draw_cross_fits(
+                recording, split.train, spec=spec, lengths_s=lengths, seed=seed + index
+            )
+            cross_fits = [c for c in cross_fits if len(window_rooms(c.free, spec))]
+            if not cross_fits:
+                raise DataError(
+                    f"{recording.id}: no training window fits beside a reference: the train "
+                    f"domain must hold stretches longer than {spec.context_s + spec.horizon_s:g} s"
+                )
+            known = self._register_units(recording)
+            # 50 more than units and spikes: latents and population tokens.
+            tokens = recording.num_units + spec.context_s * recording.rate_hz.sum() + 50
+            sessions.append(TrainingSession(reader, cross_fits, known, float(tokens)))
+            origins = spec.origins(split.valid, step_s=valid_origin_step_s)
+            if len(origins):
+                stretch = last_stretch(split.train, valid_reference_s)
+                reference = compute_reference(recording, stretch, spec=spec)
+                windows = reader.read(origins, start_rate_hz=reference.rate_hz)
+                self.valid_groups.append((recording, WindowGroup(reference, windows, known)))
+            if progress is not None:
+                progress(index + 1, len(recordings))
+        if not self.valid_groups:
+            raise DataError(
+                "no validation window in any training recording: make their valid domain "
+                f"longer than {spec.context_s + spec.horizon_s:g} s"
+            )
+        self.sessions = sorted(sessions, key=lambda session: session.tokens_per_window)
+
+    def _register_units(self, recording: Recording) -> NDArray[np.int64]:
+        rows = []
+        for unit in recording.units.id:
+            key = f"{recording.id}/{unit}"
+            rows.append(self.known_units.setdefault(key, len(self.known_units) + 1))
+        return np.array(rows, dtype=np.int64)
+
+    def feature_scalers(self) -> tuple[FeatureScaler, FeatureScaler]:
+        """Fit the standardisation of statistics and functional identity on all references."""
+        references = [c.reference for session in self.sessions for c in session.cross_fits]
+        statistics = np.concatenate([reference.statistics for reference in references])
+        functional = np.concatenate([reference.functional for reference in references])
+        return (
+            FeatureScaler.fit(statistics, log=skewed_reference_features()),
+            FeatureScaler.fit(functional, log=np.zeros(functional.shape[1], dtype=bool)),
+        )
+
+    def train_loader(
+        self, batches_seen: Callable[[], int] = lambda: 0
+    ) -> DataLoader[ForecastBatch]:
+        """Return the batches of the epoch that follows the batches seen."""
+        batches = TrainingBatches(
+            self.sessions,
+            references_per_batch=self.references_per_batch,
+            tokens_per_batch=self.tokens_per_batch,
+            seed=self.seed,
+        )
+        return DataLoader(
+            batches,
+            batch_size=None,
+            sampler=EpochNumbers(self.steps_per_epoch, batches_seen),
+            num_workers=self.num_workers,
+        )
+
+    def padding_share(self, num_steps: int = 10) -> float:
+        """Measure the share of unit and event slots in training batches that is padding."""
+        filled = slots = 0
+        for batch, _ in zip(self.train_loader(), range(num_steps), strict=False):
+            for mask in (batch.unit_mask_WN, batch.event_mask_WE):
+                filled += int(mask.sum())
+                slots += mask.numel()
+        return 1.0 - filled / max(slots, 1)
+
+
+def draw_queries(unit_mask_WN: torch.Tensor, num_queries: int) -> torch.Tensor | None:
+    """Draw units of each window for the loss; None where all fit.
+
+    Parameters
+    ----------
+    unit_mask_WN : Tensor of bool
+    num_queries : int
+
+    Returns
+    -------
+    (W, Q) Tensor of int64 or None
+        Different units in random order; padding last.
+    """
+    if unit_mask_WN.shape[1] <= num_queries:
+        return None
+    key = torch.rand(unit_mask_WN.shape, device=unit_mask_WN.device)
+    return key.masked_fill(~unit_mask_WN, 2.0).argsort(dim=1)[:, :num_queries]

@@ -1,0 +1,121 @@
+"""The forecaster as a Lightning module."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import lightning
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.recordings.batches import ForecastBatch
+from neurohorizon.training.data import draw_queries
+from neurohorizon.training.objectives import poisson_objective, take_units
+
+
+class ForecastModule(lightning.LightningModule):
+    """Train a forecaster: AdamW, one cycle of the learning rate, gradient clipping.
+
+    Parameters
+    ----------
+    model : HorizonForecaster
+    num_steps : int
+        Steps of the whole training: the length of the learning-rate cycle.
+    learning_rate : float
+        Peak.
+    weight_decay : float
+        On matrices only.
+    warmup_share : float
+        Share of the steps in which the learning rate rises.
+    queries_per_window : int
+        Units drawn for the loss in each window; the model reads all of them.
+    adapter_dropout : float
+        Share of windows from which the adapter is withheld.
+    ema_decay : float
+        Of an exponential moving average of the weights; 0 for none. With it, the average
+        is what is validated and kept.
+    """
+
+    def __init__(
+        self,
+        model: HorizonForecaster,
+        *,
+        num_steps: int,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.02,
+        warmup_share: float = 0.1,
+        queries_per_window: int = 24,
+        adapter_dropout: float = 0.1,
+        ema_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.num_steps = num_steps
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_share = warmup_share
+        self.queries_per_window = queries_per_window
+        self.adapter_dropout = adapter_dropout
+        self.averaged = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+            if ema_decay > 0
+            else None
+        )
+
+    @property
+    def kept(self) -> HorizonForecaster:
+        """The model that is validated and saved."""
+        if self.averaged is None:
+            return self.model
+        return cast(HorizonForecaster, self.averaged.module)
+
+    def loss(self, batch: ForecastBatch) -> torch.Tensor:
+        """Return the objective on one batch."""
+        queries = draw_queries(batch.unit_mask_WN, self.queries_per_window)
+        log_mean = self.model(batch, queries)
+        counts = take_units(batch.counts_WNB, queries)
+        return poisson_objective(log_mean, counts, take_units(batch.unit_mask_WN, queries))
+
+    def training_step(self, batch: ForecastBatch, batch_index: int) -> torch.Tensor:
+        """Take one step; randomness is a function of the seed and the step."""
+        if self.adapter_dropout > 0:
+            withheld = torch.rand(len(batch), device=self.device) < self.adapter_dropout
+            batch = batch.without_adapter(withheld)
+        loss = self.loss(batch)
+        self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(batch))
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        """Update the average of the weights."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW without decay of biases, norms and embeddings' offsets; one cycle."""
+        parameters = list(self.model.parameters())
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in parameters if p.ndim > 1]},
+                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=self.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=self.weight_decay,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=self.learning_rate,
+            total_steps=self.num_steps,
+            pct_start=self.warmup_share,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def transfer_batch_to_device(
+        self, batch: ForecastBatch, device: torch.device, dataloader_idx: int
+    ) -> ForecastBatch:
+        """Move a batch, which is a dataclass of tensors."""
+        return batch.to(device)

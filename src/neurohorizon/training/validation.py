@@ -1,0 +1,113 @@
+"""Scores on the validation windows while a model trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from neurohorizon.evaluation.metrics import bits_per_spike, log_likelihood_kernel
+from neurohorizon.evaluation.null import session_null
+from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.schema import FloatArray, Recording
+
+_WINDOWS_AT_ONCE = 64
+
+
+class Validation:
+    """Validation windows with their null, scored against any state of a model.
+
+    Parameters
+    ----------
+    groups : sequence of (Recording, WindowGroup)
+        The windows of each recording.
+    horizons_s : sequence of float
+        Horizons to report, in seconds.
+    """
+
+    def __init__(
+        self, groups: Sequence[tuple[Recording, WindowGroup]], *, horizons_s: Sequence[float]
+    ) -> None:
+        self.groups = groups
+        spec = groups[0][1].windows.spec
+        reachable = [horizon for horizon in horizons_s if horizon <= spec.horizon_s + 1e-9]
+        self.bins = {horizon: spec.bins_until(horizon) for horizon in reachable}
+        self.num_bins = spec.num_bins
+        self.bins.setdefault(spec.horizon_s, spec.num_bins)
+        self.null_counts = [
+            session_null(recording, _hidden(recording)).rate_hz * spec.bin_s
+            for recording, _ in groups
+        ]
+
+    def score(self, model: HorizonForecaster, device: torch.device | str) -> dict[str, float]:
+        """Return bits/spike by horizon, rate correlation and R2 of whole-horizon counts.
+
+        Notes
+        -----
+        Correlation and R2 are taken per unit over windows, then averaged over the units
+        that fire at all.
+        """
+        was_training = model.training
+        model.eval()
+        gain, spikes = np.zeros(self.num_bins), np.zeros(self.num_bins)
+        correlations, explained = [], []
+        with torch.inference_mode():
+            for (_, group), null in zip(self.groups, self.null_counts, strict=True):
+                expected = self._forecast(model, group, device)
+                counts = group.windows.counts
+                log_ratio = log_likelihood_kernel(counts, expected) - log_likelihood_kernel(
+                    counts, null[:, None]
+                )
+                gain += log_ratio.sum(axis=(0, 1))
+                spikes += counts.sum(axis=(0, 1))
+                correlation, r2 = _per_unit(expected.sum(axis=2), counts.sum(axis=2))
+                correlations.append(correlation)
+                explained.append(r2)
+        model.train(was_training)
+        scores = {
+            f"bits_per_spike_{round(horizon * 1000)}ms": float(
+                bits_per_spike(np.sum(gain[:count]), 0.0, np.sum(spikes[:count]))
+            )
+            for horizon, count in self.bins.items()
+        }
+        scores["rate_correlation"] = _mean_known(correlations)
+        scores["count_r2"] = _mean_known(explained)
+        return scores
+
+    def _forecast(
+        self, model: HorizonForecaster, group: WindowGroup, device: torch.device | str
+    ) -> FloatArray:
+        parts = []
+        for start in range(0, len(group.windows), _WINDOWS_AT_ONCE):
+            windows = group.windows.part(start, start + _WINDOWS_AT_ONCE)
+            batch = collate_groups([WindowGroup(group.reference, windows, group.known_unit)])
+            parts.append(torch.exp(model(batch.to(device))).double().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def _mean_known(parts: list[FloatArray]) -> float:
+    """Average over all units for which the score exists; NaN if there is none."""
+    values = np.concatenate(parts)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _hidden(recording: Recording) -> FloatArray:
+    """Return what neither training nor the null of validation may see."""
+    split = recording.require_split()
+    return np.concatenate([split.valid, split.test])
+
+
+def _per_unit(expected_TN: FloatArray, counts_TN: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Correlate and explain counts over windows, per unit; NaN for constant units."""
+    expected = expected_TN - expected_TN.mean(axis=0)
+    counts = counts_TN - counts_TN.mean(axis=0)
+    power = np.sum(counts**2, axis=0)
+    norm = np.sqrt(np.sum(expected**2, axis=0) * power)
+    missing = np.full(len(power), np.nan)
+    correlation = np.divide(np.sum(expected * counts, axis=0), norm, out=missing, where=norm > 0)
+    residual = np.sum((counts_TN - expected_TN) ** 2, axis=0)
+    ratio = np.divide(residual, power, out=np.full(len(power), np.nan), where=power > 0)
+    return correlation, 1.0 - ratio

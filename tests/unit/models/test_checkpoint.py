@@ -1,0 +1,85 @@
+"""Checkpoints carry everything, and nothing that can run."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from neurohorizon.errors import CheckpointError
+from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
+from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.recordings.windows import WindowSpec
+
+
+def make_model() -> HorizonForecaster:
+    torch.manual_seed(3)
+    model = HorizonForecaster(
+        spec=WindowSpec(context_s=0.4, horizon_s=0.5),
+        width=32,
+        identity="learned",
+        num_known_units=4,
+    )
+    model.identity.standardise_statistics.set(
+        log=np.arange(33) % 2 == 0, mean=np.arange(33.0), scale=np.full(33, 2.0)
+    )
+    return model
+
+
+def test_a_checkpoint_gives_back_weights_settings_and_standardisation(tmp_path):
+    model = make_model()
+    save_forecaster(model, tmp_path / "model.safetensors", known_units={"a/unit_0000": 1})
+    loaded, known = load_forecaster(tmp_path)
+    assert loaded.settings == model.settings
+    assert loaded.spec == model.spec
+    assert known == {"a/unit_0000": 1}
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=0, atol=0)
+    assert loaded.identity.standardise_statistics.mean[5] == 5.0
+
+
+def test_a_pickle_is_never_opened(tmp_path):
+    path = tmp_path / "model.safetensors"
+
+    class Bomb:
+        def __reduce__(self):
+            return (path.with_name("opened").touch, ())
+
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError, match="a pickle, which is never opened"):
+        load_forecaster(path)
+    torch.save({"a": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="a pickle, which is never opened"):
+        load_forecaster(path)
+    assert not path.with_name("opened").exists()
+
+
+def test_missing_foreign_damaged_and_other_checkpoints_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        load_forecaster(tmp_path)
+    save_file({"weight": torch.zeros(2)}, path, metadata={"system": "poyo"})
+    with pytest.raises(CheckpointError, match="a checkpoint of 'poyo', expected 'horizon'"):
+        load_forecaster(path)
+    save_forecaster(make_model(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="damaged or foreign") as caught:
+        load_forecaster(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    save_forecaster(make_model(), path)
+    before = path.read_bytes()
+
+    def full_disk(tensors, target, metadata):
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("neurohorizon.models.checkpoint.save_file", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_forecaster(make_model(), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
