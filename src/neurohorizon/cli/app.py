@@ -42,11 +42,55 @@ class Verb:
     help: str
 
 
-GROUPS: dict[str, str] = {}
+GROUPS: dict[str, str] = {
+    "data": "Get recordings: public data sets, and your own files.",
+    "simulate": "Make recordings of worlds whose best forecast is known.",
+    "config": "Show what can be configured and what a recipe comes to.",
+}
 """First word of a group of verbs -> the line that ``--help`` shows for the group."""
 
 VERBS: tuple[Verb, ...] = (
     Verb("doctor", "doctor:doctor", "Say what is installed, what is missing, what is broken."),
+    Verb(
+        "data list",
+        "data:list_sources",
+        "List the public data sets and the formats that can be prepared.",
+    ),
+    Verb("data card", "data:card", "Tell a data set's licence, citation, size and cautions."),
+    Verb(
+        "data fetch",
+        "data:fetch",
+        "Download a public data set; files that are already there are kept.",
+    ),
+    Verb(
+        "data prepare",
+        "data:prepare",
+        "Make recordings of a data set, or of your own NWB or .npz files.",
+    ),
+    Verb("data validate", "data:validate", "Say what is wrong, or strange, with recordings."),
+    Verb(
+        "data show",
+        "data:show",
+        "Draw a recording's session card: rates, raster, violations, behaviour, split.",
+    ),
+    Verb(
+        "simulate population",
+        "simulate:population",
+        "Simulate sessions of a neural population, with the truth beside each.",
+    ),
+    Verb("features", "features:features", "Write the 33 reference features of every unit as CSV."),
+    Verb("config list", "config:list_all", "List the recipes and what each is for."),
+    Verb(
+        "config explain",
+        "config:explain",
+        "Show every setting of a recipe and where its value comes from.",
+    ),
+    Verb(
+        "config schema",
+        "config:schema",
+        "Print the JSON schema of recipes: every key, its type, default and meaning.",
+    ),
+    Verb("train", "train:train", "Train a model as a recipe says."),
 )
 """Every verb, in the order in which ``--help`` lists them."""
 

@@ -35,13 +35,14 @@ from neurohorizon.nn.attention import Attention, CrossBlock, FeedForward, SelfBl
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.identity import Identity, IdentityMode
 from neurohorizon.nn.rotary import RotaryTime
-from neurohorizon.recordings.batches import ForecastBatch, slot_edges
+from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
 from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
 
 DecoderMode = Literal["unit_queries", "causal_bins"]
 LOG_RATIO_LIMIT = 10.0
+_TYPICAL_RATE_HZ = 3.0
 
 
 class HorizonForecaster(nn.Module):
@@ -72,6 +73,9 @@ class HorizonForecaster(nn.Module):
     num_basis : int
         Functions of the horizon in the head of ``unit_queries``.
     dropout : float
+    identity_noise : float
+        Standard deviation of noise on the standardised features of the reference in
+        training: keeps a model of few units from learning them by heart.
 
     References
     ----------
@@ -102,6 +106,7 @@ class HorizonForecaster(nn.Module):
         use_population_tokens: bool = True,
         num_basis: int = 16,
         dropout: float = 0.0,
+        identity_noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -122,6 +127,7 @@ class HorizonForecaster(nn.Module):
             "use_population_tokens": use_population_tokens,
             "num_basis": num_basis,
             "dropout": dropout,
+            "identity_noise": identity_noise,
         }
         self.spec = spec
         self.decoder = decoder
@@ -135,6 +141,7 @@ class HorizonForecaster(nn.Module):
             num_functional=NUM_FUNCTIONAL_FEATURES,
             width=width,
             num_known_units=num_known_units,
+            noise=identity_noise,
         )
         self.num_unit_features = self._count_unit_features()
         self.unit_state = nn.Sequential(
@@ -191,7 +198,8 @@ class HorizonForecaster(nn.Module):
         self.register_buffer("slot_width_L", edges.diff(), persistent=False)
 
     def _count_unit_features(self) -> int:
-        num_past = 2 * len(TRACE_TIME_CONSTANTS_S) + self.num_slots if self.use_past else 0
+        num_traces = len(PSEUDO_COUNTS) * len(TRACE_TIME_CONSTANTS_S)
+        num_past = 2 * num_traces + self.num_slots + 1 if self.use_past else 0
         num_adapter = 2 * self.spec.num_groups + 1 if self.use_adapter else 0
         return num_past + num_adapter
 
@@ -253,7 +261,9 @@ class HorizonForecaster(nn.Module):
         num_units = batch.traces_WNK.shape[1]
         if self.use_past:
             population = batch.population_WK.unsqueeze(1).expand(-1, num_units, -1)
-            parts += [batch.traces_WNK, population, self._surprise(batch).clamp(-4.0, 8.0) / 2]
+            log_rate = torch.log(batch.rate_SN / _TYPICAL_RATE_HZ)[batch.reference_W]
+            surprise = self._surprise(batch).clamp(-4.0, 8.0) / 2
+            parts += [batch.traces_WNK, population, surprise, log_rate.unsqueeze(-1)]
         if self.use_adapter:
             adapter = batch.adapter_WNG
             given = batch.adapter_mask_W[:, None, None].expand(-1, num_units, 1)

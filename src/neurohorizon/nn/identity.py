@@ -61,6 +61,8 @@ class Identity(nn.Module):
     width : int
     num_known_units : int
         Rows of the learned table.
+    noise : float
+        Standard deviation of noise on standardised features, in training only.
     """
 
     def __init__(
@@ -71,9 +73,11 @@ class Identity(nn.Module):
         num_functional: int,
         width: int,
         num_known_units: int = 0,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.mode = mode
+        self.noise = noise
         self.standardise_statistics = Standardise(num_statistics)
         self.standardise_functional = Standardise(num_functional)
         num_inputs = num_statistics + (num_functional if mode == "functional" else 0)
@@ -117,4 +121,6 @@ class Identity(nn.Module):
         if self.mode == "functional":
             functional = self.standardise_functional(functional_SNF)
             features = torch.cat([features, functional], dim=-1)
+        if self.training and self.noise > 0:
+            features = features + self.noise * torch.randn_like(features)
         return self.layers(features)

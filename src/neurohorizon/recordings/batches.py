@@ -23,6 +23,8 @@ from neurohorizon.recordings.reference import Reference
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, Windows
 
+# With a small pseudo-count one spike says much, with a large one little: both are given.
+PSEUDO_COUNTS = (0.3, 1.5)
 # Fine where refractoriness and bursts live, then 50 ms wide.
 _FINE_SLOT_EDGES_S = (0.0, 0.005, 0.01, 0.02)
 _SLOT_S = 0.05
@@ -75,7 +77,7 @@ class ForecastBatch:
     reference_W : int64
         Reference of each window.
     traces_WNK : float
-        Log-ratios of a unit's traces to its reference rate.
+        Log-ratios of a unit's traces to its reference rate, under each pseudo-count.
     population_WK : float
         The same of the whole population.
     slots_WNL : float
@@ -174,13 +176,10 @@ def _reference_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
 def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[str, NDArray]:
     reference, windows = group.reference, group.windows
     missing = num_units - windows.num_units
-    time_constants = np.array(TRACE_TIME_CONSTANTS_S)
-    population = trace_log_ratios(
-        windows.traces_hz.sum(axis=1, keepdims=True),
-        reference.rate_hz.sum(keepdims=True),
-        time_constants_s=time_constants,
+    traces = _log_ratios(windows.traces_hz, reference.rate_hz)
+    population = _log_ratios(
+        windows.traces_hz.sum(axis=1, keepdims=True), reference.rate_hz.sum(keepdims=True)
     )
-    traces = trace_log_ratios(windows.traces_hz, reference.rate_hz, time_constants_s=time_constants)
 
     lengths = np.diff(windows.event_offsets)
     window = np.repeat(np.arange(len(windows)), lengths)
@@ -208,6 +207,17 @@ def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[
         "event_mask_WE": np.arange(num_events) < lengths[:, None],
         "counts_WNB": _pad_units(windows.counts, missing, axis=1),
     }
+
+
+def _log_ratios(traces_hz: FloatArray, rate_hz: FloatArray) -> FloatArray:
+    """Return log-ratios of traces to rates under both pseudo-counts, (T, N, 2 K)."""
+    ratios = [
+        trace_log_ratios(
+            traces_hz, rate_hz, time_constants_s=TRACE_TIME_CONSTANTS_S, pseudo_count=count
+        )
+        for count in PSEUDO_COUNTS
+    ]
+    return np.concatenate(ratios, axis=2)
 
 
 def _pad_units(values: NDArray, missing: int, *, axis: int) -> NDArray[np.float32]:

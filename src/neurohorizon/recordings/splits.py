@@ -129,7 +129,9 @@ def split_interleaved(
     rows: dict[str, list[FloatArray]] = {part: [empty_intervals()] for part in PARTS}
     for start, end in zip(first, last, strict=True):
         part = PARTS[owner[start]]
-        rows[part].append(_recorded_between(domain, start * block_s, (end + 1) * block_s - guard_s))
+        # The last block also takes what is left over.
+        until = np.inf if end == num_blocks - 1 else (end + 1) * block_s - guard_s
+        rows[part].append(_recorded_between(domain, start * block_s, until))
     return Split(
         **{part: np.concatenate(stretches) for part, stretches in rows.items()}, interleaved=True
     )

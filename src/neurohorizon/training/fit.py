@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import lightning
@@ -161,11 +160,12 @@ def fit_forecaster(
     try:
         batches = data.train_loader(lambda: trainer.global_step * accumulate_batches)
         trainer.fit(module, batches, ckpt_path=ckpt_path, weights_only=True)
-    except (UnpicklingError, RuntimeError, KeyError, OSError, EOFError) as error:
+    except Exception as error:
+        # Whatever stands in that file, reading it failed before a step was taken.
         if ckpt_path is None or trainer.global_step > 0:
             raise
         raise CheckpointError(
-            f"{last}: cannot resume from it ({str(error).splitlines()[0]}): train into another "
+            f"{last}: cannot resume from it ({type(error).__name__}): train into another "
             "folder, or delete this one to start again"
         ) from error
     if stop_after_epochs is not None and stop_after_epochs < max_epochs:

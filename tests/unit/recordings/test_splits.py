@@ -91,6 +91,9 @@ class TestInterleaved:
         split = split_interleaved(domain, block_s=block_s, guard_s=1.5, seed=seed)
         check(split, domain)
         assert split.interleaved
+        parts = [split.domain(part) for part in PARTS]
+        assert min(part.min() for part in parts) == domain[0, 0]
+        assert max(part.max() for part in parts) == domain[-1, 1]
         for part in PARTS:
             origins = regular_origins(
                 split.domain(part), step_s=0.5, before_s=CONTEXT_S, after_s=HORIZON_S

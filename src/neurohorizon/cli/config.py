@@ -1,0 +1,40 @@
+"""``neurohorizon config``: what can be configured, and what a recipe comes to."""
+
+from __future__ import annotations
+
+import json
+
+from neurohorizon.configs import build
+from neurohorizon.configs.load import list_recipes, load_config
+from neurohorizon.configs.schema import Config
+
+
+def explain(recipe: str, /, *overrides: str) -> None:
+    """Show every setting of a recipe and where its value comes from.
+
+    Parameters
+    ----------
+    recipe
+        Name of a recipe (`neurohorizon config list`) or path of a .yaml file.
+    overrides
+        key=value, as for `neurohorizon train`.
+    """
+    loaded = load_config(recipe, overrides)
+    build.check(loaded.config)
+    lines = loaded.lines()
+    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
+    for key, value, origin in lines:
+        print(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
+
+
+def schema() -> None:
+    """Print the JSON schema of recipes: every key, its type, default and meaning."""
+    print(json.dumps(Config.model_json_schema(), indent=2))
+
+
+def list_all() -> None:
+    """List the recipes and what each is for."""
+    recipes = list_recipes()
+    width = max(len(name) for name, _ in recipes)
+    for name, line in recipes:
+        print(f"{name:<{width}}  {line}")

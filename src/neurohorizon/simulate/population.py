@@ -1,0 +1,365 @@
+"""Simulate sessions of a neural population whose optimal forecast is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohorizon.errors import ConfigError
+from neurohorizon.simulate.dynamics import (
+    MOVEMENT,
+    PREPARATION,
+    ClockState,
+    LatentDynamics,
+    TrialClock,
+)
+from neurohorizon.simulate.history import draw_spikes
+from neurohorizon.simulate.world import (
+    ADAPTATION,
+    BLOCK_SIZES,
+    BURST,
+    NUM_LATENTS,
+    REFRACTORY,
+    PopulationWorld,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SimulatedTrials:
+    """List the complete trials of a session, one row a trial.
+
+    Parameters
+    ----------
+    preparation_start_s, movement_onset_s, end_s : (K,) float64
+        Seconds.
+    direction_index : (K,) int64
+        Direction ``2 pi index / 8`` of the movement.
+    """
+
+    preparation_start_s: FloatArray
+    movement_onset_s: FloatArray
+    end_s: FloatArray
+    direction_index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.end_s)
+
+
+@dataclass(frozen=True)
+class SimulatedUnits:
+    """Hold the true parameters of a session's units.
+
+    Parameters
+    ----------
+    loading : (N, 8) float64
+        Effect of each latent on the unit's log-rate.
+    base_log_rate : (N,) float64
+        Natural logarithm of the rate in Hz when all latents and the log-gain are 0; set so
+        that the mean rate over the session's latents is the one drawn for the unit.
+    history_weight : (N, 3) float64
+        Weights of the refractory, burst and adaptation kernels.
+    is_burster : (N,) bool
+    log_gain : (T, N) float32
+        Natural logarithm of the unit's gain on the 10 ms grid.
+    """
+
+    loading: FloatArray
+    base_log_rate: FloatArray
+    history_weight: FloatArray
+    is_burster: NDArray[np.bool_]
+    log_gain: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.base_log_rate)
+
+
+@dataclass(frozen=True)
+class SimulatedSession:
+    """Hold the spikes of one simulated session and all the truth behind them.
+
+    Parameters
+    ----------
+    spike_times : (S,) float64
+        Seconds, sorted.
+    spike_unit_index : (S,) int64
+    num_units : int
+    duration_s : float
+    latents : (T, 8) float64
+        Latents on the grid: preparation (2), first plane (2), second plane (2), transient,
+        slow drift. Row t holds during ``[t, t + 1) * world.grid_s``.
+    rate_hz : (T, N) float32
+        Latent-driven rates, gain included, without the effect of the unit's own spikes.
+    units : SimulatedUnits
+    trials : SimulatedTrials
+    velocity : (T, 2) float64 or None
+        None if the session was simulated without behaviour.
+    velocity_timestamps : (T,) float64 or None
+        Seconds: the middle of each grid step.
+    world : PopulationWorld
+        The world as it was simulated, with what was switched off taken out.
+    seed : int or tuple of int
+        A session of a population has the pair (seed of the population, index).
+    """
+
+    spike_times: FloatArray
+    spike_unit_index: NDArray[np.int64]
+    num_units: int
+    duration_s: float
+    latents: FloatArray
+    rate_hz: NDArray[np.float32]
+    units: SimulatedUnits
+    trials: SimulatedTrials
+    velocity: FloatArray | None
+    velocity_timestamps: FloatArray | None
+    world: PopulationWorld
+    seed: int | tuple[int, int]
+
+
+def simulate_session(
+    world: PopulationWorld,
+    *,
+    num_units: int,
+    duration_s: float,
+    seed: int | tuple[int, int],
+    drift: bool = True,
+    bursts: bool = True,
+    trials: bool = True,
+    behavior: bool = True,
+) -> SimulatedSession:
+    """Simulate one session.
+
+    Parameters
+    ----------
+    world : PopulationWorld
+    num_units : int
+    duration_s : float
+        Seconds, rounded to the grid of the world.
+    seed : int or (int, int)
+        Same seed, same session. A pair is the seed of a population and the session's index.
+    drift : bool
+        False holds all gains at 1 and the slow latent at 0.
+    bursts : bool
+        False takes the burst kernel from every unit.
+    trials : bool
+        False leaves spontaneous activity: no preparation, kick or transient, noise only.
+    behavior : bool
+        False leaves out the velocity; spikes do not change.
+
+    Returns
+    -------
+    SimulatedSession
+
+    Raises
+    ------
+    ConfigError
+        If there is no unit, or the session is shorter than one grid step.
+
+    Notes
+    -----
+    ``log rate = base + loading @ latents + log_gain``, bounded by `world.max_rate_hz`. Each
+    part of a session draws from a stream of its own, so a switch leaves the draws of all
+    other parts as they are.
+
+    Examples
+    --------
+    >>> session = simulate_session(PopulationWorld(), num_units=5, duration_s=10.0, seed=1)
+    >>> session.rate_hz.shape
+    (1000, 5)
+    """
+    num_rows = round(duration_s / world.grid_s)
+    if num_units < 1 or num_rows < 1:
+        raise ConfigError(
+            f"simulate_session: expected at least 1 unit and {world.grid_s:g} s, got "
+            f"num_units={num_units}, duration_s={duration_s:g}"
+        )
+    world = _switch(world, drift=drift, bursts=bursts, trials=trials)
+    entropy, key = (seed[0], (seed[1],)) if isinstance(seed, tuple) else (seed, ())
+    unit_rng, gain_rng, clock_rng, latent_rng, spike_rng, velocity_rng = (
+        np.random.default_rng(child)
+        for child in np.random.SeedSequence(entropy, spawn_key=key).spawn(6)
+    )
+    latents, trial_table = _draw_latents(world, num_rows, clock_rng, latent_rng)
+    units = _draw_units(world, latents, num_units, unit_rng, gain_rng)
+    log_rate = units.base_log_rate + latents @ units.loading.T + units.log_gain
+    log_rate = np.minimum(log_rate, np.log(world.max_rate_hz))
+    spike_times, spike_unit_index = draw_spikes(
+        log_rate, units.history_weight, world=world, rng=spike_rng
+    )
+    velocity = timestamps = None
+    if behavior:
+        noise = world.velocity_noise * velocity_rng.standard_normal((num_rows, 2))
+        velocity = latents[:, 2:4] * (world.velocity_base + latents[:, 6:7]) + noise
+        timestamps = (np.arange(num_rows) + 0.5) * world.grid_s
+    return SimulatedSession(
+        spike_times=spike_times,
+        spike_unit_index=spike_unit_index,
+        num_units=num_units,
+        duration_s=num_rows * world.grid_s,
+        latents=latents,
+        rate_hz=np.exp(log_rate).astype(np.float32),
+        units=units,
+        trials=trial_table,
+        velocity=velocity,
+        velocity_timestamps=timestamps,
+        world=world,
+        seed=seed,
+    )
+
+
+def simulate_population(
+    world: PopulationWorld,
+    *,
+    num_sessions: int,
+    units_range: tuple[int, int] = (40, 100),
+    duration_s: float = 600.0,
+    seed: int,
+    drift: bool = True,
+    bursts: bool = True,
+    trials: bool = True,
+    behavior: bool = True,
+) -> Iterator[SimulatedSession]:
+    """Yield sessions of one world, each with units of its own.
+
+    Parameters
+    ----------
+    world : PopulationWorld
+        Shared by all sessions.
+    num_sessions : int
+        How many to yield; session i does not depend on it.
+    units_range : (int, int)
+        Smallest and largest number of units.
+    duration_s : float
+        Seconds of each session.
+    seed : int
+    drift, bursts, trials, behavior : bool
+        As in `simulate_session`.
+
+    Yields
+    ------
+    SimulatedSession
+
+    Raises
+    ------
+    ConfigError
+        If the range of units is empty.
+    """
+    low, high = units_range
+    if not 1 <= low <= high:
+        raise ConfigError(
+            f"simulate_population: expected units_range (low, high) with 1 <= low <= high, "
+            f"got {units_range}"
+        )
+    for index in range(num_sessions):
+        # The units' own count has a stream apart from those that simulate_session spawns.
+        count = np.random.SeedSequence(seed, spawn_key=(index, 1_000))
+        yield simulate_session(
+            world,
+            num_units=int(np.random.default_rng(count).integers(low, high + 1)),
+            duration_s=duration_s,
+            seed=(seed, index),
+            drift=drift,
+            bursts=bursts,
+            trials=trials,
+            behavior=behavior,
+        )
+
+
+def _switch(world: PopulationWorld, *, drift: bool, bursts: bool, trials: bool) -> PopulationWorld:
+    """Return the world with what is switched off taken out."""
+    if not drift:
+        world = replace(world, gain_sd=0.0, slow_sd=0.0)
+    if not bursts:
+        world = replace(world, burst_fraction=0.0)
+    if not trials:
+        world = replace(world, has_trials=False)
+    return world
+
+
+def _draw_latents(
+    world: PopulationWorld,
+    num_rows: int,
+    clock_rng: np.random.Generator,
+    latent_rng: np.random.Generator,
+) -> tuple[FloatArray, SimulatedTrials]:
+    """Run the trial clock and the latents that it drives."""
+    clock, dynamics = TrialClock(world), LatentDynamics(world)
+    walker = ClockState.at_start(1)
+    phase = np.empty(num_rows, dtype=np.int8)
+    direction = np.empty(num_rows, dtype=np.int64)
+    drive = np.empty(num_rows, dtype=np.intp)
+    for row in range(num_rows):
+        clock.step(walker, clock_rng)
+        phase[row], direction[row] = walker.phase[0], walker.direction[0]
+        drive[row] = clock.drive(walker)[0]
+
+    push = dynamics.drive_table[drive]
+    push += dynamics.noise_sd * latent_rng.standard_normal((num_rows, NUM_LATENTS))
+    latents = np.empty((num_rows, NUM_LATENTS))
+    state = dynamics.stationary_sd * latent_rng.standard_normal(NUM_LATENTS)
+    for row in range(num_rows):
+        state = dynamics.transition @ state + push[row]
+        latents[row] = state
+
+    # A trial is complete once the pause after its movement has begun.
+    changes = np.flatnonzero(np.diff(phase)) + 1
+    onset = changes[phase[changes] == MOVEMENT]
+    end = changes[phase[changes - 1] == MOVEMENT]
+    start = changes[phase[changes] == PREPARATION][: len(end)]
+    onset = onset[: len(end)]
+    table = SimulatedTrials(
+        preparation_start_s=start * np.float64(world.grid_s),
+        movement_onset_s=onset * np.float64(world.grid_s),
+        end_s=end * np.float64(world.grid_s),
+        direction_index=direction[onset],
+    )
+    return latents, table
+
+
+def _draw_units(
+    world: PopulationWorld,
+    latents: FloatArray,
+    num_units: int,
+    unit_rng: np.random.Generator,
+    gain_rng: np.random.Generator,
+) -> SimulatedUnits:
+    """Draw what distinguishes the units, and let their gains drift."""
+    loading = unit_rng.standard_normal((num_units, NUM_LATENTS))
+    strength = unit_rng.gamma(
+        world.loading_shape, 1 / world.loading_shape, (num_units, len(BLOCK_SIZES))
+    )
+    first = 0
+    for block, size in enumerate(BLOCK_SIZES):
+        part = loading[:, first : first + size]
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+        part *= world.block_loading[block] * strength[:, block, None]
+        first += size
+    deviation = np.clip(unit_rng.standard_normal(num_units), -2.0, 2.0)
+    log_mean_rate = np.log(world.median_rate_hz) + world.log_rate_sd * deviation
+    base = log_mean_rate - np.log(np.exp(latents @ loading.T).mean(axis=0))
+
+    weight = np.empty((num_units, 3))
+    weight[:, REFRACTORY] = unit_rng.uniform(*world.refractory_weight, num_units)
+    weight[:, BURST] = unit_rng.uniform(*world.burst_weight, num_units)
+    weight[:, ADAPTATION] = unit_rng.uniform(*world.adaptation_weight, num_units)
+    is_burster = unit_rng.random(num_units) < world.burst_fraction
+    weight[~is_burster, BURST] = 0.0
+
+    decay = np.exp(-world.grid_s / world.gain_tau_s)
+    log_gain = np.empty((len(latents), num_units), dtype=np.float32)
+    state = world.gain_sd * gain_rng.standard_normal(num_units)
+    noise_sd = world.gain_sd * np.sqrt(1 - decay**2)
+    for row in range(len(latents)):
+        log_gain[row] = state
+        state = decay * state + noise_sd * gain_rng.standard_normal(num_units)
+    return SimulatedUnits(
+        loading=loading,
+        base_log_rate=base,
+        history_weight=weight,
+        is_burster=is_burster,
+        log_gain=log_gain,
+    )

@@ -1,0 +1,351 @@
+"""Simulated sessions as recordings, with the truth behind them kept beside.
+
+A folder of a simulated population holds ::
+
+    population.json                     how it was simulated
+    seed0_session0000.h5                a recording like any other
+    seed0_session0000.truth.npz         what no recording tells: latents, gains, loadings
+
+so whatever reads recordings reads simulated ones, and only who asks for the truth gets it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.ops.files import atomic_path
+from neurohorizon.recordings.schema import Recording, Series, Table, Units
+from neurohorizon.recordings.splits import split_in_time
+from neurohorizon.recordings.store import open_recording, write_recording
+from neurohorizon.simulate.population import (
+    SimulatedSession,
+    SimulatedTrials,
+    SimulatedUnits,
+    simulate_session,
+)
+from neurohorizon.simulate.world import NUM_DIRECTIONS, PopulationWorld
+
+SOURCE = "simulated_population"
+POPULATION_FILE = "population.json"
+TRUTH_SUFFIX = ".truth.npz"
+# Counts up when the same settings come to give other spikes or other files.
+FORMAT = 1
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """How a population is simulated: its plan, from which any session can be made.
+
+    Parameters
+    ----------
+    units_range : (int, int)
+        Smallest and largest number of units of a session.
+    duration_s : float
+        Seconds of each session.
+    seed : int
+        Session i is a function of the plan and i alone.
+    drift, bursts, trials, behavior : bool
+        As in :func:`~neurohorizon.simulate.population.simulate_session`.
+    world : PopulationWorld
+
+    Raises
+    ------
+    ConfigError
+        If the range of units is empty or the seed negative.
+    DataError
+        If the sessions are too short to be split.
+    """
+
+    units_range: tuple[int, int] = (40, 100)
+    duration_s: float = 600.0
+    seed: int = 0
+    drift: bool = True
+    bursts: bool = True
+    trials: bool = True
+    behavior: bool = True
+    world: PopulationWorld = field(default_factory=PopulationWorld)
+
+    def __post_init__(self) -> None:
+        low, high = self.units_range
+        if not 1 <= low <= high:
+            raise ConfigError(
+                f"units_range is {low} to {high}: expected at least 1 unit, the smaller first"
+            )
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}: expected 0 or more")
+        split_in_time(np.array([[0.0, self.duration_s]]))
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that the sessions depend on, ready for JSON."""
+        return json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight letters that differ between plans."""
+        content = json.dumps(self.describe(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+    def session_id(self, index: int) -> str:
+        """Return the id of session `index`: its file's name without suffix."""
+        return f"seed{self.seed}_session{index:04d}"
+
+    def simulate(self, index: int) -> SimulatedSession:
+        """Simulate session `index`: that of ``simulate_population`` with this seed."""
+        count = np.random.SeedSequence(self.seed, spawn_key=(index, 1_000))
+        low, high = self.units_range
+        return simulate_session(
+            self.world,
+            num_units=int(np.random.default_rng(count).integers(low, high + 1)),
+            duration_s=self.duration_s,
+            seed=(self.seed, index),
+            drift=self.drift,
+            bursts=self.bursts,
+            trials=self.trials,
+            behavior=self.behavior,
+        )
+
+
+def to_recording(session: SimulatedSession, *, id: str, subject: str) -> Recording:
+    """Return what an experimenter would have recorded of a session.
+
+    Parameters
+    ----------
+    session : SimulatedSession
+    id, subject : str
+
+    Returns
+    -------
+    Recording
+        Split in time; with the series ``velocity`` and the table ``trials`` (preparation to
+        end of movement, with ``movement_onset_s`` and ``direction_rad``) where there are any.
+    """
+    series, tables = {}, {}
+    if session.velocity is not None and session.velocity_timestamps is not None:
+        series["velocity"] = Series(session.velocity_timestamps, session.velocity, unit="a.u.")
+    trials = session.trials
+    if len(trials):
+        tables["trials"] = Table(
+            start=trials.preparation_start_s,
+            end=trials.end_s,
+            columns={
+                "movement_onset_s": trials.movement_onset_s,
+                "direction_rad": 2 * np.pi * trials.direction_index / NUM_DIRECTIONS,
+            },
+        )
+    domain = np.array([[0.0, session.duration_s]])
+    return Recording(
+        id=id,
+        subject=subject,
+        source=SOURCE,
+        spike_times=session.spike_times,
+        spike_unit_index=session.spike_unit_index,
+        units=Units.numbered(session.num_units),
+        domain=domain,
+        series=series,
+        tables=tables,
+        split=split_in_time(domain),
+        metadata={"species": "simulated", "laboratory": "simulated"},
+    )
+
+
+def write_population(
+    plan: PopulationPlan,
+    folder: Path | str,
+    *,
+    indices: Sequence[int],
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Simulate sessions into a folder, each a recording with its truth beside it.
+
+    Parameters
+    ----------
+    plan : PopulationPlan
+    folder : path
+        Sessions that it holds already are skipped, so an interrupted call goes on where it
+        stopped.
+    indices : sequence of int
+        Sessions to make.
+    progress : callable, optional
+        Called with (sessions done, sessions in all, id of the next one), and at the end.
+
+    Returns
+    -------
+    list of Path
+        The recordings, in the order of `indices`.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds something else.
+    DataError
+        If a file cannot be written; no part of it is left behind.
+    """
+    folder = Path(folder)
+    _claim(folder, plan)
+    files = [folder / f"{plan.session_id(index)}.h5" for index in indices]
+    for number, (index, file) in enumerate(zip(indices, files, strict=True)):
+        if progress is not None:
+            progress(number, len(files), file.stem)
+        if file.exists() and truth_path(file).exists():
+            continue
+        session = plan.simulate(index)
+        # The truth first: a recording in such a folder always has its truth.
+        write_truth(session, truth_path(file))
+        subject = f"seed{plan.seed}_animal{index:04d}"
+        write_recording(to_recording(session, id=file.stem, subject=subject), file)
+    if progress is not None:
+        progress(len(files), len(files), "")
+    return files
+
+
+def truth_path(recording_path: Path | str) -> Path:
+    """Return where the truth behind a simulated recording's file lies."""
+    return Path(recording_path).with_suffix(TRUTH_SUFFIX)
+
+
+def write_truth(session: SimulatedSession, path: Path | str) -> None:
+    """Write what a recording of the session would not tell, without pickle.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written; nothing is left behind.
+
+    Notes
+    -----
+    Rates are not stored: they are a function of latents, loadings and gains, which are.
+    """
+    units, trials = session.units, session.trials
+    arrays = {
+        "latents": session.latents,
+        "loading": units.loading,
+        "base_log_rate": units.base_log_rate,
+        "history_weight": units.history_weight,
+        "is_burster": units.is_burster,
+        "log_gain": units.log_gain,
+        "preparation_start_s": trials.preparation_start_s,
+        "movement_onset_s": trials.movement_onset_s,
+        "end_s": trials.end_s,
+        "direction_index": trials.direction_index,
+        "duration_s": np.array(session.duration_s),
+        "seed": np.atleast_1d(session.seed),
+        "world": np.array(json.dumps(asdict(session.world))),
+    }
+    try:
+        with atomic_path(path) as temporary:
+            np.savez(temporary, **arrays)
+    except OSError as error:
+        raise DataError(
+            f"{path}: could not be written ({error.strerror or error}); nothing was left behind, "
+            "check the free space and the permissions"
+        ) from error
+
+
+def load_truth(recording_path: Path | str) -> SimulatedSession:
+    """Load a simulated session again: its recording and the truth beside it.
+
+    Parameters
+    ----------
+    recording_path : path
+        The recording's file (``.h5``).
+
+    Returns
+    -------
+    SimulatedSession
+        As it was simulated; what the ideal observer needs.
+
+    Raises
+    ------
+    DataError
+        If either file is missing or damaged.
+    """
+    path = truth_path(recording_path)
+    if not path.is_file():
+        raise DataError(
+            f"{recording_path}: no truth beside it (expected {path.name}): only sessions of "
+            "`neurohorizon simulate population` have one"
+        )
+    recording = open_recording(recording_path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            truth = {name: file[name] for name in file.files}
+        world = _read_world(str(truth["world"]))
+        units = SimulatedUnits(
+            **{name: truth[name] for name in SimulatedUnits.__dataclass_fields__}
+        )
+        trials = SimulatedTrials(
+            **{name: truth[name] for name in SimulatedTrials.__dataclass_fields__}
+        )
+        latents, seed = truth["latents"], tuple(truth["seed"].tolist())
+        duration_s = float(truth["duration_s"])
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: damaged or foreign ({error}); remove it and its recording, and simulate "
+            "them again"
+        ) from error
+    if len(units) != recording.num_units:
+        raise DataError(
+            f"{path}: tells of {len(units)} units, {recording_path} has {recording.num_units}: "
+            "they are not of one session; simulate them again"
+        )
+    log_rate = units.base_log_rate + latents @ units.loading.T + units.log_gain
+    velocity = recording.series.get("velocity")
+    return SimulatedSession(
+        spike_times=np.asarray(recording.spike_times),
+        spike_unit_index=np.asarray(recording.spike_unit_index, dtype=np.int64),
+        num_units=recording.num_units,
+        duration_s=duration_s,
+        latents=latents,
+        rate_hz=np.exp(np.minimum(log_rate, np.log(world.max_rate_hz))).astype(np.float32),
+        units=units,
+        trials=trials,
+        velocity=None if velocity is None else velocity.values,
+        velocity_timestamps=None if velocity is None else velocity.timestamps,
+        world=world,
+        seed=seed[0] if len(seed) == 1 else seed,
+    )
+
+
+def _read_world(text: str) -> PopulationWorld:
+    values: dict[str, Any] = json.loads(text)
+    for key, value in values.items():
+        if isinstance(value, list):
+            values[key] = tuple(value)
+    return PopulationWorld(**values)
+
+
+def _claim(folder: Path, plan: PopulationPlan) -> None:
+    """Say whose folder it is, and refuse another plan's."""
+    path = folder / POPULATION_FILE
+    wanted = plan.describe()
+    if not path.exists():
+        if any(folder.glob("*.h5")):
+            raise ConfigError(
+                f"{folder}: holds recordings that were not simulated here (no "
+                f"{POPULATION_FILE}): choose another folder"
+            )
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        differing = [key for key in wanted if found.get(key) != wanted[key]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: damaged ({error}): choose another folder") from error
+    if differing:
+        key = differing[0]
+        raise ConfigError(
+            f"{folder}: holds a population with other settings ({key} is {found.get(key)} there, "
+            f"{wanted[key]} here): choose another folder"
+        )

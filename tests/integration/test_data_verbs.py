@@ -1,0 +1,166 @@
+"""``neurohorizon data ...`` as a user meets it: exit codes, lines, files."""
+
+import h5py
+import numpy as np
+import pytest
+
+from neurohorizon.cli.app import main
+from neurohorizon.recordings.store import open_recording
+from neurohorizon.sources.prepare import read_manifest
+
+
+def write_npz(path, *, seed=0, **arrays):
+    rng = np.random.default_rng(seed)
+    trains = [np.cumsum(0.003 + rng.exponential(0.2, 800)) for _ in range(4)]
+    times = np.concatenate([train[train < 120] for train in trains])
+    units = np.repeat(np.arange(4), [np.sum(train < 120) for train in trains])
+    order = np.argsort(times)
+    defaults = {"spike_times": times[order], "unit_index": units[order], "subject": f"m{seed}"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **(defaults | arrays))
+    return path
+
+
+@pytest.fixture
+def prepared(tmp_path, capsys):
+    write_npz(tmp_path / "in" / "a.npz")
+    write_npz(tmp_path / "in" / "b.npz", seed=1)
+    assert (
+        main(["data", "prepare", "npz", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    )
+    capsys.readouterr()
+    return tmp_path / "out"
+
+
+def only_error(capsys):
+    err = capsys.readouterr().err
+    lines = [line for line in err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_list_and_card(capsys):
+    assert main(["data", "list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("retinal_waves", "ca1_maze", "nwb", "npz"):
+        assert name in out
+    assert main(["data", "card", "retinal_waves"]) == 0
+    out = capsys.readouterr().out
+    assert "GPL-2" in out
+    assert "10.1186/2047-217X-3-3" in out
+    assert "54 files" in out
+    assert main(["data", "card", "nothing"]) == 2
+    assert "choose one of retinal_waves" in only_error(capsys)
+
+
+def test_prepare_says_what_it_made(tmp_path, capsys):
+    write_npz(tmp_path / "in" / "a.npz", subject="m1")
+    command = ["data", "prepare", "npz", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert "1 recordings (0 were there already), 0 files failed" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "1 recordings (1 were there already)" in capsys.readouterr().out
+    assert not open_recording(tmp_path / "out" / "a.h5").require_split().interleaved
+    assert main([*command, "--split", "interleaved"]) == 0
+    assert open_recording(tmp_path / "out" / "a.h5").require_split().interleaved
+    assert read_manifest(tmp_path / "out")["split"]["kind"] == "interleaved"
+
+
+def test_guard_reaches_the_split(tmp_path):
+    path = write_npz(tmp_path / "a.npz")
+    command = ["data", "prepare", "npz", str(path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--guard-s", "4"]) == 0
+    split = open_recording(tmp_path / "out" / "a.h5").require_split()
+    assert split.valid[0, 0] - split.train[-1, 1] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"spike_times": np.array([3.0, 1.0]), "unit_index": np.array([0, 1])}, "not sorted"),
+        ({"spike_times": np.array([1.0, np.nan]), "unit_index": np.array([0, 1])}, "not finite"),
+        ({"spike_times": np.array([-1.0, 1.0]), "unit_index": np.array([0, 1])}, "before 0"),
+        ({"num_units": 3}, "unit indices run from 0 to 3, expected 0 to 2"),
+        ({"spike_times": np.empty(0), "unit_index": np.empty(0, int)}, "empty recording"),
+        ({"spike_times": np.ones(1), "unit_index": np.ones(1, int)}, "only one spike"),
+        ({"spike_times": np.ones(2), "unit_index": np.zeros(2, int)}, "only one unit"),
+        ({"spike_times": np.array([object()])}, "pickled objects"),
+    ],
+)
+def test_bad_input_gives_one_line_and_leaves_nothing(tmp_path, capsys, arrays, reason):
+    path = write_npz(tmp_path / "in" / "bad.npz", **arrays)
+    code = main(["data", "prepare", "npz", str(path), "--out", str(tmp_path / "out")])
+    assert code == 2
+    line = only_error(capsys)
+    assert reason in line
+    assert "bad.npz" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_input(tmp_path, capsys):
+    assert main(["data", "prepare", "nwb", str(tmp_path / "x"), "--out", str(tmp_path / "o")]) == 2
+    assert "no such file or folder" in only_error(capsys)
+    assert main(["data", "prepare", "npz", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
+    assert "nothing here that npz can be made of" in only_error(capsys)
+
+
+def test_validate_good_recordings(prepared, capsys):
+    assert main(["data", "validate", str(prepared)]) == 0
+    assert "note: a: missing metadata: area, position, species" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "text", "unsorted"])
+def test_validate_names_what_is_broken(prepared, capsys, damage):
+    path = prepared / "a.h5"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:3000])
+    elif damage == "text":
+        path.write_text("spikes")
+    else:
+        with h5py.File(path, "r+" if damage == "unsorted" else "w") as file:
+            if damage == "unsorted":
+                file["spikes/timestamps"][...] = file["spikes/timestamps"][:][::-1]
+            else:
+                file["weather"] = np.zeros(3)
+    assert main(["data", "validate", str(prepared)]) == 2
+    out = capsys.readouterr().out
+    reason = {
+        "truncated": "truncated HDF5 file",
+        "foreign": "no spikes",
+        "text": "not an HDF5 file",
+        "unsorted": "spike times are not sorted",
+    }[damage]
+    errors = [line for line in out.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert reason in errors[0]
+    assert "note: b:" in out
+    assert main(["data", "show", str(path)]) == 2
+    assert reason in only_error(capsys)
+    assert not path.with_suffix(".png").exists()
+
+
+def test_validate_missing_path(tmp_path, capsys):
+    assert main(["data", "validate", str(tmp_path / "x")]) == 2
+    assert "no such file or folder" in only_error(capsys)
+    assert main(["data", "validate", str(tmp_path)]) == 2
+    assert "holds no recordings" in only_error(capsys)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_show(prepared, tmp_path, capsys, suffix):
+    figure = tmp_path / f"card.{suffix}"
+    assert main(["data", "show", str(prepared / "a.h5"), "--out", str(figure)]) == 0
+    assert capsys.readouterr().out.strip() == str(figure)
+    assert figure.stat().st_size > 10_000
+
+
+def test_show_names_the_formats(prepared, tmp_path, capsys):
+    code = main(["data", "show", str(prepared / "a.h5"), "--out", str(tmp_path / "card.bmp")])
+    assert code == 2
+    assert "written as .png or .svg" in only_error(capsys)
+
+
+def test_fetch_a_format(tmp_path, capsys):
+    assert main(["data", "fetch", "npz", "--out", str(tmp_path / "x")]) == 2
+    assert "nothing to download" in only_error(capsys)

@@ -1,0 +1,196 @@
+import builtins
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from neurohorizon.errors import DataError, MissingExtraError
+from neurohorizon.recordings.store import open_recording, write_recording
+from neurohorizon.sources.nwb import convert, find_files
+
+pynwb = pytest.importorskip("pynwb")
+
+TRAINS = ([0.5, 3.0, 9.0], [1.0, 2.0], [4.0])
+
+
+def new_file(**change):
+    arguments = {
+        "session_description": "tests",
+        "identifier": "id-1",
+        "session_start_time": datetime(2024, 1, 2, tzinfo=UTC),
+        "lab": "Müller",
+        "subject": pynwb.file.Subject(subject_id="mouse 3", species="Mus musculus", sex="F"),
+    }
+    return pynwb.NWBFile(**(arguments | change))
+
+
+def add_electrodes(file):
+    device = file.create_device("probe")
+    group = file.create_electrode_group("shank", "one", "left", device)
+    for area, x in (("CA1", 10.0), ("V1", 20.0), ("V1", 30.0)):
+        file.add_electrode(location=area, group=group, x=x, y=1.0, z=2.0)
+
+
+def save(file, path):
+    with pynwb.NWBHDF5IO(str(path), "w") as writer:
+        writer.write(file)
+    return path
+
+
+def plain_units(file):
+    for times in TRAINS:
+        file.add_unit(spike_times=times)
+
+
+@pytest.fixture
+def full(tmp_path):
+    file = new_file()
+    add_electrodes(file)
+    file.add_unit_column("quality", "from the sorter")
+    for index, times in enumerate(TRAINS):
+        file.add_unit(
+            spike_times=times,
+            electrodes=[2 - index],
+            quality=("good", "mua", "good")[index],
+            obs_intervals=[[0.0, 5.0], [6.0, 10.0]] if index else [[0.0, 10.0]],
+        )
+    behavior = file.create_processing_module("behavior", "all of it")
+    position = pynwb.behavior.Position(name="Position")
+    position.create_spatial_series(
+        name="hand",
+        data=np.arange(10.0).reshape(5, 2),
+        timestamps=np.arange(5.0),
+        reference_frame="screen",
+        unit="meters",
+        conversion=0.01,
+    )
+    behavior.add(position)
+    behavior.add(pynwb.TimeSeries(name="domain", data=np.ones(4), rate=2.0, unit="V"))
+    file.add_acquisition(
+        pynwb.TimeSeries(name="video", data=np.zeros((4, 90)), rate=1.0, unit="au")
+    )
+    file.add_trial_column("kind", "of trial")
+    file.add_trial_column("angle", "of target")
+    file.add_trial(start_time=1.0, stop_time=2.0, kind="gö", angle=45.0)
+    file.add_trial(start_time=3.0, stop_time=4.0, kind="stop", angle=90.0)
+    file.add_epoch(0.0, 9.0, ["wake", "light"])
+    file.add_invalid_time_interval(start_time=2.5, stop_time=2.75)
+    return save(file, tmp_path / "sub-3.ses 1.nwb")
+
+
+class TestEverything:
+    def test_spikes(self, full):
+        recording = convert(full)
+        assert recording.id == "sub-3_ses_1"
+        assert recording.spike_times.tolist() == sorted(np.concatenate(TRAINS))
+        assert recording.spike_unit_index.tolist() == [0, 1, 1, 0, 2, 0]
+
+    def test_units(self, full):
+        units = convert(full).units
+        assert units.area.tolist() == ["V1", "V1", "CA1"]
+        assert units.quality.tolist() == ["good", "mua", "good"]
+        assert units.position_um.tolist() == [[30, 1, 2], [20, 1, 2], [10, 1, 2]]
+
+    def test_domain_is_when_all_units_were_observed(self, full):
+        assert convert(full).domain.tolist() == [[0.0, 2.5], [2.75, 5.0], [6.0, 10.0]]
+
+    def test_behaviour(self, full):
+        recording = convert(full)
+        assert set(recording.series) == {"hand", "domain_"}
+        hand = recording.series["hand"]
+        np.testing.assert_allclose(hand.values, np.arange(10.0).reshape(5, 2) * 0.01)
+        assert hand.unit == "meters"
+        assert recording.series["domain_"].timestamps.tolist() == [0.0, 0.5, 1.0, 1.5]
+        assert "video (4 x 90 values are too many for behaviour)" in recording.metadata["left_out"]
+
+    def test_tables(self, full):
+        tables = convert(full).tables
+        assert tables["trials"].start.tolist() == [1.0, 3.0]
+        assert tables["trials"].columns["kind"].tolist() == ["go", "stop"]
+        assert tables["trials"].columns["angle"].tolist() == [45.0, 90.0]
+        assert tables["epochs"].columns["tags"].tolist() == ["wake,light"]
+
+    def test_metadata(self, full):
+        recording = convert(full)
+        assert recording.subject == "mouse_3"
+        assert recording.metadata["species"] == "Mus musculus"
+        assert recording.metadata["laboratory"] == "Müller"
+
+    def test_can_be_written_and_read(self, full, tmp_path):
+        recording = convert(full)
+        again = open_recording(write_recording(recording, tmp_path / "a.h5"))
+        assert again.tables["trials"].columns["kind"].tolist() == ["go", "stop"]
+        np.testing.assert_array_equal(again.spike_times, recording.spike_times)
+
+
+class TestLittle:
+    def test_units_alone(self, tmp_path):
+        file = new_file(subject=None)
+        plain_units(file)
+        recording = convert(save(file, tmp_path / "a.nwb"))
+        assert recording.num_units == 3
+        assert recording.subject == "unknown"
+        assert recording.domain.tolist() == [[0.0, 10.0]]
+        assert not recording.series
+        assert np.isnan(recording.units.position_um).all()
+
+    def test_unit_without_spikes(self, tmp_path):
+        file = new_file()
+        for times in ([], [1.0], []):
+            file.add_unit(spike_times=times)
+        recording = convert(save(file, tmp_path / "a.nwb"))
+        assert recording.num_units == 3
+        assert recording.spike_unit_index.tolist() == [1]
+
+    def test_area_in_the_units_table_comes_first(self, tmp_path):
+        file = new_file()
+        file.add_unit_column("brain_area", "where")
+        for times, area in zip(TRAINS, ("A", "B", "C"), strict=True):
+            file.add_unit(spike_times=times, brain_area=area)
+        recording = convert(save(file, tmp_path / "a.nwb"))
+        assert recording.units.area.tolist() == ["A", "B", "C"]
+
+    def test_peak_channel_names_the_electrode(self, tmp_path):
+        file = new_file()
+        add_electrodes(file)
+        file.add_unit_column("peak_channel_id", "electrode id")
+        for times, channel in zip(TRAINS, (0, 2, 99), strict=True):
+            file.add_unit(spike_times=times, peak_channel_id=channel)
+        recording = convert(save(file, tmp_path / "a.nwb"))
+        assert recording.units.area.tolist() == ["CA1", "V1", ""]
+        assert np.isnan(recording.units.position_um[2]).all()
+
+
+class TestRefusals:
+    def test_no_units(self, tmp_path):
+        with pytest.raises(DataError, match="no units with spike times"):
+            convert(save(new_file(), tmp_path / "a.nwb"))
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(DataError, match="no such file"):
+            convert(tmp_path / "none.nwb")
+
+    @pytest.mark.parametrize("share", [0.0, 0.5])
+    def test_not_nwb(self, full, share):
+        content = full.read_bytes()
+        full.write_bytes(content[: int(len(content) * share)] or b"text")
+        with pytest.raises(DataError, match="not a readable NWB file") as caught:
+            convert(full)
+        assert "\n" not in str(caught.value)
+
+    def test_without_pynwb(self, full, monkeypatch):
+        real = builtins.__import__
+
+        def without(name, *args, **kwargs):
+            if name == "pynwb":
+                raise ImportError(name)
+            return real(name, *args, **kwargs)
+
+        monkeypatch.setattr(builtins, "__import__", without)
+        with pytest.raises(MissingExtraError, match=r"neurohorizon\[nwb\]"):
+            convert(full)
+
+
+def test_files_are_found(full):
+    assert find_files(full.parent) == [full]
+    assert find_files(full) == [full]

@@ -1,0 +1,185 @@
+import errno
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from torch_brain.data import Data
+
+from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.recordings.store import list_recordings, open_recording
+from neurohorizon.sources import npz
+from neurohorizon.sources.prepare import SplitPlan, prepare, read_manifest
+
+
+def write(path, *, seed=0, **arrays):
+    rng = np.random.default_rng(seed)
+    defaults = {
+        "spike_times": np.sort(rng.uniform(0, 100, 500)),
+        "unit_index": rng.integers(0, 4, 500),
+        "subject": f"mouse{seed}",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **(defaults | arrays))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed in range(3):
+        write(tmp_path / "in" / f"s{seed}.npz", seed=seed)
+    return tmp_path / "in"
+
+
+def names(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_recordings_and_manifest(folder, tmp_path):
+    steps = []
+    result = prepare(
+        npz.SOURCE, folder, tmp_path / "out", progress=lambda *step: steps.append(step)
+    )
+    assert [path.name for path in result.written] == ["s0.h5", "s1.h5", "s2.h5"]
+    assert not result.failed
+    assert steps[0] == (0, 3, "s0.npz")
+    assert steps[-1] == (3, 3, "")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest["groups"] == {"mouse0": ["s0"], "mouse1": ["s1"], "mouse2": ["s2"]}
+    for entry, path in zip(manifest["recordings"], list_recordings(tmp_path / "out"), strict=True):
+        recording = open_recording(path)
+        assert entry["id"] == recording.id
+        assert entry["num_spikes"] == len(recording.spike_times)
+        assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert recording.require_split().train[0].tolist() == [0.0, 58.2]
+
+
+def test_second_run_skips_and_changes_nothing(folder, tmp_path):
+    out = tmp_path / "out"
+    prepare(npz.SOURCE, folder, out)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()}
+    again = prepare(npz.SOURCE, folder, out)
+    assert len(again.skipped) == 3
+    assert not again.written
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in out.iterdir()} == before
+
+
+def test_changed_input_changed_split_and_lost_file_are_made_again(folder, tmp_path):
+    out = tmp_path / "out"
+    prepare(npz.SOURCE, folder, out)
+    write(folder / "s1.npz", seed=7)
+    (out / "s2.h5").unlink()
+    result = prepare(npz.SOURCE, folder, out)
+    assert [path.name for path in result.written] == ["s1.h5", "s2.h5"]
+    assert read_manifest(out)["groups"] == {"mouse0": ["s0"], "mouse7": ["s1"], "mouse2": ["s2"]}
+    result = prepare(npz.SOURCE, folder, out, split=SplitPlan("interleaved", block_s=5.0))
+    assert len(result.written) == 3
+    assert open_recording(out / "s0.h5").require_split().interleaved
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"spike_times": np.linspace(100, 0, 500)}, "not sorted"),
+        ({"spike_times": np.full(500, np.nan)}, "not finite"),
+        ({"spike_times": np.linspace(-5, 100, 500)}, "before 0"),
+        ({"num_units": 2}, "expected 0 to 1"),
+        ({"unit_index": np.zeros(500, int)}, "only one unit"),
+        ({"spike_times": np.empty(0), "unit_index": np.empty(0, int), "num_units": 2}, "empty"),
+        (
+            {"spike_times": np.ones(1), "unit_index": np.ones(1, int), "num_units": 2},
+            "only one spike",
+        ),
+        ({"spike_times": np.linspace(0, 1, 500)}, "too short to split"),
+        ({"subject": np.array([None])}, "pickled objects"),
+    ],
+)
+def test_bad_file_gives_one_line_and_stops_nothing_else(folder, tmp_path, arrays, reason):
+    bad = write(folder / "bad.npz", **arrays)
+    result = prepare(npz.SOURCE, folder, tmp_path / "out")
+    assert len(result.written) == 3
+    (line,) = result.failed.values()
+    assert reason in line
+    assert "\n" not in line
+    assert list(result.failed) == [str(bad)]
+    assert names(tmp_path / "out") == ["manifest.json", "s0.h5", "s1.h5", "s2.h5"]
+
+
+def test_only_bad_files_leave_nothing(tmp_path):
+    write(tmp_path / "in" / "bad.npz", spike_times=np.linspace(100, 0, 500))
+    result = prepare(npz.SOURCE, tmp_path / "in", tmp_path / "out")
+    assert len(result.failed) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_files_for_one_recording(tmp_path):
+    for day in ("day1", "day2"):
+        write(tmp_path / "in" / day / "s.npz", seed=len(day))
+    result = prepare(npz.SOURCE, tmp_path / "in", tmp_path / "out")
+    assert len(result.written) == 1
+    assert "becomes s.h5, as" in next(iter(result.failed.values()))
+    again = prepare(npz.SOURCE, tmp_path / "in", tmp_path / "out")
+    assert len(again.skipped) == 1
+    assert len(again.failed) == 1
+
+
+def test_full_disk_leaves_what_was_whole(folder, tmp_path, monkeypatch):
+    prepare(npz.SOURCE, folder / "s0.npz", tmp_path / "out")
+
+    def full(self, file, **_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Data, "to_hdf5", full)
+    result = prepare(npz.SOURCE, folder, tmp_path / "out")
+    assert all("No space left on device" in line for line in result.failed.values())
+    assert names(tmp_path / "out") == ["manifest.json", "s0.h5"]
+
+
+def test_interrupted_run_goes_on(folder, tmp_path):
+    def interrupt(done, total, name):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(npz.SOURCE, folder, tmp_path / "out", progress=interrupt)
+    result = prepare(npz.SOURCE, folder, tmp_path / "out")
+    assert len(result.skipped) == 2
+    assert len(result.written) == 1
+
+
+def test_nothing_to_prepare(tmp_path):
+    with pytest.raises(DataError, match="nothing here that npz can be made of"):
+        prepare(npz.SOURCE, tmp_path, tmp_path / "out")
+    with pytest.raises(DataError, match="no such file or folder"):
+        prepare(npz.SOURCE, tmp_path / "none", tmp_path / "out")
+
+
+def test_output_inside_the_input_is_not_input(folder):
+    prepare(npz.SOURCE, folder, folder / "out")
+    write(folder / "out" / "stray.npz")
+    assert len(prepare(npz.SOURCE, folder, folder / "out").skipped) == 3
+
+
+def test_folder_of_another_source(folder, tmp_path):
+    prepare(npz.SOURCE, folder, tmp_path / "out")
+    with pytest.raises(DataError, match="holds recordings of npz; choose another --out"):
+        prepare(replace(npz.SOURCE, name="other"), folder, tmp_path / "out")
+
+
+def test_damaged_manifest(folder, tmp_path):
+    with pytest.raises(DataError, match="no manifest"):
+        read_manifest(tmp_path)
+    prepare(npz.SOURCE, folder, tmp_path / "out")
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(manifest.read_text()[:50])
+    with pytest.raises(DataError, match="damaged manifest"):
+        prepare(npz.SOURCE, folder, tmp_path / "out")
+    manifest.write_text(json.dumps([]))
+    with pytest.raises(DataError, match="damaged manifest"):
+        read_manifest(tmp_path / "out")
+
+
+def test_unknown_split():
+    with pytest.raises(ConfigError, match="choose time or interleaved"):
+        SplitPlan("random")
