@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.simulate.recordings import PopulationPlan, write_population
@@ -16,7 +16,7 @@ Off = Annotated[bool, Parameter(negative=())]
 def population(
     *,
     out: Path,
-    num_sessions: int = 12,
+    num_sessions: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 12,
     units: tuple[int, int] = (40, 100),
     minutes: float = 10.0,
     seed: int = 0,

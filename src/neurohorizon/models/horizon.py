@@ -35,6 +35,7 @@ from neurohorizon.nn.attention import Attention, CrossBlock, FeedForward, SelfBl
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.identity import Identity, IdentityMode
 from neurohorizon.nn.rotary import RotaryTime
+from neurohorizon.recordings.adapter import NUM_MAPS
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
@@ -200,7 +201,7 @@ class HorizonForecaster(nn.Module):
     def _count_unit_features(self) -> int:
         num_traces = len(PSEUDO_COUNTS) * len(TRACE_TIME_CONSTANTS_S)
         num_past = 2 * num_traces + self.num_slots + 1 if self.use_past else 0
-        num_adapter = 2 * self.spec.num_groups + 1 if self.use_adapter else 0
+        num_adapter = 2 * NUM_MAPS * self.spec.num_groups + 1 if self.use_adapter else 0
         return num_past + num_adapter
 
     def forward(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
@@ -265,7 +266,7 @@ class HorizonForecaster(nn.Module):
             surprise = self._surprise(batch).clamp(-4.0, 8.0) / 2
             parts += [batch.traces_WNK, population, surprise, log_rate.unsqueeze(-1)]
         if self.use_adapter:
-            adapter = batch.adapter_WNG
+            adapter = batch.adapter_WNGM.flatten(2)
             given = batch.adapter_mask_W[:, None, None].expand(-1, num_units, 1)
             parts += [adapter / 2, torch.log((1.0 + adapter).clamp(min=0.1)), given]
         if not parts:

@@ -6,7 +6,9 @@ an edge lands in the bin that starts there, whatever the rounding of float secon
 
 from __future__ import annotations
 
-from typing import Any
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +20,32 @@ TICKS_PER_S = 1_000_000
 def to_ticks(times_s: ArrayLike) -> NDArray[np.int64]:
     """Convert seconds to integer microseconds."""
     return np.rint(np.asarray(times_s, dtype=np.float64) * TICKS_PER_S).astype(np.int64)
+
+
+def search_times(
+    times: NDArray[np.float64], at_s: Iterable[float], *, side: Literal["left", "right"] = "left"
+) -> IntArray:
+    """Return how many of the sorted times lie before each given one.
+
+    Parameters
+    ----------
+    times : (S,) float64
+        Seconds, sorted; may be a memory map.
+    at_s : (T,) iterable of float
+        Seconds.
+    side : {"left", "right"}
+        "right" counts equal times too.
+
+    Notes
+    -----
+    As ``np.searchsorted``, which however copies all of an array whose bytes are not aligned
+    in memory: so they are where another program wrote a file that is mapped.
+    """
+    times = np.asarray(times)
+    if times.flags.aligned:
+        return np.searchsorted(times, np.asarray(at_s), side=side)
+    find = bisect_left if side == "left" else bisect_right
+    return np.array([find(times, at) for at in at_s], dtype=np.int64)
 
 
 def spikes_in_windows(
@@ -49,8 +77,8 @@ def spikes_in_windows(
     length_ticks = np.broadcast_to(to_ticks(length_s), start_ticks.shape)
     # Half a tick of slack on both sides finds every candidate without converting all times.
     half = 0.5 / TICKS_PER_S
-    low = np.searchsorted(spike_times, start_ticks / TICKS_PER_S - half, side="left")
-    high = np.searchsorted(
+    low = search_times(spike_times, start_ticks / TICKS_PER_S - half, side="left")
+    high = search_times(
         spike_times, (start_ticks + length_ticks) / TICKS_PER_S + half, side="right"
     )
     num_found = high - low

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurohorizon.ops.binning import to_ticks
+from neurohorizon.ops.binning import search_times, to_ticks
 
 FloatArray = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def exponential_traces(
     assert at[0] >= start_s - 1e-9, "a time lies before the start of history"
     assert np.all(np.diff(at) >= 0), "times must be sorted"
 
-    low, high = np.searchsorted(spike_times, (start_s - 1e-6, at[-1] + 1e-6))
+    low, high = search_times(spike_times, (start_s - 1e-6, at[-1] + 1e-6))
     ticks, unit = to_ticks(spike_times[low:high]), np.asarray(spike_unit_index[low:high])
     at_ticks = to_ticks(at)
     used = (ticks >= to_ticks(start_s)) & (ticks < at_ticks[-1])

@@ -12,50 +12,91 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from neurohorizon.recordings.schema import FloatArray
+from neurohorizon.recordings.schema import FloatArray, IntArray
 
-NUM_COMPONENTS = 12
-RIDGE = 1000.0
 FORECAST_LIMITS = (-1.5, 8.0)
 
 _LOWEST_RATE_HZ = 0.1
+_INDEPENDENT_AFTER_S = 0.3
 
 
 @dataclass(frozen=True)
-class PopulationAdapter:
-    """Linear maps from population components to every unit's future rate.
+class AdapterSpec:
+    """What one map of the adapter reads, and how strongly it is penalised.
 
     Parameters
     ----------
+    traces : tuple of int
+        Which time constants it reads.
+    ridge : float
+        Penalty, in units of the variance of Poisson noise: as if so many origins had been
+        seen at which nothing moved.
+    num_components : int
+        Rank.
+    """
+
+    traces: tuple[int, ...]
+    ridge: float = 1000.0
+    num_components: int = 12
+
+
+FAST = AdapterSpec(traces=(0, 1, 2))
+SLOW = AdapterSpec(traces=(1, 2, 3, 4))
+NUM_MAPS = 2
+
+
+@dataclass(frozen=True)
+class PopulationMap:
+    """A low-rank linear map from the population's traces to every unit's future rate.
+
+    Parameters
+    ----------
+    traces : (P,) int
+        Time constants that are read.
     rate_hz : (N,) float
         Reference rates that traces are centred on.
     trace_scale : (P,) float
-        Factor of each trace that, with the root of the rate, gives unit Poisson variance.
+        Factor of each trace that, with the root of the rate, gives unit Poisson variance;
+        smaller for slow traces, which are penalised more.
     components : (N * P, C) float
         Directions in (unit, trace) space.
     weights : (C, N, G) float
         From component scores to the relative change of rate by horizon group.
     """
 
+    traces: IntArray
     rate_hz: FloatArray
     trace_scale: FloatArray
     components: FloatArray
     weights: FloatArray
 
     def scores(self, traces_hz: FloatArray) -> FloatArray:
-        """Project traces onto the components.
+        """Project traces (T, N, K) onto the components: (T, C), about unit variance."""
+        inputs = _scaled_traces(traces_hz[:, :, self.traces], self.rate_hz, self.trace_scale)
+        return inputs @ self.components
 
-        Parameters
-        ----------
-        traces_hz : (T, N, K) array
-            Exponential traces; the first P time constants are used.
+    def forecast(self, traces_hz: FloatArray) -> FloatArray:
+        """Forecast rates relative to the reference, minus one: (T, N, G)."""
+        num_components, num_units, num_groups = self.weights.shape
+        flat = self.scores(traces_hz) @ self.weights.reshape(num_components, -1)
+        return np.clip(flat.reshape(len(flat), num_units, num_groups), *FORECAST_LIMITS)
 
-        Returns
-        -------
-        (T, C) array
-            About unit variance on the reference.
-        """
-        return _scaled_traces(traces_hz, self.rate_hz, self.trace_scale) @ self.components
+
+@dataclass(frozen=True)
+class PopulationAdapter:
+    """The maps of one reference: fast traces foretell the next bins, slow ones the second.
+
+    Parameters
+    ----------
+    maps : tuple of PopulationMap
+        One for each of :data:`FAST` and :data:`SLOW`.
+    """
+
+    maps: tuple[PopulationMap, ...]
+
+    def scores(self, traces_hz: FloatArray) -> FloatArray:
+        """Project traces (T, N, K) onto the components of the fast map: (T, C)."""
+        return self.maps[0].scores(traces_hz)
 
     def forecast(self, traces_hz: FloatArray) -> FloatArray:
         """Forecast each unit's rate relative to its reference rate, minus one.
@@ -63,15 +104,15 @@ class PopulationAdapter:
         Parameters
         ----------
         traces_hz : (T, N, K) array
+            Exponential traces.
 
         Returns
         -------
-        (T, N, G) array
-            0 where the population says nothing; clipped to a few times the reference rate.
+        (T, N, G, M) array
+            One forecast a map. 0 where the population says nothing; clipped to a few times
+            the reference rate.
         """
-        num_components, num_units, num_groups = self.weights.shape
-        flat = self.scores(traces_hz) @ self.weights.reshape(num_components, -1)
-        return np.clip(flat.reshape(len(flat), num_units, num_groups), *FORECAST_LIMITS)
+        return np.stack([each.forecast(traces_hz) for each in self.maps], axis=-1)
 
 
 def fit_population_adapter(
@@ -81,10 +122,8 @@ def fit_population_adapter(
     rate_hz: FloatArray,
     time_constants_s: FloatArray,
     group_width_s: FloatArray,
-    num_components: int = NUM_COMPONENTS,
-    ridge: float = RIDGE,
 ) -> PopulationAdapter:
-    r"""Solve the adapter on a reference stretch: reduced-rank ridge regression.
+    """Solve both maps of the adapter on a reference stretch.
 
     Parameters
     ----------
@@ -94,22 +133,50 @@ def fit_population_adapter(
         Rate after each origin by horizon group over the reference rate, minus one.
     rate_hz : (N,) array
         Reference rates.
-    time_constants_s : (P,) array
-        Time constants of the leading traces to use.
+    time_constants_s : (K,) array
+        Of the traces, in seconds.
     group_width_s : (G,) array
         Width of each horizon group, in seconds.
-    num_components : int
-        Rank.
-    ridge : float
-        Penalty, in units of the variance of Poisson noise: as if so many origins had been
-        seen at which nothing moved.
+    """
+    return PopulationAdapter(
+        tuple(
+            fit_population_map(
+                traces_hz,
+                relative_rate,
+                spec=spec,
+                rate_hz=rate_hz,
+                time_constants_s=time_constants_s,
+                group_width_s=group_width_s,
+            )
+            for spec in (FAST, SLOW)
+        )
+    )
+
+
+def fit_population_map(
+    traces_hz: FloatArray,
+    relative_rate: FloatArray,
+    *,
+    spec: AdapterSpec,
+    rate_hz: FloatArray,
+    time_constants_s: FloatArray,
+    group_width_s: FloatArray,
+) -> PopulationMap:
+    r"""Solve one map: reduced-rank ridge regression.
+
+    Parameters
+    ----------
+    traces_hz, relative_rate, rate_hz, time_constants_s, group_width_s : array
+        As for :func:`fit_population_adapter`.
+    spec : AdapterSpec
 
     Notes
     -----
     Inputs X are traces centred and divided by :math:`\sqrt{\bar r / 2\tau}`, their
-    standard deviation under Poisson firing. Targets Y are relative rates times
-    :math:`\sqrt{\bar r w}`, which gives every unit and group the same noise. With
-    :math:`G = X^\top X + \rho I = L L^\top` and the ridge solution
+    standard deviation under Poisson firing; a trace slower than 0.3 s is scaled down by the
+    root of how much slower, since a stretch holds fewer independent values of it. Targets Y
+    are relative rates times :math:`\sqrt{\bar r w}`, which gives every unit and group
+    the same noise. With :math:`G = X^\top X + \rho I = L L^\top` and the ridge solution
     :math:`W = G^{-1} X^\top Y`, the best solution of rank C keeps the leading right
     singular vectors V of :math:`L^\top W`: :math:`W V V^\top`.
 
@@ -121,17 +188,20 @@ def fit_population_adapter(
     Izenman 1975, J. Multivariate Analysis 5:248 (reduced-rank regression); Mukherjee &
     Zhu 2011, Stat. Anal. Data Min. 4:612 (with a ridge penalty).
     """
-    trace_scale = np.sqrt(2.0 * np.asarray(time_constants_s))
+    traces = np.array(spec.traces)
+    time_constants = np.asarray(time_constants_s)[traces]
+    slowness = np.maximum(time_constants / _INDEPENDENT_AFTER_S, 1.0)
+    trace_scale = np.sqrt(2.0 * time_constants / slowness)
     target_scale = np.sqrt(np.maximum(rate_hz, _LOWEST_RATE_HZ)[:, None] * group_width_s)
-    inputs = _scaled_traces(traces_hz, rate_hz, trace_scale)
+    inputs = _scaled_traces(traces_hz[:, :, traces], rate_hz, trace_scale)
     targets = (relative_rate * target_scale).reshape(len(inputs), -1)
 
-    gram = inputs.T @ inputs + ridge * np.eye(inputs.shape[1])
+    gram = inputs.T @ inputs + spec.ridge * np.eye(inputs.shape[1])
     lower = np.linalg.cholesky(gram)
     # L^T W = L^-1 X^T Y: one triangular solve. Its left singular vectors U come from a
     # small symmetric problem, and W V V^T = L^-T U (U^T L^-1 X^T Y).
     half = linalg.solve_triangular(lower, inputs.T @ targets, lower=True)
-    num_components = min(num_components, *half.shape)
+    num_components = min(spec.num_components, *half.shape)
     first = len(half) - num_components
     left = linalg.eigh(half @ half.T, subset_by_index=(first, len(half) - 1))[1][:, ::-1]
     components = linalg.solve_triangular(lower.T, left, lower=False)
@@ -140,7 +210,8 @@ def fit_population_adapter(
     spread = np.sqrt(np.mean((inputs @ components) ** 2, axis=0)) + 1e-12
     num_groups = relative_rate.shape[2]
     weights = (weights * spread[:, None]).reshape(num_components, -1, num_groups)
-    return PopulationAdapter(
+    return PopulationMap(
+        traces=traces,
         rate_hz=rate_hz,
         trace_scale=trace_scale,
         components=components / spread,
@@ -151,6 +222,6 @@ def fit_population_adapter(
 def _scaled_traces(
     traces_hz: FloatArray, rate_hz: FloatArray, trace_scale: FloatArray
 ) -> FloatArray:
-    """Centre the leading traces and give them unit Poisson variance, (T, N * P)."""
-    centred = traces_hz[:, :, : len(trace_scale)] - rate_hz[:, None]
+    """Centre traces (T, N, P) and give them unit Poisson variance, (T, N * P)."""
+    centred = traces_hz - rate_hz[:, None]
     return (centred / np.sqrt(rate_hz)[:, None] * trace_scale).reshape(len(traces_hz), -1)

@@ -5,7 +5,7 @@ that point to theirs, so what depends on the reference alone is computed once an
 every window. Padding is marked and, by test, without effect.
 
 Shapes: S references, W windows, N units (padded), E events (padded), B bins, K time
-constants, G horizon groups, L slots of the context.
+constants, G horizon groups, M maps of the adapter, L slots of the context.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class ForecastBatch:
         The same of the whole population.
     slots_WNL : float
         Spikes of the context by slot.
-    adapter_WNG : float
-        The population adapter's forecast: relative rate minus one.
+    adapter_WNGM : float
+        The population adapter's forecasts: relative rate minus one, by map.
     adapter_mask_W : float
         1 where the adapter is given, 0 where it is withheld (then its forecast is 0 too).
     event_time_WE : float
@@ -103,7 +103,7 @@ class ForecastBatch:
     traces_WNK: Tensor
     population_WK: Tensor
     slots_WNL: Tensor
-    adapter_WNG: Tensor
+    adapter_WNGM: Tensor
     adapter_mask_W: Tensor
     event_time_WE: Tensor
     event_unit_WE: Tensor
@@ -130,10 +130,10 @@ class ForecastBatch:
 
     def without_adapter(self, windows_W: Tensor) -> ForecastBatch:
         """Return the batch with the adapter withheld from the windows where the mask is True."""
-        kept = (~windows_W).to(self.adapter_WNG.dtype)
+        kept = (~windows_W).to(self.adapter_WNGM.dtype)
         return replace(
             self,
-            adapter_WNG=self.adapter_WNG * kept[:, None, None],
+            adapter_WNGM=self.adapter_WNGM * kept[:, None, None, None],
             adapter_mask_W=self.adapter_mask_W * kept,
         )
 
@@ -200,7 +200,7 @@ def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[
         "traces_WNK": _pad_units(traces, missing, axis=1),
         "population_WK": population[:, 0].astype(np.float32),
         "slots_WNL": _pad_units(slots, missing, axis=1),
-        "adapter_WNG": _pad_units(reference.adapter.forecast(windows.traces_hz), missing, axis=1),
+        "adapter_WNGM": _pad_units(reference.adapter.forecast(windows.traces_hz), missing, axis=1),
         "adapter_mask_W": np.ones(len(windows), dtype=np.float32),
         "event_time_WE": event_time,
         "event_unit_WE": event_unit,

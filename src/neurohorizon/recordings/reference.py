@@ -26,7 +26,6 @@ NUM_BEHAVIOR_COLUMNS = 4
 POPULATION_TRACES = (1, 3, 4)
 NUM_FUNCTIONAL_FEATURES = NUM_LOADINGS + NUM_BEHAVIOR_COLUMNS + len(POPULATION_TRACES) + 5 + 2
 
-_ADAPTER_TRACES = 3
 _ORIGIN_STEP_S = 0.1
 _BURN_IN_S = 1.0
 _MAX_ORIGINS = 6000
@@ -106,7 +105,7 @@ def compute_reference(
         traces_hz,
         relative,
         rate_hz=rate_hz,
-        time_constants_s=np.array(TRACE_TIME_CONSTANTS_S[:_ADAPTER_TRACES]),
+        time_constants_s=np.array(TRACE_TIME_CONSTANTS_S),
         group_width_s=np.diff(spec.group_edges) * spec.bin_s,
     )
     functional = _functional_identity(
@@ -204,7 +203,7 @@ def _functional_identity(
         with_population.append(np.sum(left * rest, axis=0) / np.maximum(norm, 1e-12))
 
     every = max(len(origins) // 500, 1)
-    modulation = adapter.forecast(traces_hz[::every]).std(axis=0)
+    modulation = adapter.maps[0].forecast(traces_hz[::every]).std(axis=0)
     coarse = np.array_split(modulation, 5, axis=1)
     amounts = np.column_stack(
         [

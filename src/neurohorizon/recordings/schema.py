@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.ops.binning import search_times
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -207,8 +208,10 @@ class Recording:
 
     def between(self, start_s: float, end_s: float) -> tuple[FloatArray, IntArray]:
         """Return times and units of the spikes in ``[start_s, end_s)``."""
-        low, high = np.searchsorted(self.spike_times, (start_s, end_s))
-        return self.spike_times[low:high], self.spike_unit_index[low:high]
+        low, high = search_times(self.spike_times, (start_s, end_s))
+        # A memory map is a slow subclass: taking a slice of it costs more than the search.
+        times, unit_index = np.asarray(self.spike_times), np.asarray(self.spike_unit_index)
+        return times[low:high], unit_index[low:high]
 
     def select_units(self, unit_index: IntArray) -> Recording:
         """Return the recording with only the units at `unit_index`, renumbered in that order."""

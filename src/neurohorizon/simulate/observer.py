@@ -28,8 +28,8 @@ class IdealObserver:
     ----------
     session : SimulatedSession
     num_particles : int
-        Hypotheses about the latents and the trial clock. Twice or half as many change the
-        score by about 0.002 bits/spike.
+        Hypotheses about the latents and the trial clock. Half or four times as many change
+        the score by 0.003 bits/spike or less.
     num_rollouts : int
         Hypotheses, drawn from the particles at each origin, that are carried forward.
     gains : {"current", "reference"}
@@ -63,9 +63,9 @@ class IdealObserver:
     reference). A constant ``c lambda`` alone costs 0.01 bits/spike, because a unit that is
     driven hard is held back more.
 
-    What it leaves out, and what that was measured or estimated to be worth at 100 ms: the
-    momentary state of adaptation (0.002 bits/spike), and the drift of the gains within one
-    second (nothing visible).
+    What it leaves out is worth little at 100 ms: the momentary state of adaptation 0.002
+    bits/spike (measured), the drift of the gains after the origin less than 0.001 (from its
+    variance).
 
     References
     ----------

@@ -194,7 +194,7 @@ def simulate_session(
     if behavior:
         noise = world.velocity_noise * velocity_rng.standard_normal((num_rows, 2))
         velocity = latents[:, 2:4] * (world.velocity_base + latents[:, 6:7]) + noise
-        timestamps = (np.arange(num_rows) + 0.5) * world.grid_s
+        timestamps = (np.arange(num_rows) + 0.5) * np.float64(world.grid_s)
     return SimulatedSession(
         spike_times=spike_times,
         spike_unit_index=spike_unit_index,

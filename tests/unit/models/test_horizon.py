@@ -159,7 +159,7 @@ def test_a_withheld_adapter_is_not_read(waves):
     model = make_model()
     batch = collate_groups([make_group(waves)])
     everywhere = torch.ones(len(batch), dtype=torch.bool)
-    noisy = replace(batch, adapter_WNG=torch.randn_like(batch.adapter_WNG))
+    noisy = replace(batch, adapter_WNGM=torch.randn_like(batch.adapter_WNGM))
     with torch.no_grad():
         first = model(batch.without_adapter(everywhere))
         second = model(noisy.without_adapter(everywhere))

@@ -97,7 +97,7 @@ def test_batches_are_a_function_of_seed_and_number():
     first, second = make_data(), make_data()
     a, b = (list(data.train_loader(lambda: 5))[2] for data in (first, second))
     assert torch.equal(a.counts_WNB, b.counts_WNB)
-    assert torch.equal(a.adapter_WNG, b.adapter_WNG)
+    assert torch.equal(a.adapter_WNGM, b.adapter_WNGM)
     c = list(make_data(seed=1).train_loader(lambda: 5))[2]
     assert a.counts_WNB.shape != c.counts_WNB.shape or not torch.equal(a.counts_WNB, c.counts_WNB)
 

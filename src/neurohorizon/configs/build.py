@@ -1,0 +1,145 @@
+"""From a configuration to objects (recordings: :mod:`neurohorizon.configs.sessions`).
+
+:func:`check` makes what is cheap to make, so that a wrong setting is refused before
+anything that takes time is begun.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from neurohorizon.configs.schema import Config, SimulatedData
+from neurohorizon.configs.sessions import Progress, as_stage, population_plan
+from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.protocol import Protocol
+from neurohorizon.recordings.reference_pool import SHORTEST_REFERENCE_S
+from neurohorizon.recordings.schema import Recording
+from neurohorizon.recordings.splits import FRACTIONS
+
+if TYPE_CHECKING:
+    from neurohorizon.models.horizon import HorizonForecaster
+    from neurohorizon.training.data import ForecastData
+
+
+def check(config: Config) -> None:
+    """Make all that is cheap to make, so that each part checks its own settings.
+
+    Raises
+    ------
+    ConfigError
+        If a setting makes no sense.
+    """
+    protocol(config)
+    if isinstance(config.data, SimulatedData):
+        plan = population_plan(config.data)
+        spec = config.window.spec()
+        window_s = spec.context_s + spec.horizon_s
+        least_s = (2 * SHORTEST_REFERENCE_S + 2 * window_s) / FRACTIONS[0] + 2 * window_s
+        if plan.duration_s < least_s:
+            least = math.ceil(least_s / 6) / 10
+            raise ConfigError(
+                f"data.minutes is {config.data.minutes:g}: expected at least {least:g}, so that "
+                "a reference and windows beside it fit into a session's training time"
+            )
+
+
+def protocol(config: Config) -> Protocol:
+    """Return how a run's forecasts are scored."""
+    evaluation = config.evaluation
+    return Protocol(
+        spec=config.window.spec(),
+        horizons_s=evaluation.horizons_s,
+        origin_step_s=evaluation.origin_step_s,
+        reference_s=evaluation.reference_s,
+        fewest_spikes=evaluation.fewest_spikes,
+        left_out_qualities=evaluation.left_out_qualities,
+    )
+
+
+def forecast_data(
+    config: Config, recordings: Sequence[Recording], *, progress: Progress | None = None
+) -> ForecastData:
+    """Make the training data: references and windows of the training recordings."""
+    from neurohorizon.training.data import ForecastData
+
+    reference, training = config.reference, config.training
+    report = as_stage("reading references", progress)
+    if report is not None:
+        report(0, len(recordings))
+    return ForecastData(
+        recordings=recordings,
+        spec=config.window.spec(),
+        num_references=reference.num_references,
+        shortest_reference_s=reference.shortest_s,
+        longest_reference_s=reference.longest_s,
+        references_per_batch=training.references_per_batch,
+        tokens_per_batch=training.tokens_per_batch,
+        steps_per_epoch=training.steps_per_epoch,
+        valid_reference_s=reference.valid_s,
+        valid_origin_step_s=training.valid_origin_step_s,
+        num_workers=training.num_workers,
+        seed=config.run.seed,
+        progress=report,
+    )
+
+
+def forecaster(config: Config, *, num_known_units: int = 0) -> HorizonForecaster:
+    """Make the untrained model; its weights are a function of the run's seed.
+
+    Parameters
+    ----------
+    config : Config
+    num_known_units : int
+        Units of the training recordings: rows of a learned identity table.
+    """
+    import torch
+
+    from neurohorizon.models.horizon import HorizonForecaster
+
+    model = config.model
+    torch.manual_seed(config.run.seed)
+    return HorizonForecaster(
+        spec=config.window.spec(),
+        width=model.width,
+        num_heads=model.num_heads,
+        num_encoder_layers=model.num_encoder_layers,
+        num_decoder_layers=model.num_decoder_layers,
+        num_latents=model.num_latents,
+        identity=model.identity,
+        num_known_units=num_known_units if model.identity == "learned" else 0,
+        decoder=model.decoder,
+        use_rate=model.use_rate,
+        use_past=model.use_past,
+        use_adapter=model.use_adapter,
+        use_events=model.use_events,
+        use_unit_tokens=model.use_unit_tokens,
+        use_population_tokens=model.use_population_tokens,
+        num_basis=model.num_basis,
+        dropout=model.dropout,
+        identity_noise=model.identity_noise,
+    )
+
+
+def fit_arguments(config: Config) -> dict[str, Any]:
+    """Return the settings of :func:`~neurohorizon.training.fit.fit_forecaster`."""
+    training = config.training
+    return {
+        "max_epochs": training.max_epochs,
+        "learning_rate": training.learning_rate,
+        "weight_decay": training.weight_decay,
+        "warmup_share": training.warmup_share,
+        "gradient_clip": training.gradient_clip,
+        "accumulate_batches": training.accumulate_batches,
+        "queries_per_window": training.queries_per_window,
+        "adapter_dropout": training.adapter_dropout if config.model.use_adapter else 0.0,
+        "ema_decay": training.ema_decay,
+        "patience": training.patience,
+        "horizons_s": config.evaluation.horizons_s,
+        "precision": training.precision,
+        "accelerator": training.accelerator,
+        "devices": training.devices,
+        "strategy": training.strategy,
+        "seed": config.run.seed,
+    }

@@ -1,0 +1,268 @@
+"""What a run folder says about how it came to be.
+
+===================  ================================================================
+``config.yaml``      the resolved configuration: a recipe that gives the same run
+``origin.json``      where each of its values came from
+``provenance.json``  versions, platform, seeds, command line
+``data.json``        which recordings were trained on and held out, with checksums
+===================  ================================================================
+
+The training itself adds ``model.safetensors``, ``metrics.csv``, ``last.ckpt`` and, at its
+end, ``training.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from neurohorizon import __version__
+from neurohorizon.configs.load import LoadedConfig, flatten, format_value, to_yaml
+from neurohorizon.configs.recipe_file import read_yaml
+from neurohorizon.configs.schema import Config
+from neurohorizon.configs.sessions import Session, Sessions, prepare_recording
+from neurohorizon.errors import CheckpointError, ConfigError, DataError
+from neurohorizon.ops.files import atomic_path
+from neurohorizon.recordings.store import open_recording
+
+CONFIG_FILE = "config.yaml"
+ORIGIN_FILE = "origin.json"
+PROVENANCE_FILE = "provenance.json"
+DATA_FILE = "data.json"
+RECORD_FILES = (CONFIG_FILE, ORIGIN_FILE, PROVENANCE_FILE, DATA_FILE)
+#: Written by the training; say that it can go on, and that it came to its end.
+RESUME_FILE = "last.ckpt"
+DONE_FILE = "training.json"
+
+#: Where a run is computed, not what: may differ between a run and its continuation.
+HARDWARE = (
+    "run.folder",
+    "training.accelerator",
+    "training.devices",
+    "training.strategy",
+    "training.num_workers",
+)
+LIBRARIES = ("torch", "lightning", "torch_brain", "numpy", "scipy", "h5py", "safetensors")
+
+State = Literal["new", "unfinished", "finished"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read.
+
+    Parameters
+    ----------
+    folder : Path
+    config : Config
+    data : dict
+        Content of ``data.json``.
+    """
+
+    folder: Path
+    config: Config
+    data: dict[str, Any]
+
+    @property
+    def recordings_folder(self) -> Path:
+        """Where its recordings lie, seen from the run folder."""
+        return Path(os.path.normpath(self.folder / self.data["folder"]))
+
+
+def run_state(folder: Path | str) -> State:
+    """Tell how far a run folder is.
+
+    Raises
+    ------
+    ConfigError
+        If the path is taken by something that is no run.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return "new"
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file: choose another folder with --out")
+    if (folder / DONE_FILE).is_file() and (folder / CONFIG_FILE).is_file():
+        return "finished"
+    if (folder / CONFIG_FILE).is_file():
+        return "unfinished"
+    if any(folder.iterdir()):
+        raise ConfigError(
+            f"{folder}: holds files, but no run ({CONFIG_FILE} is missing): choose another "
+            "folder with --out"
+        )
+    return "new"
+
+
+def load_run(folder: Path | str) -> Run:
+    """Read what a run folder says about itself.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run, or its records are damaged or of another version.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG_FILE).is_file():
+        raise CheckpointError(
+            f"{folder}: no run there ({CONFIG_FILE} is missing): give a folder that "
+            "`neurohorizon train` wrote"
+        )
+    try:
+        config = Config.model_validate(read_yaml(folder / CONFIG_FILE))
+        data = json.loads((folder / DATA_FILE).read_text(encoding="utf-8"))
+        if not {"folder", "training", "held_out"} <= set(data):
+            raise ValueError(f"{DATA_FILE} is incomplete")
+    except (ValidationError, ConfigError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{folder}: its records are damaged or of another version ({reason})"
+        ) from error
+    return Run(folder, config, data)
+
+
+def open_run_sessions(
+    run: Run, *, recordings: Path | str | None = None, verify: bool = True
+) -> Sessions:
+    """Open the recordings that a run trained on and held out, split as they were.
+
+    Parameters
+    ----------
+    run : Run
+    recordings : path, optional
+        Where they lie now, if they were moved.
+    verify : bool
+        Compare checksums with those of the training.
+
+    Raises
+    ------
+    DataError
+        If one is missing or has changed.
+    """
+    folder = run.recordings_folder if recordings is None else Path(recordings)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: the recordings of {run.folder} are not there: say where")
+
+    def opened(entry: dict[str, Any]) -> Session:
+        path = folder / entry["file"]
+        recording = open_recording(path)
+        if verify and checksum(path) != entry["sha256"]:
+            raise DataError(
+                f"{path}: has changed since {run.folder} was trained: train again, or bring the "
+                "file back"
+            )
+        return Session(path, prepare_recording(recording, run.config, path=path))
+
+    return Sessions(
+        folder=folder,
+        training=tuple(opened(entry) for entry in run.data["training"]),
+        held_out=tuple(opened(entry) for entry in run.data["held_out"]),
+    )
+
+
+def first_difference(one: Config, other: Config) -> str:
+    """Say where two configurations differ, hardware left out; "" where they do not."""
+    here, there = dict(flatten(one)), dict(flatten(other))
+    for key in dict.fromkeys([*here, *there]):
+        if key not in HARDWARE and here.get(key) != there.get(key):
+            values = (format_value(side[key]) if key in side else "-" for side in (here, there))
+            return "{} is {} here and {} there".format(key, *values)
+    return ""
+
+
+def describe_data(sessions: Sessions, run_folder: Path) -> dict[str, Any]:
+    """Return the content of ``data.json``; the folder is told relative to the run folder."""
+
+    def entry(session: Session) -> dict[str, Any]:
+        recording = session.recording
+        return {
+            "id": recording.id,
+            "subject": recording.subject,
+            "file": os.path.relpath(session.path, sessions.folder),
+            "sha256": checksum(session.path),
+            "num_units": recording.num_units,
+            "num_spikes": len(recording.spike_times),
+            "duration_s": round(recording.duration_s, 3),
+        }
+
+    return {
+        "folder": Path(os.path.relpath(sessions.folder, run_folder)).as_posix(),
+        "training": [entry(session) for session in sessions.training],
+        "held_out": [entry(session) for session in sessions.held_out],
+    }
+
+
+def write_records(
+    folder: Path, loaded: LoadedConfig, data: dict[str, Any], *, command_line: Sequence[str]
+) -> None:
+    """Write the four records of a run; ``config.yaml``, which makes it one, comes last."""
+    provenance = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command_line": list(command_line),
+        "recipe": loaded.recipe,
+        "seed": loaded.config.run.seed,
+        "neurohorizon": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "num_cpus": os.cpu_count(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "data_sha256": _digest(data),
+    }
+    for name, content in (
+        (DATA_FILE, data),
+        (PROVENANCE_FILE, provenance),
+        (ORIGIN_FILE, loaded.origin),
+    ):
+        _write(folder / name, json.dumps(content, indent=1) + "\n")
+    header = f"# neurohorizon {__version__}, recipe {loaded.recipe}\n"
+    _write(folder / CONFIG_FILE, header + to_yaml(loaded.config))
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(data: dict[str, Any]) -> str:
+    """Return one checksum over those of all recordings."""
+    entries = [*data["training"], *data["held_out"]]
+    joined = "\n".join(entry["sha256"] for entry in entries)
+    return hashlib.sha256(joined.encode()).hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _commit() -> str | None:
+    """Return the commit of the source this package runs from, "+" if it was changed since."""
+    source = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(source), *words], capture_output=True, text=True, timeout=10
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        # Only if this file is tracked there: an installed package lies in somebody's else.
+        if not git("ls-files", "--", Path(__file__).name):
+            return None
+        commit = git("rev-parse", "HEAD")
+        return commit + "+" * bool(git("status", "--porcelain", "--", ".")) if commit else None
+    except (OSError, subprocess.TimeoutExpired):
+        return None

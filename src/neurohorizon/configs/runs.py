@@ -1,0 +1,250 @@
+"""Train from a configuration into a run folder: begin, skip what is done, or go on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from neurohorizon.configs import build
+from neurohorizon.configs.load import LoadedConfig
+from neurohorizon.configs.records import (
+    RECORD_FILES,
+    RESUME_FILE,
+    State,
+    describe_data,
+    first_difference,
+    load_run,
+    run_state,
+    write_records,
+)
+from neurohorizon.configs.schema import SimulatedData
+from neurohorizon.configs.sessions import (
+    Progress,
+    open_sessions,
+    population_plan,
+    session_indices,
+)
+from neurohorizon.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from neurohorizon.training.fit import FitSummary
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What became of a training.
+
+    Parameters
+    ----------
+    folder : Path
+    outcome : {"trained", "resumed", "skipped"}
+        Skipped: it was finished already.
+    summary : FitSummary
+    """
+
+    folder: Path
+    outcome: Literal["trained", "resumed", "skipped"]
+    summary: FitSummary
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training would do, found out without doing it.
+
+    Parameters
+    ----------
+    folder : Path
+    state : {"new", "unfinished", "finished"}
+    num_training, num_held_out : int
+        Recordings.
+    num_to_simulate : int
+        Of them, how many must be simulated first.
+    num_units : int or None
+        In all recordings; None if some are to be simulated.
+    num_parameters : int
+        Of the model.
+    """
+
+    folder: Path
+    state: State
+    num_training: int
+    num_held_out: int
+    num_to_simulate: int
+    num_units: int | None
+    num_parameters: int
+
+
+def plan_run(loaded: LoadedConfig) -> TrainingPlan:
+    """Check all that a training needs, open its recordings, and write nothing.
+
+    Raises
+    ------
+    NeuroHorizonError
+        What the training would raise before its first step.
+    """
+    config = loaded.config
+    build.check(config)
+    state = check_folder(loaded, resume=True)
+    missing = _num_to_simulate(loaded)
+    sessions = open_sessions(config) if missing == 0 else None
+    model = build.forecaster(config)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    if sessions is None:
+        assert isinstance(config.data, SimulatedData)
+        counts = (config.data.num_sessions, config.data.num_held_out)
+    else:
+        counts = (len(sessions.training), len(sessions.held_out))
+    every = () if sessions is None else (*sessions.training, *sessions.held_out)
+    return TrainingPlan(
+        folder=config.run.folder,
+        state=state,
+        num_training=counts[0],
+        num_held_out=counts[1],
+        num_to_simulate=missing,
+        num_units=sum(s.recording.num_units for s in every) if sessions is not None else None,
+        num_parameters=num_parameters,
+    )
+
+
+def train_run(
+    loaded: LoadedConfig,
+    *,
+    resume: bool = False,
+    command_line: Sequence[str] = (),
+    progress: Progress | None = None,
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+) -> TrainedRun:
+    """Train what a configuration describes; skip a finished run.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+    resume : bool
+        Go on with an unfinished run, from its last epoch.
+    command_line : sequence of str
+        For the record.
+    progress : callable, optional
+        Called with (what is being done, steps done, steps in all).
+    on_epoch : callable, optional
+        Called with the metrics of each epoch.
+
+    Returns
+    -------
+    TrainedRun
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds an unfinished run and `resume` is not set, or another run.
+    NeuroHorizonError
+        If the recordings cannot be used. Whatever goes wrong before the first epoch has
+        ended, the run folder is left as it was found.
+    """
+    config, folder = loaded.config, loaded.config.run.folder
+    build.check(config)
+    state = check_folder(loaded, resume=resume)
+    if state == "finished":
+        from neurohorizon.training.fit import read_summary
+
+        return TrainedRun(folder, "skipped", read_summary(folder))
+
+    sessions = open_sessions(config, progress=progress)
+    described = describe_data(sessions, folder)
+    if state == "unfinished":
+        _require_same_data(load_run(folder).data, described, folder)
+    recordings = [session.recording for session in sessions.training]
+    data = build.forecast_data(config, recordings, progress=progress)
+    model = build.forecaster(config, num_known_units=len(data.known_units))
+
+    from neurohorizon.training.fit import fit_forecaster
+
+    existed = folder.exists()
+    at_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        if state == "new" and _is_first_process():
+            write_records(folder, loaded, described, command_line=command_line)
+        summary = fit_forecaster(
+            model=model,
+            data=data,
+            run_folder=folder,
+            resume=resume,
+            on_epoch=on_epoch,
+            on_step=None if progress is None else lambda n, total: progress("training", n, total),
+            **build.fit_arguments(config),
+        )
+    except SystemExit as error:
+        # Lightning answers an interruption by an exit, and is deaf to the keyboard from then on.
+        signal.signal(signal.SIGINT, at_interrupt)
+        raise KeyboardInterrupt from error
+    finally:
+        _tidy(folder, state=state, existed=existed)
+    return TrainedRun(folder, "resumed" if state == "unfinished" else "trained", summary)
+
+
+def check_folder(loaded: LoadedConfig, *, resume: bool) -> State:
+    """Tell how far the run folder is, and refuse what cannot be gone on with.
+
+    Raises
+    ------
+    ConfigError
+        If it holds a run with other settings, an unfinished run that shall not be resumed,
+        or no run.
+    """
+    folder = loaded.config.run.folder
+    state = run_state(folder)
+    if state == "new" or not _is_first_process():
+        return "new" if state == "unfinished" and not resume else state
+    difference = first_difference(loaded.config, load_run(folder).config)
+    if difference:
+        raise ConfigError(
+            f"{folder}: holds another run ({difference}): choose another folder with --out, or "
+            "delete that one"
+        )
+    if state == "unfinished" and not resume:
+        raise ConfigError(
+            f"{folder}: holds an unfinished run: go on with it with --resume, choose another "
+            "folder with --out, or delete that one"
+        )
+    return state
+
+
+def _num_to_simulate(loaded: LoadedConfig) -> int:
+    data = loaded.config.data
+    if not isinstance(data, SimulatedData):
+        return 0
+    plan = population_plan(data)
+    folder = data.folder / plan.fingerprint
+    files = [folder / f"{plan.session_id(index)}.h5" for index in session_indices(data)]
+    return sum(not file.exists() for file in files)
+
+
+def _require_same_data(
+    before: Mapping[str, object], now: Mapping[str, object], folder: Path
+) -> None:
+    for part in ("training", "held_out"):
+        if before[part] != now[part]:
+            raise DataError(
+                f"{folder}: the {part.replace('_', '-')} recordings have changed since this run "
+                "began: bring them back, or train into another folder with --out"
+            )
+
+
+def _tidy(folder: Path, *, state: State, existed: bool) -> None:
+    """Remove what a run that ended before its first epoch has left."""
+    if state != "new" or (folder / RESUME_FILE).exists() or not _is_first_process():
+        return
+    for name in RECORD_FILES:
+        (folder / name).unlink(missing_ok=True)
+    if not existed:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_first_process() -> bool:
+    """Tell the process that writes from those that a launcher started beside it."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)

@@ -1,0 +1,185 @@
+"""The results of a run: which there are, where they lie, and how they are read.
+
+A folder of results holds, for each set of windows that was scored ("held-out" sessions,
+"later" time of the training sessions)::
+
+    held-out/                  the model and the baseline ladder
+    held-out.ablations/        the model without its parts, on the same windows
+    held-out.observer/         all rows and the ideal observer, maybe on fewer windows
+    held-out.reference-30s/    model and ladder from another length of the reference
+    held-out.example.npz       a stretch of one session, to look at
+    sessions.json              what the recordings hold, and what validation found
+    made_from.json             which model, which versions, how long it took
+
+The folders are those of :mod:`~neurohorizon.evaluation.result_files`;
+:mod:`~neurohorizon.evaluation.run_scoring` makes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from neurohorizon.errors import DataError
+from neurohorizon.evaluation.example import Example, load_example
+from neurohorizon.evaluation.result_files import load_result
+from neurohorizon.evaluation.results import EvaluationResult
+from neurohorizon.ops.files import atomic_path
+
+SetName = Literal["held-out", "later"]
+TITLES: dict[SetName, str] = {
+    "held-out": "sessions held out from training",
+    "later": "later time of the training sessions",
+}
+RESULTS_FOLDER = "results"
+SESSIONS_FILE = "sessions.json"
+MADE_FROM_FILE = "made_from.json"
+_REFERENCE = re.compile(r"\.reference-([0-9.]+)s$")
+
+
+@dataclass(frozen=True)
+class SetResults:
+    """All that was found on one set of windows.
+
+    Parameters
+    ----------
+    name : {"held-out", "later"}
+    rows : EvaluationResult
+        The model and the baseline ladder.
+    ablations, observer : EvaluationResult or None
+    by_reference : mapping of float to EvaluationResult
+        By seconds of reference, the run's own among them.
+    example : Example or None
+    """
+
+    name: SetName
+    rows: EvaluationResult
+    ablations: EvaluationResult | None = None
+    observer: EvaluationResult | None = None
+    by_reference: Mapping[float, EvaluationResult] = field(default_factory=dict)
+    example: Example | None = None
+
+    @property
+    def model(self) -> str:
+        """Name of the model's row."""
+        return self.rows.names("model")[0]
+
+    @cached_property
+    def with_ablations(self) -> EvaluationResult:
+        """Model, ladder and ablations: they share their windows."""
+        return self.rows if self.ablations is None else self.rows.join(self.ablations)
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """All results of a run.
+
+    Parameters
+    ----------
+    sets : mapping of {"held-out", "later"} to SetResults
+        Held-out sessions first; never empty.
+    sessions : list of dict
+        What the recordings hold and what validation found, one row a recording.
+    made_from : mapping
+        Content of ``made_from.json``.
+    """
+
+    sets: Mapping[SetName, SetResults]
+    sessions: list[dict[str, Any]]
+    made_from: Mapping[str, Any]
+
+    @property
+    def first(self) -> SetResults:
+        """The set that the headline speaks of: held-out sessions where there are any."""
+        return next(iter(self.sets.values()))
+
+
+def load_run_results(folder: Path | str) -> RunResults:
+    """Read all results of a run.
+
+    Parameters
+    ----------
+    folder : path
+        The results folder of a run.
+
+    Raises
+    ------
+    DataError
+        If there are none, or one is damaged.
+    """
+    folder = Path(folder)
+    sets: dict[SetName, SetResults] = {}
+    for name in TITLES:
+        if not is_there(folder / name):
+            continue
+        rows = load_result(folder / name)
+        by_reference = {
+            float(found[1]): load_result(path)
+            for path in sorted(folder.glob(f"{name}.reference-*s"))
+            if (found := _REFERENCE.search(path.name))
+        }
+        if rows.protocol.reference_s is not None:
+            by_reference[rows.protocol.reference_s] = rows
+        parts = {part: folder / f"{name}.{part}" for part in ("ablations", "observer")}
+        example = example_path(folder, name)
+        sets[name] = SetResults(
+            name=name,
+            rows=rows,
+            by_reference=dict(sorted(by_reference.items())),
+            example=load_example(example) if example.is_file() else None,
+            **{part: load_result(path) for part, path in parts.items() if is_there(path)},
+        )
+    if not sets:
+        raise DataError(f"{folder}: no results there: make them with `neurohorizon evaluate RUN`")
+    return RunResults(
+        sets=sets,
+        sessions=read_json(folder / SESSIONS_FILE, []),
+        made_from=read_json(folder / MADE_FROM_FILE, {}),
+    )
+
+
+def is_there(folder: Path) -> bool:
+    """Tell whether a folder holds an evaluation."""
+    return (folder / "evaluation.json").is_file()
+
+
+def part_path(folder: Path, name: SetName, part: str = "") -> Path:
+    """Return where a part of a set's results lies: "", "ablations", "observer", ..."""
+    return folder / (f"{name}.{part}" if part else name)
+
+
+def reference_part(reference_s: float) -> str:
+    """Return the name of the part that was scored with another length of the reference."""
+    return f"reference-{reference_s:g}s"
+
+
+def example_path(folder: Path, name: SetName) -> Path:
+    """Return where the example of a set lies."""
+    return folder / f"{name}.example.npz"
+
+
+def read_json(path: Path, default: Any) -> Any:
+    """Read a JSON file, or return the default if there is none.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
+    if not path.is_file():
+        return default
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}): evaluate again") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file; an existing one is replaced once all is written."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

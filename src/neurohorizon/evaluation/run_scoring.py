@@ -1,0 +1,341 @@
+"""Score a trained model beside the baseline ladder and the ideal observer, into a folder.
+
+What the folder holds already is not computed again, unless it is of another model or
+protocol; an interruption costs the part that was being computed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurohorizon import __version__
+from neurohorizon.errors import DataError
+from neurohorizon.evaluation.baselines.ladder import fit_ladder
+from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
+from neurohorizon.evaluation.ceilings import ideal_observer
+from neurohorizon.evaluation.evaluate import evaluate
+from neurohorizon.evaluation.example import Example, choose_example, make_example, save_example
+from neurohorizon.evaluation.metrics import bits_per_spike
+from neurohorizon.evaluation.model_row import ModelRow, ablation_rows
+from neurohorizon.evaluation.protocol import Forecaster, Protocol, SessionCase, prepare_case
+from neurohorizon.evaluation.result_files import load_result, save_result
+from neurohorizon.evaluation.results import EvaluationResult
+from neurohorizon.evaluation.run_results import (
+    MADE_FROM_FILE,
+    SESSIONS_FILE,
+    TITLES,
+    SetName,
+    example_path,
+    is_there,
+    part_path,
+    read_json,
+    reference_part,
+    write_json,
+)
+from neurohorizon.evaluation.summary import strongest_by_horizon
+from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.recordings.schema import Recording
+from neurohorizon.recordings.validate import validate_recording
+from neurohorizon.simulate.population import SimulatedSession
+
+Progress = Callable[[str, int, int], None]
+Truths = Mapping[str, Callable[[], SimulatedSession]]
+
+
+@dataclass(frozen=True)
+class ObserverPlan:
+    """How thoroughly the ideal observer is computed.
+
+    Parameters
+    ----------
+    num_windows : int or None
+        Windows of each session that it is scored on, evenly spaced; None for all.
+    num_particles, num_rollouts : int
+    """
+
+    num_windows: int | None = None
+    num_particles: int = 1000
+    num_rollouts: int = 250
+
+
+def score_run(
+    folder: Path | str,
+    *,
+    forecaster: TrainedForecaster,
+    training: Sequence[Recording],
+    held_out: Sequence[Recording],
+    protocol: Protocol,
+    reference_s: float | None = None,
+    sets: Sequence[SetName] = ("held-out", "later"),
+    truths: Truths | None = None,
+    observer: ObserverPlan | None = None,
+    baselines: Sequence[Baseline] | None = None,
+    model_checksum: str = "",
+    command_line: Sequence[str] = (),
+    again: bool = False,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Score a trained model, the baseline ladder and, if asked, the ideal observer.
+
+    Parameters
+    ----------
+    folder : path
+        Receives the results.
+    forecaster : TrainedForecaster
+    training, held_out : sequence of Recording
+        With splits. Baselines are fitted on the training recordings.
+    protocol : Protocol
+        The run's own.
+    reference_s : float, optional
+        Another length of the reference, in seconds: model and ladder only.
+    sets : sequence of {"held-out", "later"}
+        Without held-out recordings there is only "later".
+    truths : mapping of str to callable, optional
+        By recording id, what loads the simulated session behind it.
+    observer : ObserverPlan, optional
+        With `truths`: also score the ideal observer, on the first of the sets.
+    baselines : sequence of Baseline, optional
+        Fitted ones, in place of a ladder fitted here.
+    model_checksum : str
+        Results of a model with another one are removed.
+    command_line : sequence of str
+        Kept with the results.
+    again : bool
+        Compute what is there already, too.
+    progress : callable, optional
+        Called with what is being done, steps done, and steps in all.
+
+    Returns
+    -------
+    list of str
+        What was computed, by the name of its folder; empty if all of it was there.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to score.
+    """
+    folder, started = Path(folder), time.monotonic()
+    wanted: list[SetName] = [name for name in sets if name != "held-out" or held_out]
+    if not wanted:
+        raise DataError("nothing to score: the run holds out no recording; score the set 'later'")
+    fingerprint = json.loads(json.dumps([model_checksum, asdict(protocol)]))
+    before = read_json(folder / MADE_FROM_FILE, {})
+    if before.get("fingerprint", fingerprint) != fingerprint:
+        shutil.rmtree(folder)
+        before = {}
+    other_s = None if reference_s == protocol.reference_s else reference_s
+    work = _Work(
+        model=ModelRow(forecaster),
+        training=training,
+        recordings={"held-out": held_out, "later": training},
+        protocol=replace(protocol, reference_s=other_s) if other_s else protocol,
+        truths=truths or {},
+        baselines=baselines,
+        progress=progress,
+    )
+    computed: list[str] = []
+
+    def is_wanted(path: Path) -> bool:
+        wanted_here = again or not (is_there(path) or path.is_file())
+        computed.extend([path.name] * wanted_here)
+        return wanted_here
+
+    for name in wanted:
+        path = part_path(folder, name, reference_part(other_s) if other_s else "")
+        if is_wanted(path):
+            save_result(work.score_rows(name), path)
+        if other_s:
+            continue
+        if work.ablations and is_wanted(path := part_path(folder, name, "ablations")):
+            save_result(work.score_ablations(name), path)
+        # It is slow, and the first set is the one that claims are made on.
+        path = part_path(folder, name, "observer")
+        if observer is not None and name == wanted[0] and is_wanted(path):
+            save_result(work.score_observer(name, observer), path)
+        rows = load_result(part_path(folder, name))
+        if rows.scored_cases() and is_wanted(path := example_path(folder, name)):
+            save_example(work.example(name, rows), path)
+    if computed:
+        write_json(folder / SESSIONS_FILE, work.sessions())
+        commands = [*before.get("command_lines", []), list(command_line)]
+        made_from = {
+            "fingerprint": fingerprint,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(before.get("seconds", 0.0) + time.monotonic() - started, 1),
+            "command_lines": [words for words in commands if words],
+            **describe_machine(),
+        }
+        write_json(folder / MADE_FROM_FILE, made_from)
+    return computed
+
+
+@dataclass
+class _Work:
+    """What several parts of an evaluation share, made when it is first needed."""
+
+    model: ModelRow
+    training: Sequence[Recording]
+    recordings: Mapping[SetName, Sequence[Recording]]
+    protocol: Protocol
+    truths: Truths
+    baselines: Sequence[Baseline] | None
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
+        self.ablations = ablation_rows(self.model.forecaster)
+        self._cases: dict[SetName, list[SessionCase]] = {}
+
+    @cached_property
+    def ladder(self) -> list[Baseline]:
+        if self.baselines is not None:
+            return list(self.baselines)
+        sessions = prepare_training(self.training, self.protocol, progress=self.progress)
+        return fit_ladder(sessions, progress=self.progress)
+
+    def cases(self, name: SetName) -> list[SessionCase]:
+        if name not in self._cases:
+            cases, recordings = [], self.recordings[name]
+            for index, recording in enumerate(recordings):
+                self._report(f"{name}: references", index, len(recordings))
+                held_out = name == "held-out"
+                cases.append(prepare_case(recording, self.protocol, held_out=held_out))
+            self._report(f"{name}: references", len(recordings), len(recordings))
+            self._cases[name] = cases
+        return self._cases[name]
+
+    def score_rows(self, name: SetName) -> EvaluationResult:
+        return self._score(name, [self.model, *self.ladder], self.cases(name), "all rows")
+
+    def score_ablations(self, name: SetName) -> EvaluationResult:
+        return self._score(name, self.ablations, self.cases(name), "ablations")
+
+    def score_observer(self, name: SetName, plan: ObserverPlan) -> EvaluationResult:
+        """Score all rows and the observer on its windows, which may be a part of all."""
+        cases = self.cases(name)
+        if plan.num_windows is not None:
+            every = [max(1, -(-len(case.origins_s) // plan.num_windows)) for case in cases]
+            cases = [case.thin(step) for case, step in zip(cases, every, strict=True)]
+        missing = [case.recording.id for case in cases if case.recording.id not in self.truths]
+        if missing:
+            raise DataError(
+                f"{missing[0]}: the ideal observer knows simulated sessions only: "
+                "evaluate with --no-observer"
+            )
+        sessions = {case.recording.id: self.truths[case.recording.id]() for case in cases}
+        done, total = 0, 2 * sum(len(case.origins_s) for case in cases)
+
+        def count(here: int, of: int) -> None:
+            nonlocal done
+            self._report(f"{name}: ideal observer", done + here, total)
+            done += of if here == of else 0
+
+        observers = [
+            ideal_observer(
+                sessions,
+                gains=gains,
+                num_particles=plan.num_particles,
+                num_rollouts=plan.num_rollouts,
+                progress=count,
+            )
+            for gains in ("current", "reference")
+        ]
+        return evaluate([self.model, *self.ladder, *observers], cases, title=TITLES[name])
+
+    def example(self, name: SetName, rows: EvaluationResult) -> Example:
+        recording, start_s = choose_example(rows, self.model.name)
+        case = next(case for case in self.cases(name) if case.recording.id == recording)
+        strongest = strongest_by_horizon(rows)[0]
+        scores = rows.scores[self.model.name, recording]
+        gain, spikes = (
+            scores.at_horizons(values).sum(axis=0)[:, 0] for values in (scores.gain, scores.spikes)
+        )
+        return make_example(
+            case,
+            [self.model, next(row for row in self.ladder if row.name == strongest)],
+            bits_per_spike=bits_per_spike(gain, 0.0, spikes),
+            start_s=start_s,
+            truth=self.truths[recording]() if recording in self.truths else None,
+        )
+
+    def sessions(self) -> list[dict[str, Any]]:
+        return [
+            describe_session(recording, held_out=name == "held-out")
+            for name, recordings in self.recordings.items()
+            for recording in recordings
+        ]
+
+    def _score(
+        self,
+        name: SetName,
+        forecasters: Sequence[Forecaster],
+        cases: Sequence[SessionCase],
+        what: str,
+    ) -> EvaluationResult:
+        def report(_: str, done: int, total: int) -> None:
+            self._report(f"{name}: {what}", done, total)
+
+        return evaluate(forecasters, cases, title=TITLES[name], progress=report)
+
+    def _report(self, what: str, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, total)
+
+
+def describe_session(recording: Recording, *, held_out: bool) -> dict[str, Any]:
+    """Summarise a recording: a row of the report's table of sessions."""
+    rates = recording.rate_hz
+    return {
+        "recording": recording.id,
+        "subject": recording.subject,
+        "source": recording.source,
+        "held_out": held_out,
+        "units": recording.num_units,
+        "spikes": len(recording.spike_times),
+        "minutes": round(recording.duration_s / 60, 2),
+        "median_rate_hz": round(float(np.median(rates)), 3) if len(rates) else 0.0,
+        "areas": sorted({str(area) for area in recording.units.area if area}),
+        "behaviour": sorted(recording.series),
+        "trials": len(recording.tables["trials"]) if "trials" in recording.tables else 0,
+        "findings": [
+            {"severity": finding.severity, "what": finding.what}
+            for finding in validate_recording(recording)
+        ],
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """Say which versions computed something, and on what."""
+    return {
+        "neurohorizon": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "num_cpus": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.machine()

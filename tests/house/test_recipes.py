@@ -1,0 +1,98 @@
+"""Every recipe that ships loads, builds, and takes a step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from neurohorizon.configs import build
+from neurohorizon.configs.load import RECIPES, load_config
+from neurohorizon.configs.recipe_file import read_yaml
+from neurohorizon.recordings.batches import ForecastBatch
+from worlds import waving_recording
+
+NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def batch() -> ForecastBatch:
+    """Return a small training batch of the default geometry."""
+    config = load_config("default", ["training.tokens_per_batch=800"]).config
+    recordings = [waving_recording(num_units=units, duration_s=120, seed=units) for units in (5, 7)]
+    data = build.forecast_data(config, recordings)
+    return next(iter(data.train_loader(lambda: 0)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_says_what_it_is_for_and_repeats_nothing(name: str) -> None:
+    path = RECIPES / f"{name}.yaml"
+    assert path.read_text(encoding="utf-8").startswith("# ")
+    loaded = load_config(name)
+    build.check(loaded.config)
+    values = read_yaml(path)
+    base = load_config(values["base"]).config if "base" in values else None
+    if base is not None and name != "tiny":
+        same = base.model_dump(exclude={"run"}) == loaded.config.model_dump(exclude={"run"})
+        assert not same, "the recipe changes nothing of its base"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_builds_a_model_that_takes_a_step(name: str, batch: ForecastBatch) -> None:
+    from neurohorizon.training.module import ForecastModule
+
+    config = load_config(name).config
+    model = build.forecaster(config)
+    settings = build.fit_arguments(config)
+    module = ForecastModule(
+        model,
+        num_steps=100,
+        learning_rate=settings["learning_rate"],
+        weight_decay=settings["weight_decay"],
+        warmup_share=settings["warmup_share"],
+        queries_per_window=settings["queries_per_window"],
+    )
+    optimizer = module.configure_optimizers()["optimizer"]
+    before = [parameter.detach().clone() for parameter in model.head.parameters()]
+    loss = module.loss(batch)
+    loss.backward()
+    optimizer.step()
+    assert torch.isfinite(loss)
+    after = list(model.head.parameters())
+    assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "large"])
+def test_an_untrained_model_forecasts_the_reference_rate(name: str, batch: ForecastBatch) -> None:
+    config = load_config(name).config
+    with torch.inference_mode():
+        log_mean = build.forecaster(config).eval()(batch)
+    rate = batch.rate_SN[batch.reference_W] if config.model.use_rate else torch.ones(1)
+    expected = torch.log(rate * config.window.bin_s).unsqueeze(-1).expand(*log_mean.shape[:2], 1)
+    mask = batch.unit_mask_WN
+    np.testing.assert_allclose(
+        log_mean[mask], expected.expand_as(log_mean)[mask], atol=1e-6, rtol=0
+    )
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    models = [
+        build.forecaster(load_config("default", [f"run.seed={seed}"]).config) for seed in (1, 1, 2)
+    ]
+    first, again, other = (torch.cat([p.flatten() for p in m.parameters()]) for m in models)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_original_design_differs_from_its_rate_variant_in_the_rate_alone() -> None:
+    plain, with_rate = (load_config(name).config for name in ("original", "original-rate"))
+    assert not plain.model.use_rate
+    assert plain.model.model_copy(update={"use_rate": True}) == with_rate.model
+    assert plain.training == with_rate.training
+
+
+def test_sizes_are_about_what_they_say() -> None:
+    expected = {"tiny": (0.1e6, 0.5e6), "small": (4e6, 8e6), "base": (25e6, 35e6)}
+    for name, (low, high) in expected.items():
+        model = build.forecaster(load_config(name).config)
+        assert low < sum(parameter.numel() for parameter in model.parameters()) < high

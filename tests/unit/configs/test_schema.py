@@ -1,0 +1,113 @@
+"""The schema: cross-checks between settings, and agreement with what it configures."""
+
+import inspect
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from neurohorizon.configs.load import load_config
+from neurohorizon.configs.schema import SIZES, Config, ModelConfig, TrainingConfig
+from neurohorizon.errors import ConfigError
+
+
+def refused(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config("default", overrides)
+    return str(caught.value)
+
+
+def test_words_are_those_of_the_model():
+    from neurohorizon.models.horizon import DecoderMode, HorizonForecaster
+    from neurohorizon.nn.identity import IdentityMode
+
+    fields = ModelConfig.model_fields
+    assert set(get_args(fields["identity"].annotation)) == set(get_args(IdentityMode))
+    assert set(get_args(fields["decoder"].annotation)) == set(get_args(DecoderMode))
+    arguments = set(inspect.signature(HorizonForecaster.__init__).parameters)
+    arguments -= {"self", "spec", "num_known_units"}
+    assert set(fields) - {"name", "size"} == arguments
+
+
+def test_all_that_training_takes_can_be_configured():
+    from neurohorizon.training.data import ForecastData
+    from neurohorizon.training.fit import fit_forecaster
+
+    arguments = set(inspect.signature(ForecastData.__init__).parameters)
+    arguments -= {"self", "recordings", "spec", "seed", "progress"}
+    arguments -= {"num_references", "shortest_reference_s", "longest_reference_s"}
+    arguments -= {"valid_reference_s"}
+    assert arguments <= set(TrainingConfig.model_fields)
+    arguments = set(inspect.signature(fit_forecaster).parameters)
+    arguments -= {"model", "data", "run_folder", "resume", "on_epoch", "on_step", "seed"}
+    arguments -= {"horizons_s", "stop_after_epochs"}
+    assert arguments <= set(TrainingConfig.model_fields)
+
+
+def test_sizes_grow_and_their_heads_divide_them():
+    widths = [size["width"] for size in SIZES.values()]
+    assert widths == sorted(widths)
+    for size in SIZES:
+        assert ModelConfig(size=size).model_dump().items() >= SIZES[size].items()
+
+
+def test_nothing_changes_after_the_check():
+    config = Config()
+    with pytest.raises(ValidationError):
+        config.model.width = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["window.horizon_s=0.25"], "choose 0.24 or 0.26 s"),
+        (["window.bin_s=0.00001"], "bin_s is 1e-05 s"),
+        (["evaluation.horizons_s=[0.1, 0.25]"], "evaluation.horizons_s: a horizon of 0.25 s"),
+        (["evaluation.horizons_s=[0.5, 0.1]"], "expected rising horizons up to window.horizon_s"),
+        (["window.horizon_s=0.5"], "expected rising horizons up to window.horizon_s, 0.5 s"),
+        (["model.num_heads=5"], "does not divide model.width 64: choose 4 or 8"),
+        (["model.num_heads=3"], "choose 2 or 4"),
+        (["model.num_encoder_layers=0", "model.decoder=causal_bins"], "use unit_queries"),
+        (["reference.shortest_s=50", "reference.longest_s=40"], "at least reference.shortest_s"),
+        (["window.context_s=20"], "reference.shortest_s is 20 s: expected at least 22 s"),
+        (["evaluation.reference_s=5"], "evaluation.reference_s: expected at least 10"),
+        (["training.accumulate_batches=7"], "expected a divisor of the 4000 batches"),
+        (
+            ["data.name=files", "data.recordings=x"],
+            "evaluation.observer knows simulated worlds only",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_each_other(overrides, words):
+    assert words in refused(*overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.num_encoder_layers=0", "model.use_events=false"],
+        ["model.num_encoder_layers=0", "model.num_latents=8"],
+        ["model.decoder=causal_bins", "model.num_basis=8"],
+        ["model.identity=random", "model.identity_noise=0.1"],
+        ["model.use_adapter=false", "training.adapter_dropout=0.3"],
+        ["training.max_epochs=5", "training.patience=5"],
+    ],
+)
+def test_a_setting_without_effect_is_refused(overrides):
+    message = refused(*overrides)
+    assert "has no effect" in message
+    assert "leave it out" in message
+
+
+def test_an_encoder_that_reads_nothing_is_refused():
+    tokens = ("use_events", "use_unit_tokens", "use_population_tokens")
+    message = refused(*(f"model.{token}=false" for token in tokens))
+    assert "reads nothing" in message
+
+
+def test_every_key_says_what_it_means():
+    definitions = Config.model_json_schema()["$defs"]
+    for name, section in definitions.items():
+        assert section["additionalProperties"] is False
+        for key, field in section["properties"].items():
+            assert key in ("name", "by") or field.get("description"), f"{name}.{key}"
