@@ -1,12 +1,15 @@
 """The pages tell the truth: their commands parse, the marked ones run, the site builds.
 
 Every ```bash fence in the README and in docs/ is read: a `neurohorizon` command must name a
-verb and options that exist, a `make` command a target. Fences under `<!-- run -->` are run as
-they stand, page by page, each page in an empty folder.
+verb and options that exist, a `make` command a target. Every ```python fence must compile, and
+what it imports from here must exist. Fences under `<!-- run -->` are run as they stand, page by
+page, each page in an empty folder: its bash fences first, then its python fences as one script.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import os
 import re
@@ -23,13 +26,25 @@ from neurohorizon.cli import app
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(
-    r"^(?P<marked><!-- run -->\s*)?^```(?:bash|sh|console)\n(?P<script>.*?)^```$", re.M | re.S
+    r"^(?P<marked><!-- run -->\s*)?^```(?P<language>bash|sh|console|python)\n"
+    r"(?P<script>.*?)^```$",
+    re.M | re.S,
 )
 
 
-def read_fences(text: str) -> list[tuple[bool, str]]:
-    """Return for each bash fence whether it is marked for running, and its script."""
-    return [(bool(found["marked"]), found["script"]) for found in FENCE.finditer(text)]
+def read_fences(text: str, *, language: str = "bash") -> list[tuple[bool, str]]:
+    """Return for each fence of a language whether it is marked for running, and its script."""
+    return [
+        (bool(found["marked"]), found["script"])
+        for found in FENCE.finditer(text)
+        if (found["language"] == "python") == (language == "python")
+    ]
+
+
+def read_marked(page: Path, *, language: str = "bash") -> str:
+    """Return the marked fences of a page, one after the other."""
+    fences = read_fences(page.read_text(), language=language)
+    return "".join(script for marked, script in fences if marked)
 
 
 def read_commands(script: str) -> list[list[str]]:
@@ -86,25 +101,42 @@ def test_commands_on_the_page_parse(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if any(marked for marked, _ in read_fences(page.read_text()))],
+    [page for page in PAGES if read_fences(page.read_text(), language="python")],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
-def test_marked_commands_on_the_page_run(page: Path, tmp_path: Path) -> None:
-    script = "".join(script for marked, script in read_fences(page.read_text()) if marked)
+def test_python_on_the_page_compiles_and_imports_what_exists(page: Path) -> None:
+    for _, script in read_fences(page.read_text(), language="python"):
+        for node in ast.walk(ast.parse(script)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("neurohorizon"):
+                module = importlib.import_module(str(node.module))
+                assert {name.name for name in node.names} <= set(dir(module)), ast.unparse(node)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if read_marked(page) or read_marked(page, language="python")],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_marked_fences_on_the_page_run(page: Path, tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "-euxo", "pipefail", "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    for command in (
+        ["bash", "-euxo", "pipefail", "-c", read_marked(page)],
+        [sys.executable, "-W", "error", "-c", read_marked(page, language="python")],
+    ):
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_fences_are_found() -> None:
     text = "a\n\n<!-- run -->\n```bash\none\n```\n\n```python\nno\n```\n\n```bash\ntwo\n```\n"
     assert read_fences(text) == [(True, "one\n"), (False, "two\n")]
+    assert read_fences(text, language="python") == [(False, "no\n")]
 
 
 def test_commands_are_found_in_a_script() -> None:

@@ -32,7 +32,7 @@ def test_a_recipe_says_what_it_is_for_and_repeats_nothing(name: str) -> None:
     build.check(loaded.config)
     values = read_yaml(path)
     base = load_config(values["base"]).config if "base" in values else None
-    if base is not None and name != "tiny":
+    if base is not None:
         same = base.model_dump(exclude={"run"}) == loaded.config.model_dump(exclude={"run"})
         assert not same, "the recipe changes nothing of its base"
 
@@ -89,6 +89,12 @@ def test_the_original_design_differs_from_its_rate_variant_in_the_rate_alone() -
     assert not plain.model.use_rate
     assert plain.model.model_copy(update={"use_rate": True}) == with_rate.model
     assert plain.training == with_rate.training
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base", "large"])
+def test_a_size_takes_recordings_of_one_s_own(name: str) -> None:
+    config = load_config(name, ["data.name=files", "data.recordings=mine"]).config
+    assert (config.data.name, config.model.size) == ("files", name)
 
 
 def test_sizes_are_about_what_they_say() -> None:

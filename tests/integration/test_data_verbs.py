@@ -84,7 +84,6 @@ def test_guard_reaches_the_split(tmp_path):
         ({"num_units": 3}, "unit indices run from 0 to 3, expected 0 to 2"),
         ({"spike_times": np.empty(0), "unit_index": np.empty(0, int)}, "empty recording"),
         ({"spike_times": np.ones(1), "unit_index": np.ones(1, int)}, "only one spike"),
-        ({"spike_times": np.ones(2), "unit_index": np.zeros(2, int)}, "only one unit"),
         ({"spike_times": np.array([object()])}, "pickled objects"),
     ],
 )

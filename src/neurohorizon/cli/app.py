@@ -91,12 +91,21 @@ VERBS: tuple[Verb, ...] = (
         "Print the JSON schema of recipes: every key, its type, default and meaning.",
     ),
     Verb("train", "train:train", "Train a model as a recipe says."),
+    Verb("evaluate", "evaluate:evaluate", "Score a run's model beside every baseline."),
+    Verb("forecast", "forecast:forecast", "Forecast the rates of every unit of a recording."),
+    Verb("compare", "compare:compare", "Set several runs side by side, with paired differences."),
+    Verb(
+        "report",
+        "report:report",
+        "Write a run's results as one HTML page, with all figures and the numbers behind them.",
+    ),
 )
 """Every verb, in the order in which ``--help`` lists them."""
 
 HINTS: dict[int, str] = {
     errno.ENOSPC: "free some space there and run the same command again",
     errno.EDQUOT: "free some of your quota there and run the same command again",
+    errno.EFBIG: "the disk or your limit (ulimit -f) allows no such file: choose another place",
     errno.EACCES: "check who may read and write there",
     errno.EPERM: "check who may read and write there",
     errno.EROFS: "choose a folder that can be written to",

@@ -86,11 +86,10 @@ def explain_unknown(path: str, values: Mapping[str, Any]) -> str:
     """
     parent, _, key = path.rpartition(".")
     found = section_at(parent, values)
-    if found is None:
-        known = list(Config.model_fields)
-        return f"'{parent}' is a value, not a section; sections are {', '.join(known)}"
-    section = found.choose(_values_at(parent, values))
-    here = list(section.model_fields) if section is not None else []
+    section = found.choose(_values_at(parent, values)) if found is not None else None
+    assert found is not None, f"{parent} is a value"
+    assert section is not None, f"{parent} does not say what it is"
+    here = list(section.model_fields)
     others = [
         (tag, other)
         for tag, other in found.sections.items()

@@ -105,9 +105,9 @@ def load_config(
     layers = _read_layers(path)
     given = parse_overrides(overrides)
     if folder is not None:
-        if "folder" in given.get("run", {}):
+        if any(text.startswith(("run=", "run.folder=")) for text in overrides):
             raise ConfigError("run.folder and --out say the same: give one of them")
-        given["run"] = {**given.get("run", {}), "folder": folder}
+        given.setdefault("run", {})["folder"] = folder
     layers.append((COMMAND_LINE, given))
     values: dict[str, Any] = {"run": {"name": path.stem}}
     origin = {"run.name": "recipe's name"}

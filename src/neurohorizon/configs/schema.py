@@ -387,14 +387,14 @@ class EvaluationConfig(Section):
 
     horizons_s: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.24, 0.5, 1.0)
     """Horizons that tables report, in seconds, each a whole number of bins."""
-    reference_s: Annotated[float, Field(strict=True, ge=10)] = 120.0
-    """Seconds that are read of a session to know its units."""
+    reference_s: Annotated[float, Field(strict=True, ge=10)] | None = 120.0
+    """Seconds that are read of a session to know its units; null for all that may be read."""
     origin_step_s: Positive = 0.5
     """Seconds between forecasts."""
     fewest_spikes: CountOrNone = 2000
     """A recording with fewer test spikes is shown, not scored."""
     left_out_qualities: tuple[Text, ...] = ("unsorted",)
-    """Units with these quality words are not scored."""
+    """Units with these quality words are left out: not read, not trained on, not scored."""
     observer: ObserverConfig | None = None
     """The ideal observer, for simulated data; null for none."""
 
@@ -426,7 +426,7 @@ class Config(Section):
             ("reference.valid_s", self.reference.valid_s),
             ("evaluation.reference_s", self.evaluation.reference_s),
         ):
-            if length_s < needed_s:
+            if length_s is not None and length_s < needed_s:
                 raise ConfigError(
                     f"{key} is {length_s:g} s: expected at least {needed_s:g} s, a window of "
                     f"{spec.context_s:g} + {spec.horizon_s:g} s and 1 s of past"

@@ -110,8 +110,9 @@ def bootstrap(
         drawn_spikes += times @ row_spikes
     low, high = np.full((2, len(value)), np.nan)
     some = total_spikes > 0
-    bits = _ratio(drawn[:, some], drawn_spikes[:, some])
-    low[some], high[some] = np.nanpercentile(bits, [2.5, 97.5], axis=0)
+    if some.any():
+        bits = _ratio(drawn[:, some], drawn_spikes[:, some])
+        low[some], high[some] = np.nanpercentile(bits, [2.5, 97.5], axis=0)
     return Interval(value, low, high, "sessions" if over_sessions else "blocks", num_resampled)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from neurohorizon import __version__
 from neurohorizon.errors import CheckpointError
@@ -44,7 +44,7 @@ def save_forecaster(
     }
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(weights, temporary, metadata=header)
+        temporary.write_bytes(save(weights, metadata=header))
 
 
 def load_forecaster(path: Path | str) -> tuple[HorizonForecaster, dict[str, int]]:

@@ -161,8 +161,10 @@ class TrainedForecaster:
         Raises
         ------
         DataError
-            If an origin lies outside the recording.
+            If the recording is empty or an origin lies outside it.
         """
+        if len(recording.spike_times) == 0:
+            raise DataError(f"{recording.id}: no spikes, so there is nothing to forecast from")
         origins = np.atleast_1d(np.asarray(origins_s, dtype=np.float64))
         context_ok = contains(recording.domain, origins - self.spec.context_s)
         reaches = contains(recording.domain, origins - 1e-6) & context_ok

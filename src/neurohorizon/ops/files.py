@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -27,9 +30,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     Notes
     -----
     The temporary name is in the same folder, so the final rename is atomic. An existing
-    file is replaced; an existing folder is replaced only by a folder.
+    file is replaced; an existing folder is replaced only by a folder. On failure, parents
+    that were made vanish too, and an error of the system names `path`.
     """
     path = Path(path)
+    absent = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.part{path.suffix}")
     try:
@@ -37,8 +42,20 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
-    finally:
+    except BaseException as error:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+        for parent in absent:
+            with suppress(OSError):  # somebody else uses it by now
+                parent.rmdir()
+        if isinstance(error, OSError) and _is_about(error, temporary):
+            error.filename = str(path)
+        raise
+
+
+def _is_about(error: OSError, temporary: Path) -> bool:
+    """Tell whether writing to the temporary file failed; a full disk's errors name no file."""
+    nameless = error.filename is None and error.errno in NO_ROOM
+    return nameless or str(error.filename) == str(temporary)

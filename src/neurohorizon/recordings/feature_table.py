@@ -89,6 +89,8 @@ def reference_stretch(recording: Recording, reference_s: float) -> FloatArray:
 
 def feature_rows(recording: Recording, *, reference_s: float) -> Iterator[list[str | float]]:
     """Yield one row a unit: recording, unit, area, seconds read, and the 33 features."""
+    if len(recording.spike_times) == 0:
+        raise DataError(f"{recording.id}: no spikes, so there are no features: leave it out")
     stretch = reference_stretch(recording, reference_s)
     read_s = total_s(stretch)
     times, unit = compact_spikes(recording, stretch)

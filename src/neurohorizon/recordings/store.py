@@ -23,6 +23,8 @@ open the recording itself.
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 
 import h5py
@@ -135,10 +137,15 @@ def write_recording(recording: Recording, path: Path | str) -> Path:
         raise DataError(f"{recording.id}: not written: {problem}")
     data = to_torch_brain(recording)
     try:
-        with atomic_path(path) as temporary, _create_aligned(temporary) as file:
+        # In memory first: HDF5 that cannot close its file crashes the interpreter at exit.
+        content = io.BytesIO()
+        with _create_aligned(content) as file:
             data.to_hdf5(file)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
     except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        code = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(code) if code else str(error).splitlines()[0]
         raise DataError(
             f"{path}: could not be written ({reason}); nothing was left behind, "
             "check the free space and the permissions"
@@ -146,9 +153,9 @@ def write_recording(recording: Recording, path: Path | str) -> Path:
     return path
 
 
-def _create_aligned(path: Path) -> h5py.File:
+def _create_aligned(content: io.BytesIO) -> h5py.File:
     """Create a file whose arrays start at whole words, as fast access to a map asks for."""
-    return h5py.File(path, "w", alignment_threshold=1024, alignment_interval=8)
+    return h5py.File(content, "w", alignment_threshold=1024, alignment_interval=8)
 
 
 def spike_problem(recording: Recording) -> str | None:
@@ -160,7 +167,10 @@ def spike_problem(recording: Recording) -> str | None:
         # Which of the two it is costs a second pass, paid only by a damaged file.
         bad = np.flatnonzero(~np.isfinite(times))
         if len(bad):
-            return f"{len(bad)} spike times are not finite (the first is spike {bad[0]})"
+            return (
+                f"{len(bad)} spike times are not finite (the first is spike {bad[0]}); "
+                "leave these spikes out"
+            )
         back = int(np.flatnonzero(times[1:] < times[:-1])[0]) + 1
         return (
             f"spike times are not sorted: spike {back} at {times[back]:.6f} s follows one at "
@@ -172,7 +182,7 @@ def spike_problem(recording: Recording) -> str | None:
     if low < 0 or high >= recording.num_units:
         return (
             f"unit indices run from {low} to {high}, expected 0 to {recording.num_units - 1} "
-            f"({recording.num_units} units)"
+            f"({recording.num_units} units); number units from 0, and list every one of them"
         )
     return None
 

@@ -119,10 +119,6 @@ def _broken(recording: Recording) -> Iterator[Finding]:
         yield Finding("error", problem, where)
     if len(recording.spike_times) == 1:
         yield Finding("error", "only one spike", where, "nothing can be learned or scored")
-    if recording.num_units == 1:
-        yield Finding(
-            "error", "only one unit", where, "a population forecast needs at least two units"
-        )
     if len(domain) == 0 or total_s(domain) <= 0:
         yield Finding("error", "empty domain", where, "say when the recording ran")
     elif not np.isfinite(domain).all() or np.any(np.diff(domain.ravel()) < 0):
@@ -142,6 +138,10 @@ def _broken(recording: Recording) -> Iterator[Finding]:
 def _units(recording: Recording) -> Iterator[Finding]:
     where, ids = recording.id, recording.units.id
     num_spikes = _num_spikes(recording)
+    if len(ids) == 1:
+        yield Finding(
+            "warning", "only one unit", where, "a population forecast needs at least two units"
+        )
     silent = ids[num_spikes == 0]
     if len(silent):
         yield Finding(

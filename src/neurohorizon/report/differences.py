@@ -17,6 +17,8 @@ from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.report.style import BLACK, BLUE, GREY, LIGHT_GREY, VERMILION
 
 _MOST_NAMED = 24
+#: With fewer recordings, the scale holds all of them.
+_FEWEST_TO_CUT = 12
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def draw_differences(panels: Sequence[DifferencePanel], axes: Sequence[Axes]) ->
         ax.set_ylim(-0.8, len(rows) + 1.6)
         ax.set_title(
             f"{panel.horizon_s * 1000:g} ms\nwon {panel.wins} of {len(panel.value)}\n"
-            f"{value:+.3f} [{low:+.3f}, {high:+.3f}]",
+            f"{value:+.4f} [{low:+.4f}, {high:+.4f}]",
             fontsize=7.5,
             linespacing=1.35,
         )
@@ -189,7 +191,8 @@ def _limit(panels: Sequence[DifferencePanel]) -> float:
     together = np.abs(np.concatenate([panel.pooled for panel in panels]))
     every = np.concatenate(ends)
     every = every[np.isfinite(every)]
-    usual = 1.15 * float(np.quantile(every, 0.9)) if len(every) else 0.0
+    share = 0.9 if len(panels[0].value) >= _FEWEST_TO_CUT else 1.0
+    usual = 1.1 * float(np.quantile(every, share)) if len(every) else 0.0
     return max(usual, 1.1 * float(np.max(together[np.isfinite(together)], initial=0.0)), 1e-3)
 
 

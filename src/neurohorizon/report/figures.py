@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from neurohorizon.evaluation.example import TRUE_RATE
+from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import RunResults, SetResults
 from neurohorizon.evaluation.summary import strongest_by_horizon
 from neurohorizon.ops.files import atomic_path
@@ -24,6 +25,7 @@ from neurohorizon.report.training_curves import compute_training_curves, draw_tr
 Progress = Callable[[str, int, int], None]
 #: Narrow figures stand side by side on a wide page, and fill a phone's screen.
 NARROW_MM, WIDE_MM = 122.0, 200.0
+KINDS = ("svg", "png", "csv")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class PageFigure:
     caption: str
     svg: Path
     wide: bool
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """What it is also there as: kind, and path from the page."""
+        return [(kind, f"{self.svg.parent.name}/{self.name}.{kind}") for kind in KINDS]
 
     @property
     def source(self) -> str:
@@ -126,6 +133,15 @@ def make_figures(
     return figures
 
 
+@styled()
+def save_comparison(result: EvaluationResult, folder: Path | str, *, name: str) -> None:
+    """Draw several models' scores against the horizon, with the numbers behind the figure."""
+    data = horizon.compute_horizon_curves(result)
+    figure = new_figure(NARROW_MM, 96)
+    horizon.draw_horizon_curves(data, figure.add_subplot(), styles=style_rows([result]))
+    _save(Path(folder), f"horizon_{name}", figure, data.table())
+
+
 class _Makers:
     """One method a figure: compute, draw, save, and say what to look at."""
 
@@ -144,8 +160,8 @@ class _Makers:
         caption = (
             f"Bits per spike over the null, cumulative from the origin to each horizon, on "
             f"{of_set.rows.title}. Bold: the model, with its 95 % interval (bootstrap over "
-            f"{over}; whiskers for the other rows). ★ marks a row that is the strongest baseline at "
-            "some horizon. Intervals of levels overlap because sessions differ; the paired "
+            f"{over}; whiskers for the other rows). ★: the strongest baseline at some horizon. "
+            "Intervals of levels overlap because sessions differ; the paired "
             "differences below are what is to be judged."
         )
         if of_set.observer is not None:
@@ -169,7 +185,7 @@ class _Makers:
             "A point is a recording (line: 95 % interval over its 30 s blocks, where there are at "
             f"least five); the diamond is all together, its interval over {panels[0].pooled_over}. "
             "Blue: above 0; orange-red: below; grey: the interval holds 0, or there is none. "
-            "A triangle lies beyond the scale."
+            + ("A triangle lies beyond the scale." if num_recordings >= 12 else "")
         )
         title = f"Is the model better than the strongest baseline: {of_set.rows.title}"
         return self._page_figure(
@@ -264,8 +280,8 @@ class _Makers:
         horizon.draw_agreement(data, list(figure.subplots(2, 1)), styles=self.styles)
         caption = (
             "Agreement of expected with observed counts up to each horizon, over windows, mean "
-            "over units. Correlation forgives a wrong scale, R² does not. Both rise with the "
-            "horizon because longer counts are less noisy, while bits per spike fall."
+            "over units. Correlation forgives a wrong scale, R² does not. Along the horizon two "
+            "things change at once: longer counts are less noisy, and later bins are harder."
         )
         title = "Correlation and R² of counts"
         return self._page_figure(f"agreement_{of_set.name}", figure, data.table(), title, caption)
@@ -299,16 +315,23 @@ class _Makers:
     @styled()
     def calibration(self, of_set: SetResults) -> PageFigure:
         names = [of_set.model, strongest_by_horizon(of_set.rows)[0]]
-        data = units.compute_calibration(of_set.rows, names)
-        figure = new_figure(NARROW_MM, 104)
-        units.draw_calibration(data, figure.add_subplot(), styles=self.styles)
+        last = len(of_set.rows.protocol.horizons_s) - 1
+        data = [
+            units.compute_calibration(of_set.rows, names, horizon=horizon)
+            for horizon in dict.fromkeys([0, last])
+        ]
+        figure = new_figure(WIDE_MM, 92)
+        for each, ax in zip(data, figure.subplots(1, len(data), squeeze=False)[0], strict=True):
+            units.draw_calibration(each, ax, styles=self.styles)
         caption = (
-            "Observed against forecast rates over the shortest horizon, all units and windows: on "
-            "the diagonal, what was forecast is what came. Below it at the right, peaks are "
-            "overstated. Bars: 95 % for Poisson counts."
+            "Observed against forecast rates over the shortest and the longest horizon, all units "
+            "and windows: on the diagonal, what was forecast is what came. Below it at the right, "
+            "peaks are overstated. Bars: 95 % for Poisson counts."
         )
-        title = "Calibration"
-        return self._page_figure(f"calibration_{of_set.name}", figure, data.table(), title, caption)
+        table = [record for each in data for record in each.table()]
+        return self._page_figure(
+            f"calibration_{of_set.name}", figure, table, "Calibration", caption, wide=True
+        )
 
     @styled()
     def reference_length(self, of_set: SetResults) -> PageFigure | None:
@@ -353,16 +376,22 @@ class _Makers:
         *,
         wide: bool = False,
     ) -> PageFigure:
-        svg = save_figure(figure, self.folder / f"{name}.svg")
-        save_figure(figure, self.folder / f"{name}.png")
-        with (
-            atomic_path(self.folder / f"{name}.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
+        svg = _save(self.folder, name, figure, table)
         return PageFigure(name=name, title=title, caption=caption, svg=svg, wide=wide)
+
+
+def _save(folder: Path, name: str, figure: Figure, table: Sequence[dict[str, Any]]) -> Path:
+    """Write a figure's SVG, PNG and CSV, and return the first."""
+    svg = save_figure(figure, folder / f"{name}.svg")
+    save_figure(figure, folder / f"{name}.png")
+    with (
+        atomic_path(folder / f"{name}.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    return svg
 
 
 def observer_note(of_set: SetResults) -> str:

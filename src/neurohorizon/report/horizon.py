@@ -272,7 +272,7 @@ def draw_agreement(
         ax.axhline(0.0, color="#444444", linewidth=0.6, zorder=1)
         _horizon_axis(ax, data.horizons_s)
         ax.set_ylabel(f"{what} with observed counts")
-        label_ends(ax, [c.name for c in shown], [c.value[-1] for c in shown], styles)
+        label_ends(ax, [c.name for c in shown], [c.value[-1] for c in shown], styles, gap=0.08)
 
 
 def common_top(all_sets: Sequence[SetResults]) -> float:

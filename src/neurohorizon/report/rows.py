@@ -28,6 +28,8 @@ FAINT = "#A6A6A6"
 FAINT_TEXT = "#7A7A7A"
 MODEL_COLOURS = (BLUE, GREEN, PURPLE, SKY)
 STRONG_COLOURS = (VERMILION, ORANGE, "#8C510A")
+#: The palette's orange and sky blue are too pale for text on white.
+TEXT_COLOURS = {ORANGE: "#A86800", SKY: "#2E86B5"}
 CEILING_COLOURS = (BLACK, "#5A5A5A")
 
 
@@ -92,7 +94,7 @@ def style_rows(
         if row.name in ablations:
             number = sum(name in ablations for name in styles)
             dash = ((0, (4, 1.5)), (0, (1.5, 1)))[number % 2]
-            style = RowStyle(SKY, "#2E86B5", 1.1, dash, rank=3)
+            style = RowStyle(SKY, TEXT_COLOURS[SKY], 1.1, dash, rank=3)
         elif row.role == "model":
             number = sum(each.rank == 5 for each in styles.values())
             colour = MODEL_COLOURS[number % len(MODEL_COLOURS)]
@@ -106,7 +108,7 @@ def style_rows(
             style = RowStyle(GREY, GREY, 1.0, (0, (1, 1.5)), rank=0)
         elif row.name in strong:
             colour = STRONG_COLOURS[min(strong.index(row.name), len(STRONG_COLOURS) - 1)]
-            style = RowStyle(colour, colour, 1.5, rank=4)
+            style = RowStyle(colour, TEXT_COLOURS.get(colour, colour), 1.5, rank=4)
         else:
             style = FAINT_STYLE
         styles[row.name] = style

@@ -215,13 +215,13 @@ def format_differences(result: EvaluationResult, pairs: Sequence[tuple[str, Sequ
     width = max(len(label) for label in labels) + 2
     total = len(result.scored_cases())
     lines = ["paired difference in bits per spike [95 % interval], recordings won"]
-    lines.append(" " * width + "".join(f"{heading:>32}" for heading in headings))
+    lines.append(" " * width + "".join(f"{heading:>36}" for heading in headings))
     for label, (name, targets) in zip(labels, pairs, strict=True):
         cells = []
         for index, target in enumerate(targets):
             cell = _step(difference(result, name, target), index)
             won = f"{wins(result, name, target)[index]}/{total}"
-            cells.append(f"{cell.value} {cell.interval} {won}".rjust(32))
+            cells.append(f"{cell.value} {cell.interval} {won}".rjust(36))
         lines.append(f"{label:<{width}}" + "".join(cells))
     return "\n".join([*lines, ""])
 
@@ -243,10 +243,10 @@ def _ends(interval: Interval, index: int, *, sign: bool) -> str:
 
 
 def _number(value: float, *, sign: bool = False) -> str:
-    """Write three decimals; a true minus is left to those who typeset."""
+    """Write three decimals, or with its sign a difference, which takes four."""
     if not np.isfinite(value):
         return "–"
-    text = f"{value:+.3f}" if sign else f"{value:.3f}"
+    text = f"{value:+.4f}" if sign else f"{value:.3f}"
     return text.replace("-0.000", "0.000") if not sign else text
 
 

@@ -194,12 +194,16 @@ def _convert(source: Source, path: Path, split: SplitPlan) -> tuple[Recording, l
     # Errors in the spikes come before those that a split of them would meet.
     findings = validate_recording(recording)
     if not any(finding.severity == "error" for finding in findings):
-        recording = split.apply(recording)
+        try:
+            recording = split.apply(recording)
+        except DataError as error:
+            raise DataError(f"{path}: {error}; leave it out or give a smaller guard_s") from error
         findings = validate_recording(recording)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
-        raise DataError(f"{path}: {errors[0].what}{more}")
+        mend = f"; {errors[0].mend}" if errors[0].mend else ""
+        raise DataError(f"{path}: {errors[0].what}{mend}{more}")
     return recording, findings
 
 

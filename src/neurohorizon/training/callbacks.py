@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurohorizon.models.checkpoint import MODEL_FILE, save_forecaster
 from neurohorizon.ops.files import atomic_path
@@ -166,6 +168,18 @@ class SaveResumePoint(lightning.Callback):
         """Write it to a temporary name first."""
         with atomic_path(self.run_folder / RESUME_FILE) as temporary:
             trainer.save_checkpoint(temporary)
+
+
+class ResumePointIO(TorchCheckpointIO):
+    """Write a resume point where it is wanted, not first to the system's temporary folder."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write what Lightning has gathered."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).write_bytes(content.getbuffer())
 
 
 class StepProgress(lightning.Callback):

@@ -20,6 +20,7 @@ from neurohorizon.training.callbacks import (
     RESUME_FILE,
     EpochReport,
     KeepBest,
+    ResumePointIO,
     SaveResumePoint,
     SeedSteps,
     StepProgress,
@@ -153,6 +154,7 @@ def fit_forecaster(
         accelerator=accelerator,
         devices=devices,
         strategy=strategy,
+        plugins=[ResumePointIO()],
         default_root_dir=run_folder,
     )
     last = run_folder / RESUME_FILE

@@ -107,7 +107,8 @@ class ForecastModule(lightning.LightningModule):
             optimizer,
             max_lr=self.learning_rate,
             total_steps=self.num_steps,
-            pct_start=self.warmup_share,
+            # The cycle divides by its rising steps less one.
+            pct_start=min(max(self.warmup_share, 2 / self.num_steps), 0.9),
         )
         return {
             "optimizer": optimizer,

@@ -93,6 +93,8 @@ def test_the_folder_option_sets_the_run_folder(tmp_path):
     assert loaded.origin["run.folder"] == "command line"
     with pytest.raises(ConfigError, match="say the same"):
         load_config("default", ["run.folder=a"], folder=Path("b"))
+    with pytest.raises(ConfigError, match="say the same"):
+        load_config("default", ["run=3"], folder=Path("b"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Checkpoints carry everything, and nothing that can run."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,12 +75,14 @@ def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path, mon
     save_forecaster(make_model(), path)
     before = path.read_bytes()
 
-    def full_disk(tensors, target, metadata):
-        target.write_bytes(b"half")
+    def full_disk(target, content):
+        with target.open("wb") as file:
+            file.write(content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("neurohorizon.models.checkpoint.save_file", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match=r"No space left.*model\.safetensors"):
         save_forecaster(make_model(), path)
+    monkeypatch.undo()
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]

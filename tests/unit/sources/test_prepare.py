@@ -85,7 +85,6 @@ def test_changed_input_changed_split_and_lost_file_are_made_again(folder, tmp_pa
         ({"spike_times": np.full(500, np.nan)}, "not finite"),
         ({"spike_times": np.linspace(-5, 100, 500)}, "before 0"),
         ({"num_units": 2}, "expected 0 to 1"),
-        ({"unit_index": np.zeros(500, int)}, "only one unit"),
         ({"spike_times": np.empty(0), "unit_index": np.empty(0, int), "num_units": 2}, "empty"),
         (
             {"spike_times": np.ones(1), "unit_index": np.ones(1, int), "num_units": 2},

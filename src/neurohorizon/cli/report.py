@@ -1,0 +1,54 @@
+"""``neurohorizon report``: a run's results as one HTML page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from neurohorizon.cli._progress import StageProgress
+from neurohorizon.cli.evaluate import Progress, evaluate_run
+
+
+def report(run: Path, /, *, out: Path | None = None) -> None:
+    """Write a run's results as one HTML page, with all figures and the numbers behind them.
+
+    The page needs no other file and no network. Figures lie beside it as SVG and PNG, each
+    with its numbers as CSV. A run without results is evaluated first.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    out
+        The page; RUN/report/index.html by default.
+    """
+    with StageProgress() as progress:
+        page = report_run(
+            run, out=out, command_line=["neurohorizon", *sys.argv[1:]], progress=progress
+        )
+    print(f"report: {page}")
+
+
+def report_run(
+    run: Path,
+    *,
+    out: Path | None = None,
+    command_line: list[str] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the page of a run folder and return its path; evaluate first if need be."""
+    from neurohorizon.evaluation.run_results import RESULTS_FOLDER, is_there, load_run_results
+    from neurohorizon.report.page import write_report
+    from neurohorizon.report.run_notes import read_run_notes
+    from neurohorizon.training.callbacks import METRICS_FILE
+
+    results = run / RESULTS_FOLDER
+    if not any(is_there(results / name) for name in ("held-out", "later")):
+        evaluate_run(run, command_line=command_line or (), progress=progress)
+    return write_report(
+        load_run_results(results),
+        read_run_notes(run),
+        run / "report" / "index.html" if out is None else out,
+        metrics_file=run / METRICS_FILE,
+        progress=progress,
+    )
