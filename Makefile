@@ -42,7 +42,7 @@ demo: env ## simulate, train, judge, and write the report: some minutes
 	$(BIN)/neurohorizon demo forecast
 
 bench: env ## the numbers that the README and the changelog quote: long
-	$(BIN)/neurohorizon bench
+	$(BIN)/python benchmarks/speed.py
 
 docs: env ## the documentation as a static site in site/
 	$(BIN)/mkdocs build --strict --quiet

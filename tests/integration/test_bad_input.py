@@ -244,14 +244,21 @@ def test_spikes_that_cannot_be_prepared(tmp_path, refuse, damage):
 
 
 @pytest.mark.parametrize("source", ["npz", "nwb"])
-@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "something else", "no archive"])
 def test_a_file_that_cannot_be_prepared(tmp_path, refuse, source, damage):
     path = tmp_path / f"mine.{source}"
-    if damage == "damaged":
-        path.write_bytes(b"PK\x03\x04 not to the end")
+    if damage == "no archive":
+        path.write_text("spikes")
+    elif damage != "missing":
+        write_foreign(path)
+        if damage == "truncated":
+            path.write_bytes(path.read_bytes()[:900])
     line = refuse("data", "prepare", source, path, "--out", tmp_path / "out")
     assert str(path) in line
-    assert ("no such file" if damage == "missing" else "not a") in line
+    if damage == "missing":
+        assert "no such file" in line
+    else:
+        assert f"not a readable .{source} file" in line or "NWB" in line
 
 
 def test_one_unit_is_prepared_and_not_trained_on(tmp_path, capsys, refuse):
@@ -349,7 +356,7 @@ CHECKPOINTS = {
     ),
     "truncated": (lambda path, trap: path.write_bytes(path.read_bytes()[:-50]), "damaged"),
     "pickled": (
-        lambda path, trap: path.write_bytes(pickle.dumps(Trap(trap))),
+        lambda path, trap: path.write_bytes(pickle.dumps(Trap(trap), protocol=2)),
         "a pickle, which is never opened",
     ),
     "torch.save": (
@@ -452,7 +459,7 @@ DISKS = {
 
 @pytest.mark.parametrize("disk", DISKS)
 def test_a_full_disk_leaves_nothing(run, recordings, tmp_path, refuse, disk):
-    path = write_npz(tmp_path / "in" / "mine.npz", spike_times=np.sort(np.random.rand(400)) * 90)
+    path = write_npz(tmp_path / "in" / "mine.npz")
     recording = recordings / "second.h5"
     for command in (
         ["data", "prepare", "npz", path, "--out", tmp_path / "out"],

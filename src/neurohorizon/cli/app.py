@@ -43,6 +43,7 @@ class Verb:
 
 
 GROUPS: dict[str, str] = {
+    "demo": "See the whole way, on a world that is simulated for the purpose.",
     "data": "Get recordings: public data sets, and your own files.",
     "simulate": "Make recordings of worlds whose best forecast is known.",
     "config": "Show what can be configured and what a recipe comes to.",
@@ -51,6 +52,11 @@ GROUPS: dict[str, str] = {
 
 VERBS: tuple[Verb, ...] = (
     Verb("doctor", "doctor:doctor", "Say what is installed, what is missing, what is broken."),
+    Verb(
+        "demo forecast",
+        "demo:forecast",
+        "Simulate a population, train a forecaster, score it beside every baseline, and report.",
+    ),
     Verb(
         "data list",
         "data:list_sources",
@@ -98,6 +104,11 @@ VERBS: tuple[Verb, ...] = (
         "report",
         "report:report",
         "Write a run's results as one HTML page, with all figures and the numbers behind them.",
+    ),
+    Verb(
+        "bench",
+        "bench:bench",
+        "Measure how fast windows are read and the tiny model trains and forecasts.",
     ),
 )
 """Every verb, in the order in which ``--help`` lists them."""

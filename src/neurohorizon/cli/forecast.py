@@ -65,7 +65,8 @@ def forecast(
         moments = default_origins(session, forecaster.spec, reference_s=reference_s)
     else:
         moments = parse_origins(origins)
-    end = max(float(moments[0]), begin + reference_s)
+    # An origin outside the recording is refused below, by its own name.
+    end = min(max(float(moments[0]), begin + reference_s), float(session.domain[-1, 1]))
     reference = compute_reference(
         session, np.array([[end - reference_s, end]]), spec=forecaster.spec
     )

@@ -52,7 +52,7 @@ def train(
         progress.say(f"run folder: {config.run.folder}")
 
         def say_epoch(row: Mapping[str, float]) -> None:
-            progress.say(_epoch_line(row, config.training.max_epochs))
+            progress.say(epoch_line(row, config.training.max_epochs))
 
         try:
             run = train_run(
@@ -79,7 +79,8 @@ def train(
     print(f"next: neurohorizon evaluate {run.folder}")
 
 
-def _epoch_line(row: Mapping[str, float], num_epochs: int) -> str:
+def epoch_line(row: Mapping[str, float], num_epochs: int) -> str:
+    """Say in one line how an epoch went."""
     prefix = "valid_bits_per_spike_"
     scores = {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
     values = "  ".join(f"{horizon.removesuffix('ms')} ms {v:.3f}" for horizon, v in scores.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,7 +209,7 @@ def load_example(path: Path | str) -> Example:
                 rate_hz=dict(zip(file["rows"].tolist(), file["rates"], strict=True)),
                 **{name: file[name] for name in _ARRAYS},
             )
-    except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: no readable example ({error}): evaluate again") from error
 
 
@@ -263,7 +264,9 @@ def _true_rate(
 ) -> NDArray[np.float32]:
     """Average a simulated session's latent-driven rates over bins, (T, N)."""
     grid_s = truth.world.grid_s
-    total = np.concatenate([np.zeros((1, truth.num_units)), np.cumsum(truth.rate_hz, axis=0)])
+    total = np.concatenate(
+        [np.zeros((1, truth.num_units)), np.cumsum(truth.rate_hz, axis=0, dtype=np.float64)]
+    )
     edges = np.rint((first + bin_s * np.arange(num_rows + 1)) / grid_s).astype(np.int64)
     edges = np.minimum(edges, len(total) - 1)
     steps = np.maximum(np.diff(edges), 1)[:, None]

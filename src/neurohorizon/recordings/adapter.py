@@ -7,6 +7,7 @@ with what the population does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ FORECAST_LIMITS = (-1.5, 8.0)
 
 _LOWEST_RATE_HZ = 0.1
 _INDEPENDENT_AFTER_S = 0.3
+_ORIGINS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,15 @@ class AdapterSpec:
     ----------
     traces : tuple of int
         Which time constants it reads.
-    ridge : float
-        Penalty, in units of the variance of Poisson noise: as if so many origins had been
-        seen at which nothing moved.
+    ridge_s : float
+        Penalty: as if so many seconds of Poisson noise had been seen in which no unit's
+        future moved with anything.
     num_components : int
         Rank.
     """
 
     traces: tuple[int, ...]
-    ridge: float = 1000.0
+    ridge_s: float = 100.0
     num_components: int = 12
 
 
@@ -117,8 +119,9 @@ class PopulationAdapter:
 
 def fit_population_adapter(
     traces_hz: FloatArray,
-    relative_rate: FloatArray,
+    relative_rate: Callable[[slice], FloatArray],
     *,
+    step_s: float,
     rate_hz: FloatArray,
     time_constants_s: FloatArray,
     group_width_s: FloatArray,
@@ -129,8 +132,12 @@ def fit_population_adapter(
     ----------
     traces_hz : (T, N, K) array
         Traces at origins inside the reference.
-    relative_rate : (T, N, G) array
-        Rate after each origin by horizon group over the reference rate, minus one.
+    relative_rate : callable
+        Given a slice of the origins, returns (t, N, G): the rate after each origin by horizon
+        group over the reference rate, minus one. Asked for a part at a time, since all of
+        it may not fit into memory.
+    step_s : float
+        Seconds between origins. Close ones overlap, and still each adds information.
     rate_hz : (N,) array
         Reference rates.
     time_constants_s : (K,) array
@@ -138,37 +145,50 @@ def fit_population_adapter(
     group_width_s : (G,) array
         Width of each horizon group, in seconds.
     """
+    target_scale = np.sqrt(np.maximum(rate_hz, _LOWEST_RATE_HZ)[:, None] * group_width_s)
+    scales = [_trace_scale(spec, time_constants_s) for spec in (FAST, SLOW)]
+    sizes = [len(rate_hz) * len(spec.traces) for spec in (FAST, SLOW)]
+    grams = [np.zeros((size, size)) for size in sizes]
+    crosses = [np.zeros((size, target_scale.size)) for size in sizes]
+    for first in range(0, len(traces_hz), _ORIGINS_AT_ONCE):
+        rows = slice(first, first + _ORIGINS_AT_ONCE)
+        # Products of a thousand rows in single precision, their sums in double.
+        targets = (relative_rate(rows) * target_scale).reshape(-1, target_scale.size)
+        targets = targets.astype(np.float32)
+        for spec, scale, gram, cross in zip((FAST, SLOW), scales, grams, crosses, strict=True):
+            inputs = _scaled_traces(traces_hz[rows][:, :, spec.traces], rate_hz, scale)
+            inputs = inputs.astype(np.float32)
+            gram += inputs.T @ inputs
+            cross += inputs.T @ targets
     return PopulationAdapter(
         tuple(
-            fit_population_map(
-                traces_hz,
-                relative_rate,
-                spec=spec,
+            _solve_map(
+                spec,
+                gram,
+                cross,
+                num_origins=len(traces_hz),
+                ridge=spec.ridge_s / step_s,
                 rate_hz=rate_hz,
-                time_constants_s=time_constants_s,
-                group_width_s=group_width_s,
+                trace_scale=scale,
+                target_scale=target_scale,
             )
-            for spec in (FAST, SLOW)
+            for spec, gram, cross, scale in zip((FAST, SLOW), grams, crosses, scales, strict=True)
         )
     )
 
 
-def fit_population_map(
-    traces_hz: FloatArray,
-    relative_rate: FloatArray,
-    *,
+def _solve_map(
     spec: AdapterSpec,
+    gram: FloatArray,
+    cross: FloatArray,
+    *,
+    num_origins: int,
+    ridge: float,
     rate_hz: FloatArray,
-    time_constants_s: FloatArray,
-    group_width_s: FloatArray,
+    trace_scale: FloatArray,
+    target_scale: FloatArray,
 ) -> PopulationMap:
-    r"""Solve one map: reduced-rank ridge regression.
-
-    Parameters
-    ----------
-    traces_hz, relative_rate, rate_hz, time_constants_s, group_width_s : array
-        As for :func:`fit_population_adapter`.
-    spec : AdapterSpec
+    r"""Solve one map from second moments: reduced-rank ridge regression.
 
     Notes
     -----
@@ -188,35 +208,34 @@ def fit_population_map(
     Izenman 1975, J. Multivariate Analysis 5:248 (reduced-rank regression); Mukherjee &
     Zhu 2011, Stat. Anal. Data Min. 4:612 (with a ridge penalty).
     """
-    traces = np.array(spec.traces)
-    time_constants = np.asarray(time_constants_s)[traces]
-    slowness = np.maximum(time_constants / _INDEPENDENT_AFTER_S, 1.0)
-    trace_scale = np.sqrt(2.0 * time_constants / slowness)
-    target_scale = np.sqrt(np.maximum(rate_hz, _LOWEST_RATE_HZ)[:, None] * group_width_s)
-    inputs = _scaled_traces(traces_hz[:, :, traces], rate_hz, trace_scale)
-    targets = (relative_rate * target_scale).reshape(len(inputs), -1)
-
-    gram = inputs.T @ inputs + spec.ridge * np.eye(inputs.shape[1])
-    lower = np.linalg.cholesky(gram)
+    penalised = gram + ridge * np.eye(len(gram))
+    lower = np.linalg.cholesky(penalised)
     # L^T W = L^-1 X^T Y: one triangular solve. Its left singular vectors U come from a
     # small symmetric problem, and W V V^T = L^-T U (U^T L^-1 X^T Y).
-    half = linalg.solve_triangular(lower, inputs.T @ targets, lower=True)
+    half = linalg.solve_triangular(lower, cross, lower=True)
     num_components = min(spec.num_components, *half.shape)
     first = len(half) - num_components
     left = linalg.eigh(half @ half.T, subset_by_index=(first, len(half) - 1))[1][:, ::-1]
     components = linalg.solve_triangular(lower.T, left, lower=False)
     weights = left.T @ half
 
-    spread = np.sqrt(np.mean((inputs @ components) ** 2, axis=0)) + 1e-12
-    num_groups = relative_rate.shape[2]
-    weights = (weights * spread[:, None]).reshape(num_components, -1, num_groups)
+    power = np.einsum("ic,ij,jc->c", components, gram, components, optimize=True)
+    spread = np.sqrt(np.maximum(power, 0.0) / num_origins) + 1e-12
+    weights = (weights * spread[:, None]).reshape(num_components, *target_scale.shape)
     return PopulationMap(
-        traces=traces,
+        traces=np.array(spec.traces),
         rate_hz=rate_hz,
         trace_scale=trace_scale,
         components=components / spread,
         weights=weights / target_scale,
     )
+
+
+def _trace_scale(spec: AdapterSpec, time_constants_s: FloatArray) -> FloatArray:
+    """Return the factor of each trace, (P,): unit Poisson variance, less for slow ones."""
+    time_constants = np.asarray(time_constants_s)[list(spec.traces)]
+    slowness = np.maximum(time_constants / _INDEPENDENT_AFTER_S, 1.0)
+    return np.sqrt(2.0 * time_constants / slowness)
 
 
 def _scaled_traces(

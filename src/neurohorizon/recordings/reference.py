@@ -13,7 +13,7 @@ import numpy as np
 
 from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import count_in_windows
-from neurohorizon.ops.intervals import as_intervals, contains, intersect, total_s
+from neurohorizon.ops.intervals import as_intervals, intersect, total_s
 from neurohorizon.ops.statistics import safe_correlation, shrink_rates
 from neurohorizon.ops.traces import exponential_traces
 from neurohorizon.recordings.adapter import PopulationAdapter, fit_population_adapter
@@ -24,11 +24,13 @@ from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
 NUM_LOADINGS = 8
 NUM_BEHAVIOR_COLUMNS = 4
 POPULATION_TRACES = (1, 3, 4)
-NUM_FUNCTIONAL_FEATURES = NUM_LOADINGS + NUM_BEHAVIOR_COLUMNS + len(POPULATION_TRACES) + 5 + 2
+BEHAVIOR_LAGS_S = (-0.4, -0.2, 0.0, 0.2, 0.4)
+_NUM_BEHAVIOR = (NUM_BEHAVIOR_COLUMNS + 1) * len(BEHAVIOR_LAGS_S)
+NUM_FUNCTIONAL_FEATURES = NUM_LOADINGS + _NUM_BEHAVIOR + len(POPULATION_TRACES) + 5 + 2
 
-_ORIGIN_STEP_S = 0.1
 _BURN_IN_S = 1.0
-_MAX_ORIGINS = 6000
+_MAX_ORIGINS = 8000
+_IDENTITY_ORIGINS = 1500
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,11 @@ class Reference:
         Mean rates, shrunk toward the population's (Gamma-Poisson), all positive.
     statistics : (N, 33) float
         Raw reference features.
-    functional : (N, 22) float
-        Functional identity: correlation with 8 population components (8), with behaviour
-        (4), with the rest of the population's rate at 100 ms, 1 s and 4 s (3), the
-        adapter's modulation by horizon (5), log of the seconds and of the spikes read (2).
+    functional : (N, 43) float
+        Functional identity: correlation with 8 population components (8), with four columns
+        of behaviour and their magnitude from 0.4 s before to 0.4 s after (25), with the rest
+        of the population's rate at 100 ms, 1 s and 4 s (3), the adapter's modulation by
+        horizon (5), log of the seconds and of the spikes read (2).
     adapter : PopulationAdapter
     """
 
@@ -88,28 +91,41 @@ def compute_reference(
     """
     intervals = intersect(as_intervals(intervals), recording.domain)
     duration_s = total_s(intervals)
-    origins = _reference_origins(intervals, spec)
-    if len(origins) == 0:
+    times, unit = compact_spikes(recording, intervals)
+    spike_count = np.bincount(unit, minlength=recording.num_units)
+    rate_hz = shrink_rates(spike_count.astype(np.float64), max(duration_s, 1e-3))
+    windows = _reference_windows(recording, intervals, rate_hz, spec)
+    if len(windows.origins_s) == 0:
         raise DataError(
             f"{recording.id}: a reference of {duration_s:.3g} s holds no window of "
             f"{_BURN_IN_S:g} s past and {spec.horizon_s:g} s horizon: use a longer stretch"
         )
-    times, unit = compact_spikes(recording, intervals)
-    spike_count = np.bincount(unit, minlength=recording.num_units)
-    rate_hz = shrink_rates(spike_count.astype(np.float64), duration_s)
     statistics = reference_features(
         times, unit, num_units=recording.num_units, start_s=0.0, end_s=duration_s
     )
-    traces_hz, relative = _reference_windows(recording, intervals, origins, rate_hz, spec)
+    group_width_s = np.diff(spec.group_edges) * spec.bin_s
+
+    def relative_rate(rows: slice) -> FloatArray:
+        edges = windows.origin_bin[rows][:, None] + spec.group_edges
+        spikes = np.diff(windows.cumulative[edges], axis=1).transpose(0, 2, 1)
+        return spikes / group_width_s / rate_hz[:, None] - 1.0
+
     adapter = fit_population_adapter(
-        traces_hz,
-        relative,
+        windows.traces_hz,
+        relative_rate,
+        step_s=windows.step_s,
         rate_hz=rate_hz,
         time_constants_s=np.array(TRACE_TIME_CONSTANTS_S),
-        group_width_s=np.diff(spec.group_edges) * spec.bin_s,
+        group_width_s=group_width_s,
     )
+    every = max(len(windows.origins_s) // _IDENTITY_ORIGINS, 1)
     functional = _functional_identity(
-        recording, origins, traces_hz, adapter, spike_count=spike_count, duration_s=duration_s
+        recording,
+        windows.origins_s[::every],
+        windows.traces_hz[::every].astype(np.float64),
+        adapter,
+        spike_count=spike_count,
+        duration_s=duration_s,
     )
     return Reference(
         intervals=intervals,
@@ -134,42 +150,72 @@ def compact_spikes(recording: Recording, intervals: FloatArray) -> tuple[FloatAr
     return np.concatenate(times), np.concatenate(units)
 
 
-def _reference_origins(intervals: FloatArray, spec: WindowSpec) -> FloatArray:
-    rooms = intervals + np.array([_BURN_IN_S, -spec.horizon_s])
-    step_s = max(_ORIGIN_STEP_S, total_s(as_intervals(rooms)) / _MAX_ORIGINS)
-    return np.concatenate([np.arange(start, end, step_s) for start, end in rooms] or [np.empty(0)])
+@dataclass(frozen=True)
+class _ReferenceWindows:
+    """Origins inside the stretches, on the grid of bins: traces, and counts to come.
+
+    `cumulative` (bins + 1, N) holds the spikes since the start, stretch after stretch;
+    `origin_bin` (T,) is where each origin lies in it.
+    """
+
+    origins_s: FloatArray
+    step_s: float
+    traces_hz: FloatArray
+    cumulative: IntArray
+    origin_bin: IntArray
 
 
 def _reference_windows(
-    recording: Recording,
-    intervals: FloatArray,
-    origins: FloatArray,
-    rate_hz: FloatArray,
-    spec: WindowSpec,
-) -> tuple[FloatArray, FloatArray]:
-    """Return traces and relative future rates at origins; history starts at each stretch."""
-    traces = [
-        exponential_traces(
+    recording: Recording, intervals: FloatArray, rate_hz: FloatArray, spec: WindowSpec
+) -> _ReferenceWindows:
+    """Read windows at every bin, or every few where there are many; no stretch is left."""
+    rooms = as_intervals(intervals + np.array([_BURN_IN_S, -spec.horizon_s]))
+    every = max(int(np.ceil(total_s(rooms) / (_MAX_ORIGINS * spec.bin_s))), 1)
+    step_s = every * spec.bin_s
+    origins, traces, counts, origin_bins, num_bins = [], [], [], [], 0
+    for start, end in intervals:
+        length = int(np.floor((end - start) / spec.bin_s + 1e-6))
+        first = int(np.ceil(_BURN_IN_S / spec.bin_s - 1e-6))
+        bins = np.arange(first, length - spec.num_bins + 1, every)
+        if len(bins) == 0:
+            continue
+        origins.append(start + bins * spec.bin_s)
+        traces.append(
+            exponential_traces(
+                recording.spike_times,
+                recording.spike_unit_index,
+                num_units=recording.num_units,
+                at_s=origins[-1],
+                time_constants_s=TRACE_TIME_CONSTANTS_S,
+                start_s=float(start),
+                start_rate_hz=rate_hz,
+            ).astype(np.float32)
+        )
+        binned = count_in_windows(
             recording.spike_times,
             recording.spike_unit_index,
             num_units=recording.num_units,
-            at_s=origins[contains(stretch[None], origins)],
-            time_constants_s=TRACE_TIME_CONSTANTS_S,
-            start_s=float(stretch[0]),
-            start_rate_hz=rate_hz,
+            starts_s=[start],
+            bin_s=spec.bin_s,
+            num_bins=length,
+        )[0]
+        counts.append(binned.T)
+        origin_bins.append(num_bins + bins)
+        num_bins += length
+    if not origins:
+        empty = np.empty((0, recording.num_units, len(TRACE_TIME_CONSTANTS_S)))
+        return _ReferenceWindows(
+            np.empty(0), step_s, empty, np.empty((1, 0), int), np.empty(0, int)
         )
-        for stretch in intervals
-    ]
-    counts = count_in_windows(
-        recording.spike_times,
-        recording.spike_unit_index,
-        num_units=recording.num_units,
-        starts_s=origins,
-        bin_s=spec.bin_s,
-        num_bins=spec.num_bins,
+    zero = np.zeros((1, recording.num_units), dtype=np.int64)
+    cumulative = np.concatenate([zero, np.cumsum(np.concatenate(counts), axis=0)])
+    return _ReferenceWindows(
+        origins_s=np.concatenate(origins),
+        step_s=step_s,
+        traces_hz=np.concatenate(traces),
+        cumulative=cumulative,
+        origin_bin=np.concatenate(origin_bins),
     )
-    relative = spec.group_rates(counts) / rate_hz[:, None] - 1.0
-    return np.concatenate(traces), relative
 
 
 def _functional_identity(
@@ -189,9 +235,8 @@ def _functional_identity(
     # A component's sign is arbitrary: let most of the population load positively.
     loadings *= np.where(loadings.sum(axis=0) < 0, -1.0, 1.0)
 
-    behavior = np.zeros((num_units, NUM_BEHAVIOR_COLUMNS))
-    columns = _behavior_at(recording, origins)[:, :NUM_BEHAVIOR_COLUMNS]
-    behavior[:, : columns.shape[1]] = safe_correlation(own, columns)
+    lagged = [_behavior_at(recording, origins + lag) for lag in BEHAVIOR_LAGS_S]
+    behavior = np.concatenate([safe_correlation(own, columns) for columns in lagged], axis=1)
 
     with_population = []
     for trace in POPULATION_TRACES:
@@ -217,12 +262,17 @@ def _functional_identity(
 
 
 def _behavior_at(recording: Recording, times: FloatArray) -> FloatArray:
-    """Interpolate every behavioural column at given times, (T, D); NaN-free."""
-    columns = []
+    """Interpolate the leading behavioural columns and their magnitude at times, (T, 5)."""
+    columns = np.zeros((len(times), NUM_BEHAVIOR_COLUMNS + 1))
+    filled = 0
     for name in sorted(recording.series):
         series = recording.series[name]
         for values in np.atleast_2d(series.values.T):
             known = np.isfinite(values)
-            if known.sum() > 1:
-                columns.append(np.interp(times, series.timestamps[known], values[known]))
-    return np.column_stack(columns) if columns else np.empty((len(times), 0))
+            if filled < NUM_BEHAVIOR_COLUMNS and known.sum() > 1:
+                column = np.interp(times, series.timestamps[known], values[known])
+                spread = column.std()
+                columns[:, filled] = (column - column.mean()) / (spread if spread > 0 else 1.0)
+                filled += 1
+    columns[:, -1] = np.linalg.norm(columns[:, :-1], axis=1)
+    return columns

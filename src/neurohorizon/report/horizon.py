@@ -263,16 +263,23 @@ def draw_agreement(
     """Draw correlation and R² side by side."""
     named = zip(axes, (data.correlation, data.r2), ("correlation", "R²"), strict=True)
     for ax, curves, what in named:
-        shown = [c for c in curves if np.isfinite(c.value).all() and c.role != "cheat"]
-        best = max((float(np.max(c.value)) for c in shown), default=1.0)
-        shown = [c for c in shown if np.min(c.value) > -0.5 * best]
+        known = [c for c in curves if np.isfinite(c.value).all() and c.role != "cheat"]
+        leading = [c for c in known if style_of(styles, c.name).rank >= 4] or known
+        # The scale is that of the rows that stand out; what lies below it is named.
+        ends = np.concatenate([[0.0, 1e-3], *(c.value for c in leading)])
+        top, bottom = 1.1 * float(ends.max()), float(ends.min()) - 0.25 * float(np.ptp(ends))
+        shown = [c for c in known if c in leading or np.min(c.value) >= bottom]
         for curve in shown:
             style = style_of(styles, curve.name)
             ax.plot(data.horizons_s, curve.value, **style.line, marker="o")
         ax.axhline(0.0, color="#444444", linewidth=0.6, zorder=1)
         _horizon_axis(ax, data.horizons_s)
         ax.set_ylabel(f"{what} with observed counts")
+        ax.set_ylim(bottom, max(top, *(1.05 * float(np.max(c.value)) for c in shown), 1e-3))
         label_ends(ax, [c.name for c in shown], [c.value[-1] for c in shown], styles, gap=0.08)
+        hidden = [c.name for c in known if c not in shown]
+        if hidden:
+            ax.set_title(f"below: {', '.join(hidden)}", loc="right", fontsize=6.5, color="#7A7A7A")
 
 
 def common_top(all_sets: Sequence[SetResults]) -> float:

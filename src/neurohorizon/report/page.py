@@ -26,6 +26,7 @@ from neurohorizon.report.run_notes import RunNotes, provenance_rows
 from neurohorizon.report.tables import (
     TableRow,
     ablation_rows,
+    count,
     difference_rows,
     glance_table,
     score_rows,
@@ -258,7 +259,7 @@ def _size(of_set: SetResults) -> str:
     won, total = wins(result, model, first)[0], len(result.scored_cases())
     return (
         f"That is {span} of the strongest baseline's bits, depending on the horizon; the model "
-        f"wins {won} of {_count(total, 'recording')} at "
+        f"wins {won} of {count(total, 'recording')} at "
         f"{result.protocol.horizons_s[0] * 1000:g} ms."
     )
 
@@ -275,15 +276,15 @@ def _what_was_done(results: RunResults, notes: RunNotes) -> list[str]:
         if protocol.reference_s is not None
         else "all that precedes"
     )
-    sessions = f", trained on {_count(trained_on, 'session')}," if trained_on else ""
+    sessions = f", trained on {count(trained_on, 'session')}," if trained_on else ""
     scored = []
     for each in results.sets.values():
         cases = each.rows.scored_cases()
         what = "that training never saw" if each.name == "held-out" else "of the training, later on"
         scored.append(
-            f"{_count(len(cases), 'session')} {what} "
-            f"({_count(sum(case.num_units for case in cases), 'unit')}, "
-            f"{_count(sum(case.num_spikes for case in cases), 'spike')})"
+            f"{count(len(cases), 'session')} {what} "
+            f"({count(sum(case.num_units for case in cases), 'unit')}, "
+            f"{count(sum(case.num_spikes for case in cases), 'spike')})"
         )
     return [
         f"{first.model}{size}{sessions} and {num_baselines} baselines forecast every unit's spike "
@@ -315,12 +316,8 @@ def _left_out(results: RunResults) -> list[dict[str, Any]]:
                 rows.append(
                     {
                         "recording": case.recording,
-                        "what": _count(case.num_silent, "unit"),
+                        "what": count(case.num_silent, "unit"),
                         "why": "scored, though silent in what the null was computed from",
                     }
                 )
     return rows
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" + "s" * (number != 1)

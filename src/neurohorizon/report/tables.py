@@ -181,19 +181,19 @@ def format_scores(result: EvaluationResult) -> str:
         f"{result.protocol.reference_s:g} s" if result.protocol.reference_s else "all of the past"
     )
     lines = [
-        f"{result.title}: {len(result.scored_cases())} recordings, reference {reference}",
+        f"{result.title}: {count(len(result.scored_cases()), 'recording')}, reference {reference}",
         "bits per spike over the null [95 % interval]; * strongest baseline",
     ]
     names = [row.name for row in result.rows]
     width = max(len(name) for name in names) + 2
-    lines.append(" " * width + "".join(f"{heading:>24}" for heading in headings))
+    lines.append(" " * width + "".join(f"{heading:>27}" for heading in headings))
     for row in result.rows:
         interval = pooled(result, row.name)
         cells = []
         for index in range(len(headings)):
             star = "*" if best and best[index] == row.name else " "
             cell = _score(interval, index)
-            cells.append(f"{cell.value}{star} {cell.interval}".rjust(24))
+            cells.append(f"{cell.value}{star} {cell.interval}".rjust(27))
         lines.append(f"{row.name:<{width}}" + "".join(cells))
     return "\n".join([*lines, ""])
 
@@ -224,6 +224,17 @@ def format_differences(result: EvaluationResult, pairs: Sequence[tuple[str, Sequ
             cells.append(f"{cell.value} {cell.interval} {won}".rjust(36))
         lines.append(f"{label:<{width}}" + "".join(cells))
     return "\n".join([*lines, ""])
+
+
+def count(number: int, word: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> count(1, "unit"), count(1200, "spike")
+    ('1 unit', '1,200 spikes')
+    """
+    return f"{number:,} {word}" + "s" * (number != 1)
 
 
 def _score(interval: Interval, index: int) -> Cell:

@@ -20,6 +20,8 @@ from neurohorizon.report.style import BLACK, GREY
 
 #: A unit with fewer spikes in the scored part has a score, but a noisy one.
 FEWEST_SPIKES = 50
+#: Quieter units (in what the null is from) are drawn here.
+LOWEST_RATE_HZ = 0.01
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 _NUM_MEDIANS = 9
 #: Calibration points that rest on fewer forecasts are noise.
@@ -99,8 +101,9 @@ def draw_gain_against_rate(data: UnitGains, ax: Axes, *, styles: Mapping[str, Ro
         return
     low, high = _limits(data.model_bits)
     colour = style_of(styles, data.model).colour
+    rate_hz = np.maximum(data.rate_hz, LOWEST_RATE_HZ)
     ax.scatter(
-        data.rate_hz,
+        rate_hz,
         np.clip(data.model_bits, low, high),
         s=7,
         color=colour,
@@ -108,7 +111,7 @@ def draw_gain_against_rate(data: UnitGains, ax: Axes, *, styles: Mapping[str, Ro
         linewidth=0,
     )
     for name, bits in ((data.strongest, data.strongest_bits), (data.model, data.model_bits)):
-        ax.plot(*_running_median(data.rate_hz, bits), **style_of(styles, name).line, label=name)
+        ax.plot(*_running_median(rate_hz, bits), **style_of(styles, name).line, label=name)
     ax.axhline(0.0, color=BLACK, linewidth=0.6)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -236,6 +239,8 @@ def _running_median(rate_hz: FloatArray, bits: FloatArray) -> tuple[FloatArray, 
 
 def _limits(bits: FloatArray) -> tuple[float, float]:
     """Return limits that a few extreme units do not set; those are drawn at the edge."""
-    low, high = np.quantile(bits, (0.01, 0.99))
-    margin = 0.08 * max(high - low, 1e-3)
-    return float(min(low - margin, -margin)), float(max(high + margin, margin))
+    low, high = np.quantile(bits, (0.05, 0.95))
+    margin = 0.5 * max(high - low, 1e-3)
+    low, high = max(bits.min(), low - margin), min(bits.max(), high + margin)
+    edge = 0.05 * max(high - low, 1e-3)
+    return float(min(low - edge, -edge)), float(max(high + edge, edge))

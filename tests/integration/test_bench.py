@@ -1,0 +1,25 @@
+"""``neurohorizon bench`` as a user meets it: it runs, and writes down what it measured."""
+
+import json
+
+from neurohorizon.cli.app import main
+
+
+def test_speeds_are_printed_and_written_down(tmp_path, capsys):
+    assert main(["bench", "--quick", "--out", str(tmp_path / "results")]) == 0
+    printed = capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == [
+        "speed.json",
+        "speed.md",
+    ]
+    written = json.loads((tmp_path / "results" / "speed.json").read_text())
+    speeds = {speed["name"]: speed["value"] for speed in written["speeds"]}
+    assert min(speeds.values()) > 0
+    assert 0 < speeds["padding_share"] < 1
+    assert speeds["read_ratio"] == speeds["read_single"] / speeds["read_torch_brain"]
+    assert {"torch", "torch_brain", "processor", "memory", "num_cpus"} <= set(written["machine"])
+    page = (tmp_path / "results" / "speed.md").read_text()
+    for speed in written["speeds"]:
+        assert speed["what"] in printed
+        assert f"| {speed['what']} |" in page
+    assert written["date"] in page

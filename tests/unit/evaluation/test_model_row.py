@@ -1,0 +1,68 @@
+"""A trained model as a row: what it reads, and what its ablations leave alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from neurohorizon.evaluation.baselines.constant import ReferenceRate
+from neurohorizon.evaluation.evaluate import evaluate
+from neurohorizon.evaluation.model_row import ModelRow, ablation_rows
+from neurohorizon.evaluation.protocol import Protocol, prepare_case
+from neurohorizon.evaluation.summary import pooled
+from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.models.horizon import HorizonForecaster
+from worlds import waving_recording
+
+PROTOCOL = Protocol(reference_s=20.0, fewest_spikes=100)
+
+
+def make_forecaster(*, trained: bool = False, **settings) -> TrainedForecaster:
+    torch.manual_seed(0)
+    model = HorizonForecaster(spec=PROTOCOL.spec, width=16, num_heads=2, num_latents=4, **settings)
+    if trained:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.05 * torch.randn_like(parameter)
+    return TrainedForecaster(model)
+
+
+@pytest.fixture(scope="module")
+def case():
+    return prepare_case(waving_recording(duration_s=90.0), PROTOCOL, held_out=True)
+
+
+def test_an_untrained_model_scores_as_the_reference_rate(case):
+    result = evaluate([ModelRow(make_forecaster()), ReferenceRate()], [case])
+    assert [row.role for row in result.rows] == ["model", "baseline"]
+    one, other = (pooled(result, row.name).value for row in result.rows)
+    assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_a_row_may_have_its_own_name():
+    assert ModelRow(make_forecaster()).name == "NeuroHorizon"
+    assert ModelRow(make_forecaster(), "seed 3").name == "seed 3"
+
+
+def test_ablations_change_the_forecast_and_leave_the_model_as_it_was(case):
+    forecaster = make_forecaster(trained=True)
+    windows = next(case.chunks())
+    whole = ModelRow(forecaster).forecast(case, windows)
+    rows = ablation_rows(forecaster)
+    assert [row.name for row in rows] == ["adapter withheld", "labels shuffled"]
+    for row in rows:
+        assert not np.allclose(row.forecast(case, windows), whole, rtol=1e-4)
+    assert np.array_equal(ModelRow(forecaster).forecast(case, windows), whole)
+
+
+def test_a_part_that_a_model_lacks_is_not_ablated():
+    assert ablation_rows(make_forecaster(use_adapter=False, use_events=False)) == []
+    without_encoder = make_forecaster(num_encoder_layers=0)
+    assert [row.name for row in ablation_rows(without_encoder)] == ["adapter withheld"]
+
+
+def test_the_future_is_not_read(case):
+    row = ModelRow(make_forecaster(trained=True))
+    windows = next(case.chunks())
+    before = row.forecast(case, windows)
+    windows.counts[:] = 7
+    assert np.array_equal(row.forecast(case, windows), before)
