@@ -41,8 +41,9 @@ test: env lint ## everything that must hold before a commit
 demo: env ## simulate, train, judge, and write the report: some minutes
 	$(BIN)/neurohorizon demo forecast
 
-bench: env ## the numbers that the README and the changelog quote: long
+bench: env ## the numbers that the README and the changelog quote: hours
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/forecast.py simulated
 
 docs: env ## the documentation as a static site in site/
 	$(BIN)/mkdocs build --strict --quiet

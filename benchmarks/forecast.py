@@ -1,12 +1,12 @@
 """How well the next second is forecast: simulated and real recordings, all rows, seeds.
 
     python benchmarks/forecast.py simulated            # about an hour on 2 cores
-    python benchmarks/forecast.py retinal_waves ca1    # data as `data prepare` leaves them
+    python benchmarks/forecast.py retinal_waves        # data as `data prepare` leaves them
 
 Each study trains and evaluates runs under ``runs/bench/`` (a finished one is skipped, so the
-script can be stopped and started again) and writes ``benchmarks/results/<study>.md`` and
-``.json``: every row's bits per spike by horizon, paired differences to the strongest row of
-the ladder, wins, date, hardware and command.
+script can be stopped and started again) and, after each run, writes
+``benchmarks/results/<study>.md`` and ``.json``: every row's bits per spike by
+horizon, paired differences to the strongest row of the ladder, wins, date, hardware and command.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,20 @@ import numpy as np
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.cli.evaluate import evaluate_run
+from neurohorizon.configs.build import protocol
 from neurohorizon.configs.load import load_config
+from neurohorizon.configs.records import load_run, open_run_sessions
 from neurohorizon.configs.runs import train_run
+from neurohorizon.evaluation.baselines.ladder import fit_ladder
+from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetResults, load_run_results
 from neurohorizon.evaluation.run_scoring import describe_machine
 from neurohorizon.evaluation.summary import difference, pooled, strongest_by_horizon, wins
 from neurohorizon.ops.files import atomic_path
+
+Results = dict[str, dict[int, dict[str, SetResults]]]
+"""By design, seed and set of windows."""
 
 RUNS = Path("runs/bench")
 RESULTS = Path(__file__).parent / "results"
@@ -37,12 +45,12 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Design:
-    """One row that is trained: a recipe, what differs from it, and its seeds."""
+    """One row that is trained: a recipe, what differs from it, and how many seeds."""
 
     name: str
     recipe: str
     overrides: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0,)
+    num_seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -51,16 +59,13 @@ class Study:
 
     title: str
     designs: tuple[Design, ...]
-    data: tuple[str, ...] = ()
-    note: str = ""
-    missing: str = field(default="")
 
 
 STUDIES = {
     "simulated": Study(
         title="Simulated world: 8 training sessions, 12 held out, 120 s of reference",
         designs=(
-            Design("NeuroHorizon", "default", seeds=(0, 1, 2)),
+            Design("NeuroHorizon", "default", num_seeds=3),
             Design("no encoder", "no-encoder"),
             Design("original design", "original"),
             Design("original design + rate term", "original-rate"),
@@ -93,6 +98,7 @@ STUDIES = {
 }
 ORIGINAL = (
     "model.decoder=causal_bins",
+    "training.adapter_dropout=0",
     "model.identity=statistics",
     "model.use_past=false",
     "model.use_adapter=false",
@@ -105,20 +111,27 @@ VARIANTS = {"@original-rate": ORIGINAL, "@original": (*ORIGINAL, "model.use_rate
 
 def main() -> None:
     """Run the studies that are named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("studies", nargs="*", choices=[*STUDIES, []], default=list(STUDIES))
+    parser = argparse.ArgumentParser(description="Train, score, and write the tables.")
+    parser.add_argument("studies", nargs="*", default=list(STUDIES), help=", ".join(STUDIES))
     parser.add_argument("--data", type=Path, default=Path("data"), help="prepared recordings")
     arguments = parser.parse_args()
+    if unknown := set(arguments.studies) - set(STUDIES):
+        parser.error(f"unknown study {', '.join(unknown)}: choose from {', '.join(STUDIES)}")
     command = f"python benchmarks/forecast.py {' '.join(sys.argv[1:])}".strip()
     for name in arguments.studies:
-        write(name, run(name, data=arguments.data), command=command)
+        for results in run(name, data=arguments.data):
+            write(name, results, command=command)
 
 
-def run(name: str, *, data: Path) -> dict[str, dict[int, dict[str, SetResults]]]:
-    """Train and evaluate all designs of a study; return results by design, seed and set."""
-    results: dict[str, dict[int, dict[str, SetResults]]] = {}
-    for design in STUDIES[name].designs:
-        for seed in design.seeds:
+def run(name: str, *, data: Path) -> Iterator[Results]:
+    """Train and evaluate the designs of a study; yield all results so far after each."""
+    results: Results = {}
+    ladder: list[Baseline] | None = None
+    designs = STUDIES[name].designs
+    for seed in range(max(design.num_seeds for design in designs)):
+        for design in designs:
+            if seed >= design.num_seeds:
+                continue
             folder = RUNS / name / f"{design.name.replace(' ', '-')}-{seed}"
             overrides = [f"run.seed={seed}"]
             for override in design.overrides:
@@ -130,11 +143,22 @@ def run(name: str, *, data: Path) -> dict[str, dict[int, dict[str, SetResults]]]
                 progress.say(f"{name}: {design.name}, seed {seed}")
                 loaded = load_config(design.recipe, overrides, folder=folder)
                 train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
-                observer = None if design == STUDIES[name].designs[0] and seed == 0 else False
-                evaluate_run(folder, observer=observer, command_line=sys.argv, progress=progress)
+                if ladder is None:
+                    record = load_run(folder)
+                    sessions = [each.recording for each in open_run_sessions(record).training]
+                    prepared = prepare_training(sessions, protocol(record.config))
+                    ladder = fit_ladder(prepared, progress=progress)
+                observer = None if design == designs[0] and seed == 0 else False
+                evaluate_run(
+                    folder,
+                    observer=observer,
+                    baselines=ladder,
+                    command_line=sys.argv,
+                    progress=progress,
+                )
             sets = load_run_results(folder / RESULTS_FOLDER).sets
             results.setdefault(design.name, {})[seed] = {str(key): sets[key] for key in sets}
-    return results
+            yield results
 
 
 def table(result: EvaluationResult) -> list[dict[str, Any]]:
@@ -174,9 +198,7 @@ def paired(result: EvaluationResult, model: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write(
-    name: str, results: dict[str, dict[int, dict[str, SetResults]]], *, command: str
-) -> None:
+def write(name: str, results: Results, *, command: str) -> None:
     """Write a study's tables as Markdown and JSON."""
     first = next(iter(results.values()))
     data: dict[str, Any] = {

@@ -275,6 +275,16 @@ def test_one_unit_is_prepared_and_not_trained_on(tmp_path, capsys, refuse):
     assert "data.leave_out" in line
 
 
+def test_recordings_with_too_few_spikes_to_score_are_told_of(recordings, tmp_path, capsys):
+    strict = [token for token in train(recordings) if "fewest_spikes" not in token]
+    assert main([*strict, "evaluation.fewest_spikes=100000", "--out", str(tmp_path / "run")]) == 0
+    for verb in ("evaluate", "report"):
+        assert main([verb, str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert ": 0 recordings, " in said
+    assert "nan" not in said
+
+
 # -- settings --------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from neurohorizon.cli._progress import StageProgress
 
 if TYPE_CHECKING:
+    from neurohorizon.evaluation.baselines.training import Baseline
     from neurohorizon.evaluation.run_results import SetName
 
 Progress = Callable[[str, int, int], None]
@@ -83,10 +84,14 @@ def evaluate_run(
     sets: Sequence[SetName] = ("held-out", "later"),
     recordings: Path | None = None,
     again: bool = False,
+    baselines: Sequence[Baseline] | None = None,
     command_line: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[str]:
-    """Score a run folder into its results; return what was computed."""
+    """Score a run folder into its results; return what was computed.
+
+    Fitted `baselines` of the same training recordings spare fitting them again.
+    """
     from neurohorizon.configs.build import protocol
     from neurohorizon.configs.records import checksum, load_run, open_run_sessions
     from neurohorizon.configs.schema import ObserverConfig, SimulatedData
@@ -120,6 +125,7 @@ def evaluate_run(
         sets=sets,
         truths=truths,
         observer=None if observer is False or plan is None else ObserverPlan(**plan.model_dump()),
+        baselines=baselines,
         model_checksum=checksum(run / MODEL_FILE),
         command_line=command_line,
         again=again,

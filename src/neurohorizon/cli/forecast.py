@@ -50,6 +50,7 @@ def forecast(
     """
     import numpy as np
 
+    from neurohorizon.evaluation.protocol import Protocol
     from neurohorizon.models.forecasting import TrainedForecaster
     from neurohorizon.recordings.reference import compute_reference
     from neurohorizon.recordings.store import open_recording
@@ -59,7 +60,7 @@ def forecast(
     if reference_s <= 0:
         raise ConfigError(f"--reference-s is {reference_s:g}: expected seconds above 0")
     forecaster = TrainedForecaster.load(run)
-    session = open_recording(recording)
+    session = open_recording(recording).without_qualities(Protocol().left_out_qualities)
     begin = float(session.domain[0, 0])
     if origins is None:
         moments = default_origins(session, forecaster.spec, reference_s=reference_s)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neurohorizon.configs.schema import (
     Config,
     FilesData,
@@ -151,7 +149,8 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
         If it is too small or too short, has no split, or has one through which windows leak.
     """
     spec = config.window.spec()
-    recording = _without_left_out(recording, config.evaluation.left_out_qualities)
+    # Unsorted activity would outweigh all units: it is neither read nor trained on nor scored.
+    recording = recording.without_qualities(config.evaluation.left_out_qualities)
     if len(recording.spike_times) < 2 or recording.num_units < 2:
         raise DataError(
             f"{path}: {_plural(recording.num_units, 'unit')} and "
@@ -191,26 +190,6 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
         hint = " (or let the run split anew: data.split.name=time)" if stored else ""
         raise DataError(f"{path}: {error}{hint}") from error
     return replace(recording, split=split)
-
-
-def _without_left_out(recording: Recording, qualities: Sequence[str]) -> Recording:
-    """Drop units by their quality word: unsorted activity would outweigh all units.
-
-    What is not scored is not read either, neither as input nor in the loss.
-    """
-    dropped = np.isin(recording.units.quality, qualities)
-    if not dropped.any():
-        return recording
-    words = [
-        f"unit {unit} ({quality})"
-        for unit, quality in zip(
-            recording.units.id[dropped], recording.units.quality[dropped], strict=True
-        )
-    ]
-    before = recording.metadata.get("left_out")
-    left_out = ", ".join(words if before is None else [before, *words])
-    kept = recording.select_units(np.flatnonzero(~dropped))
-    return replace(kept, metadata={**recording.metadata, "left_out": left_out})
 
 
 def _simulated_sessions(config: Config, data: SimulatedData, progress: Progress | None) -> Sessions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Interval:
 
 def bootstrap(
     gain: Sequence[FloatArray],
-    spikes: Sequence[NDArray[np.int64]],
+    spikes: Sequence[NDArray[Any]],
     *,
     num_draws: int = NUM_DRAWS,
     seed: int = 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,10 +15,12 @@ from neurohorizon.errors import DataError
 from neurohorizon.evaluation.protocol import Forecaster, SessionCase
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.intervals import regular_origins
 from neurohorizon.recordings.schema import FloatArray, Table
 from neurohorizon.simulate.population import SimulatedSession
 
 SHOWN_S = 10.0
+LIVELY = 0.9
 LONGEST_S = 240.0
 TRUE_RATE = "true rate"
 
@@ -72,8 +75,8 @@ class Example:
         return self.start_s + self.bin_s * np.arange(len(self.counts), dtype=np.float64)
 
 
-def choose_example(result: EvaluationResult, model: str) -> tuple[str, float]:
-    """Choose a usual recording and a usual moment of it.
+def choose_example(result: EvaluationResult, model: str) -> str:
+    """Choose a usual recording, by its score among those with enough units to look at.
 
     Parameters
     ----------
@@ -83,27 +86,49 @@ def choose_example(result: EvaluationResult, model: str) -> tuple[str, float]:
 
     Returns
     -------
-    recording : str
-        The one with the median bits per spike at the shortest horizon (the lower of two).
-    start_s : float
-        Its first origin in the block of time with the median bits per spike.
+    str
+        Of the scored recordings with at least the median number of units, the one with the
+        median bits per spike at the shortest horizon (the lower of two).
 
     Raises
     ------
     DataError
         If no recording is scored.
     """
-    cases = [case.recording for case in result.scored_cases()]
+    cases = result.scored_cases()
     if not cases:
         raise DataError("no example to show: no recording has enough spikes to be scored")
-    scores = [result.scores[model, recording] for recording in cases]
-    gain = [each.at_horizons(each.gain)[..., 0].sum(axis=1) for each in scores]
-    spikes = [each.at_horizons(each.spikes)[..., 0].sum(axis=1) for each in scores]
-    index = _median_of([g.sum() / max(k.sum(), 1) for g, k in zip(gain, spikes, strict=True)])
-    block = scores[index].block[_median_of(gain[index] / np.maximum(spikes[index], 1))]
-    origins_s = np.sort(scores[index].origin_ticks) * 1e-6
-    in_block = np.floor(origins_s / result.protocol.block_s).astype(np.int64) == block
-    return cases[index], float(origins_s[in_block][0])
+    usual = float(np.median([case.num_units for case in cases]))
+    names = [case.recording for case in cases if case.num_units >= usual]
+    levels = []
+    for scores in (result.scores[model, name] for name in names):
+        gain, spikes = (
+            scores.at_horizons(each)[..., 0].sum() for each in (scores.gain, scores.spikes)
+        )
+        levels.append(gain / max(spikes, 1))
+    return names[_rank(levels, 0.5)]
+
+
+def choose_moment(case: SessionCase) -> float:
+    """Choose a lively moment of a case, by its spikes and not by its score.
+
+    Returns
+    -------
+    float
+        Start, in seconds, of the stretch of :data:`SHOWN_S` whose number of spikes is at the
+        90th percentile of all such stretches of what is scored.
+    """
+    spec = case.protocol.spec
+    starts = regular_origins(
+        case.scored, step_s=SHOWN_S, before_s=spec.context_s, after_s=SHOWN_S + spec.horizon_s
+    )
+    if len(starts) == 0:
+        return float(case.origins_s[0])
+    spikes = [
+        np.sum(case.scored_units[case.recording.between(start, start + SHOWN_S)[1]])
+        for start in starts
+    ]
+    return float(starts[_rank(spikes, LIVELY)])
 
 
 def make_example(
@@ -111,7 +136,6 @@ def make_example(
     forecasters: Sequence[Forecaster],
     *,
     bits_per_spike: FloatArray,
-    start_s: float,
     truth: SimulatedSession | None = None,
 ) -> Example:
     """Forecast a stretch of a case densely.
@@ -123,8 +147,6 @@ def make_example(
         The model first.
     bits_per_spike : (M,) array
         Of the scored units, to choose some from.
-    start_s : float
-        Start of what is shown spike by spike, in seconds.
     truth : SimulatedSession, optional
         Adds the row "true rate": what the latents drive, without spike history.
 
@@ -134,6 +156,7 @@ def make_example(
     the bins up to there are kept: they tile time.
     """
     spec, units = case.protocol.spec, np.flatnonzero(case.scored_units)
+    start_s = choose_moment(case)
     num_bins = int(case.protocol.horizon_bins[0])
     lead_s = num_bins * spec.bin_s
     event_name, event_s = _events(case.recording.tables.get("trials"))
@@ -224,10 +247,10 @@ _ARRAYS = (
 )
 
 
-def _median_of(values: Sequence[float] | FloatArray) -> int:
-    """Return the index of the (lower) median."""
+def _rank(values: Sequence[Any], share: float) -> int:
+    """Return the index of the value below which a share of them lies (the lower of two)."""
     order = np.argsort(np.asarray(values), kind="stable")
-    return int(order[(len(order) - 1) // 2])
+    return int(order[int(share * (len(order) - 1))])
 
 
 def _stretch(

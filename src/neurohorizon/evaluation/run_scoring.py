@@ -257,7 +257,7 @@ class _Work:
         return evaluate([self.model, *self.ladder, *observers], cases, title=TITLES[name])
 
     def example(self, name: SetName, rows: EvaluationResult) -> Example:
-        recording, start_s = choose_example(rows, self.model.name)
+        recording = choose_example(rows, self.model.name)
         case = next(case for case in self.cases(name) if case.recording.id == recording)
         strongest = strongest_by_horizon(rows)[0]
         scores = rows.scores[self.model.name, recording]
@@ -268,7 +268,6 @@ class _Work:
             case,
             [self.model, next(row for row in self.ladder if row.name == strongest)],
             bits_per_spike=bits_per_spike(gain, 0.0, spikes),
-            start_s=start_s,
             truth=self.truths[recording]() if recording in self.truths else None,
         )
 

@@ -25,11 +25,14 @@ Table = list[dict[str, Any]]
 
 
 def pooled(result: EvaluationResult, name: str) -> Interval:
-    """Return a row's bits per spike over all scored recordings, with interval, by horizon."""
+    """Return a row's bits per spike over all scored recordings, with interval, by horizon.
+
+    NaN where no recording is scored.
+    """
     scores = result.of_row(name)
     return bootstrap(
-        [each.at_horizons(each.gain).sum(axis=1) for each in scores],
-        [each.at_horizons(each.spikes).sum(axis=1) for each in scores],
+        [each.at_horizons(each.gain).sum(axis=1) for each in scores] or _nothing(result),
+        [each.at_horizons(each.spikes).sum(axis=1) for each in scores] or _nothing(result),
     )
 
 
@@ -37,9 +40,15 @@ def difference(result: EvaluationResult, name: str, to: str) -> Interval:
     """Return the paired difference of two rows in bits per spike, with interval, by horizon."""
     scores = list(zip(result.of_row(name), result.of_row(to), strict=True))
     return bootstrap(
-        [a.at_horizons(a.log_likelihood - b.log_likelihood).sum(axis=1) for a, b in scores],
-        [a.at_horizons(a.spikes).sum(axis=1) for a, _ in scores],
+        [a.at_horizons(a.log_likelihood - b.log_likelihood).sum(axis=1) for a, b in scores]
+        or _nothing(result),
+        [a.at_horizons(a.spikes).sum(axis=1) for a, _ in scores] or _nothing(result),
     )
+
+
+def _nothing(result: EvaluationResult) -> list[NDArray[Any]]:
+    """Return one session without blocks: no sessions at all would leave the horizons open."""
+    return [np.zeros((0, len(result.protocol.horizons_s)))]
 
 
 def wins(result: EvaluationResult, name: str, to: str) -> NDArray[np.int64]:
@@ -297,6 +306,8 @@ def answer(result: EvaluationResult) -> str:
     margin = f"{first.value[0]:+.3f} [{first.low[0]:+.3f}, {first.high[0]:+.3f}]"
     told = f"{model} is {margin} from {glm}, which reaches {reach}"
     where = ", ".join(_ms(h) for h, yes in zip(horizons_s, above, strict=True) if yes)
+    if not np.isfinite(first.low[0]):
+        return f"Nothing is sure: {told}; too few minutes were scored for an interval."
     if all(above):
         return f"No, a GLM is not enough here: {told}, and above it at every horizon."
     if any(above):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +178,12 @@ class TrainedForecaster:
             )
         if reference is None:
             end = max(float(origins.min()), recording.domain[0, 0] + reference_s)
+            if origins.min() < end - 1e-9:
+                warnings.warn(
+                    f"{recording.id}: origins before {end:g} s lie inside the reference that "
+                    "their units are known from: they are no forecasts of something new",
+                    stacklevel=2,
+                )
             stretch = np.array([[end - reference_s, end]])
             reference = compute_reference(recording, stretch, spec=self.spec)
         reader = WindowReader(recording, self.spec, History(recording))

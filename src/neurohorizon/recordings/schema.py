@@ -6,7 +6,7 @@ A recording read from a file may hold its spikes as memory maps: nothing here co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -205,6 +205,21 @@ class Recording:
                 "neurohorizon.recordings.splits.split_in_time"
             )
         return self.split
+
+    def without_qualities(self, qualities: Sequence[str]) -> Recording:
+        """Return the recording without units of the given quality words.
+
+        What was dropped is noted in the metadata under ``left_out``.
+        """
+        dropped = np.isin(self.units.quality, qualities)
+        if not dropped.any():
+            return self
+        units = zip(self.units.id[dropped], self.units.quality[dropped], strict=True)
+        words = [f"unit {unit} ({quality})" for unit, quality in units]
+        before = self.metadata.get("left_out")
+        left_out = ", ".join(words if before is None else [before, *words])
+        kept = self.select_units(np.flatnonzero(~dropped))
+        return replace(kept, metadata={**self.metadata, "left_out": left_out})
 
     def between(self, start_s: float, end_s: float) -> tuple[FloatArray, IntArray]:
         """Return times and units of the spikes in ``[start_s, end_s)``."""

@@ -20,6 +20,7 @@ from neurohorizon.report import differences, horizon, raster, units
 from neurohorizon.report.reference_length import compute_reference_curves, draw_reference_curves
 from neurohorizon.report.rows import RowStyle, style_rows
 from neurohorizon.report.style import new_figure, save_figure, styled
+from neurohorizon.report.tables import count
 from neurohorizon.report.training_curves import compute_training_curves, draw_training_curves
 
 Progress = Callable[[str, int, int], None]
@@ -200,10 +201,11 @@ class _Makers:
         figure = new_figure(WIDE_MM, 118)
         raster.draw_raster_above_forecast(data, list(figure.subplots(2, 1, sharex=True)))
         caption = (
-            f"Ten seconds of {example.recording}, {data.start_s:.1f} to {data.end_s:.1f} s: the "
-            "recording with the median score, and in it the block of time with the median score, "
-            f"not a chosen moment. Above, the spikes of its {len(data.unit)} most active units; "
-            "below, what was forecast for them, every bin from an origin at most "
+            f"Ten seconds of {example.recording}, from {data.start_s:.1f} s: of the recordings "
+            "with at least the usual number of units, the one with the median score, and in it a "
+            "lively moment (the 90th percentile of spikes in ten seconds), chosen without regard "
+            f"to the forecast. Above, the spikes of its {count(len(data.unit), 'most active unit')}"
+            "; below, what was forecast for them, every bin from an origin at most "
             f"{example.lead_s * 1000:g} ms before its end. Units are ordered by their forecasts "
             "alone, so order that shows in the spikes is real. Look for dense stretches above "
             "where the forecast below is red."
@@ -234,7 +236,7 @@ class _Makers:
                 "the spikes before."
             )
         table = [record for unit in data for record in unit.table()]
-        title = "Four units, from well to poorly forecast"
+        title = f"{count(len(data), 'unit')}, from well to poorly forecast"
         return self._page_figure("units_in_time", figure, table, title, caption, wide=True)
 
     @styled()

@@ -11,12 +11,14 @@ from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import (
     TRUE_RATE,
     choose_example,
+    choose_moment,
     load_example,
     make_example,
     save_example,
 )
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
 from neurohorizon.ops.binning import count_in_windows
+from neurohorizon.ops.intervals import regular_origins
 from neurohorizon.recordings.schema import Table
 from neurohorizon.simulate.population import simulate_session
 from neurohorizon.simulate.recordings import to_recording
@@ -33,7 +35,7 @@ class Numbering:
 
     def forecast(self, case, windows):
         spec = windows.spec
-        first = np.rint(windows.origins_s / spec.bin_s)
+        first = np.floor(windows.origins_s / spec.bin_s + 1e-6)
         number = first[:, None] + np.arange(spec.num_bins) + 1.0
         return np.repeat(number[:, None], windows.num_units, axis=1)
 
@@ -48,15 +50,14 @@ def case():
 
 def make(case, **settings):
     bits = np.arange(case.recording.num_units, dtype=float)
-    start_s = float(case.origins_s[8])
-    return make_example(case, [Numbering()], bits_per_spike=bits, start_s=start_s, **settings)
+    return make_example(case, [Numbering()], bits_per_spike=bits, **settings)
 
 
 def test_bins_follow_each_other_and_each_is_forecast_from_its_own_origin(case):
     example = make(case)
     number = example.rate_hz["numbering"][:, 0] * example.bin_s
-    assert np.diff(number) == pytest.approx(1.0, abs=1e-2)
-    assert number[0] == pytest.approx(np.rint(example.start_s / example.bin_s) + 1)
+    assert np.allclose(np.diff(number), 1.0, atol=1e-2)
+    assert number[0] == pytest.approx(np.floor(example.start_s / example.bin_s + 1e-6) + 1)
     counts = count_in_windows(
         case.recording.spike_times,
         case.recording.spike_unit_index,
@@ -99,24 +100,38 @@ def test_a_file_gives_it_back(case, tmp_path):
         load_example(tmp_path / "b.npz")
 
 
-def test_the_recording_and_the_moment_are_those_with_the_median_score():
+def test_the_recording_has_the_median_score_of_those_with_enough_units():
+    sizes = (12, 12, 12, 4, 4)
     cases = [
-        prepare_case(waving_recording(seed=seed, name=f"s{seed}"), PROTOCOL, held_out=True)
-        for seed in range(3)
+        prepare_case(
+            waving_recording(seed=seed, num_units=size, duration_s=60.0, name=f"s{seed}"),
+            PROTOCOL,
+            held_out=True,
+        )
+        for seed, size in enumerate(sizes)
     ]
     result = evaluate([ReferenceRate(), Mean()], cases)
-    recording, start_s = choose_example(result, "reference rate")
-    gain, spikes = {}, {}
+    level = {}
     for name in ("s0", "s1", "s2"):
         scores = result.scores["reference rate", name]
-        gain[name] = scores.at_horizons(scores.gain)[..., 0].sum(axis=1)
-        spikes[name] = scores.at_horizons(scores.spikes)[..., 0].sum(axis=1)
-    level = {name: gain[name].sum() / spikes[name].sum() for name in gain}
-    assert sorted(level, key=level.__getitem__)[1] == recording
-    ratio = gain[recording] / spikes[recording]
-    block = result.scores["reference rate", recording].block
-    chosen = int(np.flatnonzero(block == int(start_s // PROTOCOL.block_s))[0])
-    assert np.sum(ratio < ratio[chosen]) == (len(ratio) - 1) // 2
+        gain, spikes = (scores.at_horizons(x)[..., 0].sum() for x in (scores.gain, scores.spikes))
+        level[name] = gain / spikes
+    chosen = choose_example(result, "reference rate")
+    assert chosen == sorted(level, key=level.__getitem__)[1]
+
+
+def test_the_moment_is_lively_and_chosen_by_spikes_alone():
+    recording = waving_recording(duration_s=200.0, num_units=4)
+    (low, high), *_ = recording.require_split().test
+    case = prepare_case(recording, PROTOCOL, held_out=True)
+    start = choose_moment(case)
+    assert low < start < high - 11.0
+    counts = [
+        len(case.recording.between(each, each + 10.0)[0])
+        for each in regular_origins(case.scored, step_s=10.0, before_s=0.5, after_s=11.0)
+    ]
+    mine = len(case.recording.between(start, start + 10.0)[0])
+    assert sorted(counts).index(mine) == int(0.9 * (len(counts) - 1))
 
 
 def test_nothing_scored_no_example():

@@ -71,11 +71,11 @@ def observer(cases) -> EvaluationResult:
 
 @pytest.fixture(scope="package")
 def example(cases, rows) -> Example:
-    recording, start_s = choose_example(rows, "model")
+    recording = choose_example(rows, "model")
     case = next(case for case in cases if case.recording.id == recording)
     bits = np.linspace(0.0, 1.0, int(case.scored_units.sum()))
     forecasters = [Peek("model", 0.2), Peek("glm", 0.1, "baseline")]
-    return make_example(case, forecasters, bits_per_spike=bits, start_s=start_s)
+    return make_example(case, forecasters, bits_per_spike=bits)
 
 
 @pytest.fixture(scope="package")

@@ -124,7 +124,7 @@ class AdapterForecast:
         """Fit nothing: the adapter came with the reference, cross-fitted."""
 
     def compute(self, known: KnownSession, windows: Windows) -> FloatArray:
-        """Return (T, N, G, 8)."""
+        """Return (T, N, G, 6) for each map of the adapter, side by side."""
         forecasts = known.reference.adapter.forecast(windows.traces_hz)
         columns = [relative_columns(each, known) for each in np.moveaxis(forecasts, -1, 0)]
         return np.concatenate(columns, axis=-1)
