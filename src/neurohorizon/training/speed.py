@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import tempfile
 import time
 import warnings
@@ -186,8 +187,13 @@ def format_value(value: float) -> str:
 def _describe_machine() -> dict[str, Any]:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     libraries = {name: metadata.version(name) for name in ("h5py", "torch_brain", "lightning")}
-    memory = f"{pages / 2**30:.0f} GiB"
-    return {**describe_machine(), **libraries, "memory": memory, "torch_threads": 1}
+    return {
+        **describe_machine(),
+        **libraries,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "memory": f"{pages / 2**30:.0f} GiB",
+        "torch_threads": 1,
+    }
 
 
 def measure_reading(plan: SpeedPlan, folder: Path) -> list[Speed]:
