@@ -34,7 +34,9 @@ lint: env ## ruff, pyright, and the rule of who may import whom
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo --no-cache
 
-# Two workers that steal work from each other; conftest.py gives each one thread.
+# Two workers that steal work from each other, each with one thread: set before numpy loads.
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 test: env lint ## everything that must hold before a commit
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 

@@ -52,7 +52,7 @@ def held_out(work: Path) -> Path:
 
 
 def only_error(capsys):
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     lines = [line for line in err.splitlines() if line.startswith("error:")]
     assert len(lines) == 1, err
     assert "Traceback" not in err
@@ -81,8 +81,9 @@ def test_results_say_what_they_were_made_from(work):
     assert results.made_from["command_lines"]
     assert [session["held_out"] for session in results.sessions] == [True, False, False]
     head = json.loads((work / "first/results/held-out/evaluation.json").read_text())
-    assert [row["name"] for row in head["rows"]][0] == "NeuroHorizon"
-    assert {"mean", "stack", "psth", "oracle mean"} <= {row["name"] for row in head["rows"]}
+    names = [row["name"] for row in head["rows"]]
+    assert names[0] == "NeuroHorizon"
+    assert {"mean", "stack", "psth", "oracle mean"} <= set(names)
 
 
 def test_the_report_is_one_page_with_its_figures_beside(work, tmp_path, capsys):
