@@ -98,7 +98,7 @@ def test_an_interrupted_training_resumes_to_the_same_end(command, tmp_path, caps
     command[-1] = "training.max_epochs=3"
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main([*command, "--out", str(whole)]) == 0
-    say = train_file._epoch_line
+    say = train_file.epoch_line
 
     def interrupt_in_the_second_epoch(row, num_epochs):
         if row["epoch"] == 1:
@@ -106,7 +106,7 @@ def test_an_interrupted_training_resumes_to_the_same_end(command, tmp_path, caps
         return say(row, num_epochs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(train_file, "_epoch_line", interrupt_in_the_second_epoch)
+        patched.setattr(train_file, "epoch_line", interrupt_in_the_second_epoch)
         assert main([*command, "--out", str(parts)]) == 130
     assert "--resume" in capsys.readouterr().err
     assert {path.name for path in parts.iterdir()} == FILES - {"training.json"}
@@ -132,7 +132,7 @@ def test_changed_recordings_are_not_resumed_with(tmp_path, capsys, monkeypatch):
         return ""
 
     with monkeypatch.context() as patched:
-        patched.setattr(train_file, "_epoch_line", interrupt)
+        patched.setattr(train_file, "epoch_line", interrupt)
         assert main(command) == 130
     write_recording(
         poisson_recording(num_units=3, duration_s=60, seed=5, name="r0"),
@@ -171,7 +171,7 @@ def test_an_interruption_in_the_first_epoch_leaves_nothing(command, tmp_path, mo
     def interrupt(row, num_epochs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_file, "_epoch_line", interrupt)
+    monkeypatch.setattr(train_file, "epoch_line", interrupt)
     assert main([*command, "--out", str(tmp_path / "run")]) == 130
     assert list(tmp_path.iterdir()) == []
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +12,15 @@ from neurohorizon.evaluation.example import TRUE_RATE
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import RunResults, SetResults
 from neurohorizon.evaluation.summary import strongest_by_horizon
-from neurohorizon.ops.files import atomic_path
-from neurohorizon.report import differences, horizon, raster, units
+from neurohorizon.report import differences, horizon, psth, raster, units
+from neurohorizon.report.page_figure import NARROW_MM, WIDE_MM, PageFigure, save_with_numbers
 from neurohorizon.report.reference_length import compute_reference_curves, draw_reference_curves
 from neurohorizon.report.rows import RowStyle, style_rows
-from neurohorizon.report.style import new_figure, save_figure, styled
+from neurohorizon.report.style import new_figure, styled
 from neurohorizon.report.tables import count
 from neurohorizon.report.training_curves import compute_training_curves, draw_training_curves
 
 Progress = Callable[[str, int, int], None]
-#: Narrow figures stand side by side on a wide page, and fill a phone's screen.
-NARROW_MM, WIDE_MM = 122.0, 200.0
-KINDS = ("svg", "png", "csv")
-
-
-@dataclass(frozen=True)
-class PageFigure:
-    """A figure as the page holds it.
-
-    Parameters
-    ----------
-    name : str
-        Of its files.
-    title, caption : str
-        What it shows, and what to look at.
-    svg : Path
-    wide : bool
-        Whether it takes the whole width of the page.
-    """
-
-    name: str
-    title: str
-    caption: str
-    svg: Path
-    wide: bool
-
-    @property
-    def files(self) -> list[tuple[str, str]]:
-        """What it is also there as: kind, and path from the page."""
-        return [(kind, f"{self.svg.parent.name}/{self.name}.{kind}") for kind in KINDS]
-
-    @property
-    def source(self) -> str:
-        """The picture as a data URI: a page that holds it needs no other file."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.read_bytes()).decode()
 
 
 def make_figures(
@@ -140,7 +102,7 @@ def save_comparison(result: EvaluationResult, folder: Path | str, *, name: str) 
     data = horizon.compute_horizon_curves(result)
     figure = new_figure(NARROW_MM, 96)
     horizon.draw_horizon_curves(data, figure.add_subplot(), styles=style_rows([result]))
-    _save(Path(folder), f"horizon_{name}", figure, data.table())
+    save_with_numbers(Path(folder), f"horizon_{name}", figure, data.table())
 
 
 class _Makers:
@@ -243,12 +205,12 @@ class _Makers:
     def event_averages(self, of_set: SetResults) -> PageFigure | None:
         example = of_set.example
         assert example is not None
-        data = raster.compute_event_averages(example)
+        data = psth.compute_event_averages(example)
         if not data:
             return None
         figure = new_figure(WIDE_MM, 92)
         axes = figure.subplots(2, 3, sharex=True).ravel()
-        raster.draw_event_averages(data, list(axes), styles=self.styles)
+        psth.draw_event_averages(data, list(axes), styles=self.styles)
         caption = (
             f"Mean rates around {data[0].num_events} events ({data[0].event}) of "
             f"{example.recording}, observed (grey) and forecast at most "
@@ -378,22 +340,8 @@ class _Makers:
         *,
         wide: bool = False,
     ) -> PageFigure:
-        svg = _save(self.folder, name, figure, table)
+        svg = save_with_numbers(self.folder, name, figure, table)
         return PageFigure(name=name, title=title, caption=caption, svg=svg, wide=wide)
-
-
-def _save(folder: Path, name: str, figure: Figure, table: Sequence[dict[str, Any]]) -> Path:
-    """Write a figure's SVG, PNG and CSV, and return the first."""
-    svg = save_figure(figure, folder / f"{name}.svg")
-    save_figure(figure, folder / f"{name}.png")
-    with (
-        atomic_path(folder / f"{name}.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-    return svg
 
 
 def observer_note(of_set: SetResults) -> str:

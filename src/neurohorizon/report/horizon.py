@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,7 @@ from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import SetResults
 from neurohorizon.evaluation.summary import difference, pooled, score_table, strongest_by_horizon
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.report.rows import RowStyle, label_ends, style_of
+from neurohorizon.report.rows import FAINT_TEXT, RowStyle, label_ends, style_of
 
 Table = list[dict[str, Any]]
 #: Rows further below zero than this share of the best one are named, not drawn.
@@ -125,7 +126,8 @@ def draw_horizon_curves(
     """
     highest = max(float(np.nanmax(curve.value)) for curve in data.curves)
     top = 1.12 * highest if top is None else top
-    bottom = -_LOWEST_SHARE * top
+    models = [float(np.nanmin(curve.value)) for curve in data.curves if curve.role == "model"]
+    bottom = min([-_LOWEST_SHARE * top, *models])
     drawn = [curve for curve in data.curves if np.nanmin(curve.value) >= bottom]
     hidden = [curve for curve in data.curves if np.nanmin(curve.value) < bottom]
     lowest = min([0.0, *(float(np.nanmin(curve.value)) for curve in drawn)])
@@ -140,13 +142,12 @@ def draw_horizon_curves(
             ax.vlines(x, curve.low, curve.high, color=style.colour, linewidth=0.6, alpha=0.7)
     _horizon_axis(ax, x)
     ax.set_ylabel("bits per spike over the null")
-    ax.set_ylim(lowest - 0.04 * top, top)
+    ax.set_ylim(lowest - 0.04 * (top - lowest), top)
     texts = {name: f"{name} ★" for name in data.strongest}
     texts |= {curve.name: f"{curve.name} (cheat)" for curve in drawn if curve.role == "cheat"}
     label_ends(ax, [c.name for c in drawn], [c.value[-1] for c in drawn], styles, texts=texts)
     if hidden:
-        told = ", ".join(f"{c.name} {c.value[0]:.2f} … {c.value[-1]:.2f}" for c in hidden)
-        ax.text(0.01, 0.01, f"below: {told}", transform=ax.transAxes, fontsize=6.5, color="#7A7A7A")
+        _name_hidden(ax, [f"{c.name} {c.value[0]:.2f} … {c.value[-1]:.2f}" for c in hidden])
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,7 @@ def draw_agreement(
         label_ends(ax, [c.name for c in shown], [c.value[-1] for c in shown], styles, gap=0.08)
         hidden = [c.name for c in known if c not in shown]
         if hidden:
-            ax.set_title(f"below: {', '.join(hidden)}", loc="right", fontsize=6.5, color="#7A7A7A")
+            _name_hidden(ax, hidden)
 
 
 def common_top(all_sets: Sequence[SetResults]) -> float:
@@ -309,3 +310,9 @@ def _horizon_axis(ax: Axes, horizons_s: FloatArray) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 1000:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("horizon (ms): all bins from the origin to here")
+
+
+def _name_hidden(ax: Axes, names: Sequence[str]) -> None:
+    """Name rows that lie below the scale, above the axes and in lines as wide as they are."""
+    told = textwrap.fill(f"below the scale: {', '.join(names)}", 62)
+    ax.set_title(told, loc="left", fontsize=6.5, color=FAINT_TEXT)

@@ -20,10 +20,12 @@ from neurohorizon.evaluation.summary import (
     wins,
 )
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.report.figures import PageFigure, Progress, make_figures, observer_note
+from neurohorizon.report.figures import Progress, make_figures, observer_note
+from neurohorizon.report.page_figure import PageFigure
 from neurohorizon.report.rows import style_of, style_rows
 from neurohorizon.report.run_notes import RunNotes, provenance_rows
 from neurohorizon.report.tables import (
+    SMALLEST_LEVEL,
     TableRow,
     ablation_rows,
     count,
@@ -249,7 +251,7 @@ def _size(of_set: SetResults) -> str:
     shares = []
     for index, name in enumerate(strongest_by_horizon(result)):
         level = pooled(result, name).value[index]
-        if level > 0:
+        if level >= SMALLEST_LEVEL:
             shares.append(difference(result, model, name).value[index] / level)
     if not shares:
         return ""

@@ -19,6 +19,9 @@ from neurohorizon.evaluation.summary import (
     wins,
 )
 
+#: Bits per spike below which a difference is no share of anything.
+SMALLEST_LEVEL = 0.01
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -79,7 +82,7 @@ def glance_table(of_set: SetResults) -> list[TableRow]:
             "",
             [
                 Cell(_share(steps[name].value[i] / theirs[name].value[i], sign=True))
-                if theirs[name].value[i] > 0
+                if theirs[name].value[i] >= SMALLEST_LEVEL
                 else Cell("–")
                 for i, name in columns
             ],

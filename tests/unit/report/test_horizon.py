@@ -65,7 +65,7 @@ def test_what_is_far_below_is_named_and_not_drawn(cases, peek):
     ax = new_figure(100, 80).add_subplot()
     horizon.draw_horizon_curves(data, ax, styles=style_rows([result]))
     texts = [text.get_text() for text in ax.texts]
-    assert any(text.startswith("below: loud -") for text in texts)
+    assert ax.get_title(loc="left").startswith("below the scale: loud -")
     assert "glm ★" in texts
     assert ax.get_ylim()[0] > -0.5
 
@@ -76,3 +76,14 @@ def test_agreement_draws_the_model_even_if_it_is_below_zero(rows):
     horizon.draw_agreement(data, list(axes), styles=style_rows([rows]))
     for ax in axes:
         assert "model" in [text.get_text() for text in ax.texts]
+
+
+def test_a_model_far_below_is_drawn(cases, peek):
+    loud = Loud()
+    loud.role = "model"
+    result = evaluate([loud, peek("glm", 0.1, "baseline")], cases)
+    ax = new_figure(100, 80).add_subplot()
+    data = horizon.compute_horizon_curves(result)
+    horizon.draw_horizon_curves(data, ax, styles=style_rows([result]))
+    assert "loud" in [text.get_text() for text in ax.texts]
+    assert ax.get_ylim()[0] < data.curves[0].value.min()
