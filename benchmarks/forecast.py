@@ -23,21 +23,29 @@ from typing import Any
 import numpy as np
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.cli.evaluate import evaluate_run
-from neurohorizon.configs.build import protocol
+from neurohorizon.configs.build import forecaster, protocol
 from neurohorizon.configs.load import load_config
 from neurohorizon.configs.records import load_run, open_run_sessions
+from neurohorizon.configs.run_evaluation import evaluate_run
 from neurohorizon.configs.runs import train_run
+from neurohorizon.configs.schema import Config
+from neurohorizon.configs.sessions import Sessions
 from neurohorizon.evaluation.baselines.ladder import fit_ladder
 from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
+from neurohorizon.evaluation.evaluate import evaluate
+from neurohorizon.evaluation.model_row import ModelRow
+from neurohorizon.evaluation.protocol import prepare_case
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetResults, load_run_results
 from neurohorizon.evaluation.run_scoring import describe_machine
 from neurohorizon.evaluation.summary import difference, pooled, strongest_by_horizon, wins
+from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import atomic_path
 
 Results = dict[str, dict[int, dict[str, SetResults]]]
 """By design, seed and set of windows."""
+Untrained = dict[str, list[float]]
+"""By set of windows: distance of the untrained model from the reference rate, by horizon."""
 
 RUNS = Path("runs/bench")
 RESULTS = Path(__file__).parent / "results"
@@ -55,10 +63,15 @@ class Design:
 
 @dataclass(frozen=True)
 class Study:
-    """Designs that are scored on the same cases."""
+    """Designs that are scored on the same cases.
+
+    What is held out here was drawn after the designs were settled: `overrides` choose other
+    sessions and blocks than the recipes' own, on which designs are compared.
+    """
 
     title: str
     designs: tuple[Design, ...]
+    overrides: tuple[str, ...] = ()
 
 
 STUDIES = {
@@ -70,6 +83,7 @@ STUDIES = {
             Design("original design", "original"),
             Design("original design + rate term", "original-rate"),
         ),
+        overrides=("data.first_held_out=2000",),
     ),
     "retinal_waves": Study(
         title="Retinal waves: whole animals or dates held out, 120 s of reference",
@@ -80,12 +94,13 @@ STUDIES = {
         ),
     ),
     "ca1_in_session": Study(
-        title="Rat CA1, both mazes: later time, interleaved blocks of 60 s",
+        title="Rat CA1, both mazes: blocks of 60 s between those trained on",
         designs=(
             Design("NeuroHorizon", "ca1-in-session"),
             Design("original design + rate term", "ca1-in-session", ("@original-rate",)),
             Design("original design", "ca1-in-session", ("@original",)),
         ),
+        overrides=("data.split.seed=1",),
     ),
     "ca1_zero_shot": Study(
         title="Rat CA1: trained on the linear track, W-maze held out, 120 s of reference",
@@ -94,6 +109,7 @@ STUDIES = {
             Design("original design + rate term", "ca1-linear-track", ("@original-rate",)),
             Design("original design", "ca1-linear-track", ("@original",)),
         ),
+        overrides=("data.split.seed=1",),
     ),
 }
 ORIGINAL = (
@@ -119,13 +135,14 @@ def main() -> None:
         parser.error(f"unknown study {', '.join(unknown)}: choose from {', '.join(STUDIES)}")
     command = f"python benchmarks/forecast.py {' '.join(sys.argv[1:])}".strip()
     for name in arguments.studies:
-        for results in run(name, data=arguments.data):
-            write(name, results, command=command)
+        for results, untrained in run(name, data=arguments.data):
+            write(name, results, untrained=untrained, command=command)
 
 
-def run(name: str, *, data: Path) -> Iterator[Results]:
+def run(name: str, *, data: Path) -> Iterator[tuple[Results, Untrained]]:
     """Train and evaluate the designs of a study; yield all results so far after each."""
     results: Results = {}
+    untrained: Untrained = {}
     ladder: list[Baseline] | None = None
     designs = STUDIES[name].designs
     for seed in range(max(design.num_seeds for design in designs)):
@@ -133,7 +150,7 @@ def run(name: str, *, data: Path) -> Iterator[Results]:
             if seed >= design.num_seeds:
                 continue
             folder = RUNS / name / f"{design.name.replace(' ', '-')}-{seed}"
-            overrides = [f"run.seed={seed}"]
+            overrides = [f"run.seed={seed}", *STUDIES[name].overrides]
             for override in design.overrides:
                 overrides += VARIANTS.get(override, (override,))
             if name != "simulated":
@@ -144,10 +161,12 @@ def run(name: str, *, data: Path) -> Iterator[Results]:
                 loaded = load_config(design.recipe, overrides, folder=folder)
                 train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
                 if ladder is None:
-                    record = load_run(folder)
-                    sessions = [each.recording for each in open_run_sessions(record).training]
-                    prepared = prepare_training(sessions, protocol(record.config))
+                    config = load_run(folder).config
+                    sessions = open_run_sessions(load_run(folder))
+                    training = [each.recording for each in sessions.training]
+                    prepared = prepare_training(training, protocol(config))
                     ladder = fit_ladder(prepared, progress=progress)
+                    untrained = score_untrained(config, sessions, ladder)
                 observer = None if design == designs[0] and seed == 0 else False
                 evaluate_run(
                     folder,
@@ -158,7 +177,24 @@ def run(name: str, *, data: Path) -> Iterator[Results]:
                 )
             sets = load_run_results(folder / RESULTS_FOLDER).sets
             results.setdefault(design.name, {})[seed] = {str(key): sets[key] for key in sets}
-            yield results
+            yield results, untrained
+
+
+def score_untrained(config: Config, sessions: Sessions, ladder: list[Baseline]) -> Untrained:
+    """Return how far the untrained model is from the row "reference rate", by set and horizon."""
+    row = ModelRow(TrainedForecaster(forecaster(config), name="untrained"))
+    reference_rate = next(each for each in ladder if each.name == "reference rate")
+    differences: Untrained = {}
+    for name, members in (("held-out", sessions.held_out), ("later", sessions.training)):
+        cases = [
+            prepare_case(each.recording, protocol(config), held_out=name == "held-out")
+            for each in members
+        ]
+        if cases:
+            result = evaluate([row, reference_rate], cases)
+            both = [pooled(result, each).value for each in ("untrained", "reference rate")]
+            differences[name] = np.abs(both[0] - both[1]).tolist()
+    return differences
 
 
 def table(result: EvaluationResult) -> list[dict[str, Any]]:
@@ -198,7 +234,7 @@ def paired(result: EvaluationResult, model: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write(name: str, results: Results, *, command: str) -> None:
+def write(name: str, results: Results, *, untrained: Untrained, command: str) -> None:
     """Write a study's tables as Markdown and JSON."""
     first = next(iter(results.values()))
     data: dict[str, Any] = {
@@ -244,6 +280,14 @@ def write(name: str, results: Results, *, command: str) -> None:
             lines += markdown([entry["with_observer"][0], *ceilings], horizons)
             shares = " / ".join(f"{share:.0%}" for share in ours / best)
             lines += [f"Share of the reachable bits: {shares}.", ""]
+        if set_name in untrained:
+            entry["untrained_to_reference_rate"] = untrained[set_name]
+            lines += [
+                "The untrained default model is within "
+                f"{max(untrained[set_name]):.0e} bits per spike of the row reference rate at "
+                "every horizon.",
+                "",
+            ]
         lines += ["Paired difference to the strongest row of the ladder:", ""]
         lines += ["| design | horizon | strongest | difference | 95 % interval | wins |"]
         lines += ["|---|---|---|---|---|---|"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from neurohorizon.configs import build
 from neurohorizon.configs.load import RECIPES, load_config
+from neurohorizon.configs.model_schema import SIZES
 from neurohorizon.configs.recipe_file import read_yaml
 from neurohorizon.recordings.batches import ForecastBatch
 from worlds import waving_recording
@@ -97,8 +101,14 @@ def test_a_size_takes_recordings_of_one_s_own(name: str) -> None:
     assert (config.data.name, config.model.size) == ("files", name)
 
 
-def test_sizes_are_about_what_they_say() -> None:
-    expected = {"tiny": (0.1e6, 0.5e6), "small": (4e6, 8e6), "base": (25e6, 35e6)}
-    for name, (low, high) in expected.items():
-        model = build.forecaster(load_config(name).config)
-        assert low < sum(parameter.numel() for parameter in model.parameters()) < high
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_and_recipes_say_how_large_a_size_is(size: str, root: Path) -> None:
+    model = build.forecaster(load_config(size).config)
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    (row,) = re.findall(
+        rf"^\| {size} \|.*\| ([\d.]+) M \|$", (root / "docs" / "recipes.md").read_text(), re.M
+    )
+    first = (RECIPES / f"{size}.yaml").read_text(encoding="utf-8").splitlines()[0]
+    (comment,) = re.findall(r"about ([\d.]+) M parameters", first)
+    assert row == comment
+    assert float(row) == pytest.approx(millions, rel=0.05)

@@ -1,5 +1,7 @@
 """``neurohorizon data ...`` as a user meets it: exit codes, lines, files."""
 
+import shlex
+
 import h5py
 import numpy as np
 import pytest
@@ -65,6 +67,18 @@ def test_prepare_says_what_it_made(tmp_path, capsys):
     assert main([*command, "--split", "interleaved"]) == 0
     assert open_recording(tmp_path / "out" / "a.h5").require_split().interleaved
     assert read_manifest(tmp_path / "out")["split"]["kind"] == "interleaved"
+
+
+def test_prepare_ends_with_the_command_that_comes_next(tmp_path, capsys):
+    write_npz(tmp_path / "in" / "a.npz")
+    out = tmp_path / "my recordings"
+    assert main(["data", "prepare", "npz", str(tmp_path / "in"), "--out", str(out)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    program, *words = shlex.split(last.removeprefix("next: "))
+    assert program == "neurohorizon"
+    assert words == ["train", "nwb", f"data.recordings={out}"]
+    assert main([*words, "--dry-run", "--out", str(tmp_path / "run")]) == 0
+    assert "1 to train on, 0 held out" in capsys.readouterr().out
 
 
 def test_guard_reaches_the_split(tmp_path):

@@ -25,7 +25,6 @@ SMALL = [
     "training.tokens_per_batch=1500",
     "training.accelerator=cpu",
     "reference.num_references=1",
-    "reference.valid_s=30",
     "evaluation.reference_s=30",
     "evaluation.fewest_spikes=100",
     "evaluation.observer.num_windows=4",
@@ -118,7 +117,11 @@ def test_a_run_without_results_is_evaluated_by_the_report(work, tmp_path, capsys
     with (tmp_path / "both" / "later" / "differences.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["row"] == "copy"]
     assert {"first"} < {row["to"] for row in rows}
-    assert (tmp_path / "both" / "horizon_later.svg").is_file()
+    assert (tmp_path / "both" / "figures" / "horizon_later.svg").is_file()
+    page = (tmp_path / "both" / "index.html").read_text()
+    assert "<h1>copy against first</h1>" in page
+    assert "run.seed" in page, "what differs between the runs"
+    assert not re.search(r"https?://", page)
 
 
 def test_forecasts_are_written_with_units_and_times(work, tmp_path, capsys):
@@ -166,7 +169,11 @@ def test_forecasts_start_behind_the_reference_by_default(work, tmp_path, capsys)
         (["report", "{work}/nothing"], "no run there"),
         (["report", "{work}/first", "--out", "{tmp}/page.pdf"], "ends in .html"),
         (["compare", "{work}/first"], "two runs at least"),
-        (["compare", "{work}/first", "{work}/second"], "no results there"),
+        (["compare", "{work}/first", "{work}/second"], "neurohorizon evaluate {work}/second"),
+        (["compare", "{work}/first", "{work}/nothing"], "no run there (there is no such folder)"),
+        (["compare", "{work}/simulated", "{work}/first"], "no run there (config.yaml is missing)"),
+        (["evaluate", "{work}/simulated"], "no run there (config.yaml is missing)"),
+        (["report", "{file}"], "no run there (it is a file)"),
         (["forecast", "{work}/nothing", "{file}", "--out", "{tmp}/a.npz"], "no checkpoint there"),
         (["forecast", "{work}/first", "{tmp}/no.h5", "--out", "{tmp}/a.npz"], "no such file"),
         (["forecast", "{work}/first", "{file}", "--out", "{tmp}/a.txt"], "as .npz or .csv"),
@@ -187,8 +194,28 @@ def test_forecasts_start_behind_the_reference_by_default(work, tmp_path, capsys)
 def test_bad_input_is_one_line_and_leaves_nothing(work, tmp_path, capsys, words, reason):
     named = {"work": work, "tmp": tmp_path, "file": held_out(work)}
     assert main([word.format(**named) for word in words]) == 2
-    assert reason in only_error(capsys)
+    assert reason.format(**named) in only_error(capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_why_nothing_was_scored(work, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(work / "second", run)
+    data = json.loads((run / "data.json").read_text()) | {"folder": str(held_out(work).parent)}
+    (run / "data.json").write_text(json.dumps(data))
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(
+        config.replace("fewest_spikes: 100", "fewest_spikes: 99999999")
+    )
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--set", "held-out", "--no-observer"]) == 0
+    out = capsys.readouterr().out
+    start = "sessions held out from training: nothing was scored: "
+    (line,) = [each for each in out.splitlines() if each.startswith(start)]
+    assert "fewer than 99999999 (evaluation.fewest_spikes)" in line
+    assert "bits per spike" not in out
+    assert main(["report", str(run)]) == 0
+    assert "<h1>Nothing was scored</h1>" in (run / "report" / "index.html").read_text()
 
 
 def test_an_observer_of_real_recordings_is_refused(work, tmp_path, capsys):

@@ -96,9 +96,19 @@ VERBS: tuple[Verb, ...] = (
         "config:schema",
         "Print the JSON schema of recipes: every key, its type, default and meaning.",
     ),
+    Verb(
+        "baselines",
+        "baselines:baselines",
+        "Say how predictable recordings are: the baseline ladder alone, without a network.",
+    ),
     Verb("train", "train:train", "Train a model as a recipe says."),
     Verb("evaluate", "evaluate:evaluate", "Score a run's model beside every baseline."),
     Verb("forecast", "forecast:forecast", "Forecast the rates of every unit of a recording."),
+    Verb(
+        "export",
+        "export:export",
+        "Write a run's scored forecasts and their targets, for other benchmarks' own code.",
+    ),
     Verb("compare", "compare:compare", "Set several runs side by side, with paired differences."),
     Verb(
         "report",

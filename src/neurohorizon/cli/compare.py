@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neurohorizon.cli._progress import StageProgress
+
 
 def compare(*runs: Path, out: Path | None = None) -> None:
     """Set several runs side by side, with paired differences.
@@ -16,31 +18,43 @@ def compare(*runs: Path, out: Path | None = None) -> None:
     runs
         Run folders with results (`neurohorizon evaluate`); differences are to the first.
     out
-        Folder for the tables as JSON and CSV, and the figure.
+        Folder for the HTML page, its figures, and the tables as JSON and CSV.
     """
+    from neurohorizon.configs.records import require_run
+    from neurohorizon.evaluation.answer import answer
     from neurohorizon.evaluation.comparison import compare_runs
     from neurohorizon.evaluation.result_files import save_result
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER, load_run_results
     from neurohorizon.evaluation.summary import strongest_by_horizon
     from neurohorizon.report.tables import format_differences, format_scores
 
+    for run in runs:
+        require_run(run)
     names = name_runs(runs)
     found = {
         name: load_run_results(run / RESULTS_FOLDER) for name, run in zip(names, runs, strict=True)
     }
-    for of_set, result in compare_runs(found).items():
+    joined = compare_runs(found)
+    for of_set, result in joined.items():
+        if not result.scored_cases():
+            print(answer(result))
+            continue
         best = strongest_by_horizon(result)
         pairs = [(name, best) for name in names if best]
         pairs += [(name, [names[0]] * len(result.protocol.horizons_s)) for name in names[1:]]
         print(format_scores(result))
         print(format_differences(result, pairs))
         if out is not None:
-            from neurohorizon.report.figures import save_comparison
-
             save_result(result, out / of_set, compare_to=names[:1])
-            save_comparison(result, out, name=of_set)
     if out is not None:
+        from neurohorizon.report.comparison_page import write_comparison
+        from neurohorizon.report.run_notes import read_run_notes
+
+        notes = {name: read_run_notes(run) for name, run in zip(names, runs, strict=True)}
+        with StageProgress() as progress:
+            page = write_comparison(joined, notes, out, progress=progress)
         print(f"tables and figures in {out}")
+        print(f"open the comparison: {page}")
 
 
 def name_runs(runs: tuple[Path, ...]) -> list[str]:

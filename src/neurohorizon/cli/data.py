@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Literal
@@ -123,6 +124,7 @@ def prepare(
     guard_s
         Seconds left out between the parts: at least context + horizon.
     """
+    from neurohorizon.configs.load import recipes_for
     from neurohorizon.sources.catalogue import find_source
     from neurohorizon.sources.prepare import SplitPlan
     from neurohorizon.sources.prepare import prepare as prepare_files
@@ -148,6 +150,11 @@ def prepare(
         f"{out}: {num_made}{expected} recordings ({len(made.skipped)} were there already), "
         f"{len(made.failed)} files failed"
     )
+    if num_made:
+        recordings = shlex.quote(f"data.recordings={out}")
+        for number, recipe in enumerate(recipes_for(found.name)):
+            word = "or" if number else "next"
+            print(f"{word}: neurohorizon train {recipe} {recordings}")
     return FAILED if made.failed else 0
 
 

@@ -24,10 +24,10 @@ def forecast(*overrides: str, out: Path | None = None) -> None:
     out
         Folder of the run; runs/demo by default.
     """
-    from neurohorizon.cli.evaluate import evaluate_run
     from neurohorizon.cli.report import report_run
     from neurohorizon.cli.train import epoch_line
     from neurohorizon.configs.load import load_config
+    from neurohorizon.configs.run_evaluation import evaluate_run
     from neurohorizon.configs.runs import train_run
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER, load_run_results
     from neurohorizon.report.tables import format_scores

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.cli.evaluate import Progress, evaluate_run
+
+if TYPE_CHECKING:
+    from neurohorizon.configs.sessions import Progress
 
 
 def report(run: Path, /, *, out: Path | None = None) -> None:
@@ -37,18 +40,25 @@ def report_run(
     progress: Progress | None = None,
 ) -> Path:
     """Write the page of a run folder and return its path; evaluate first if need be."""
-    from neurohorizon.evaluation.run_results import RESULTS_FOLDER, is_there, load_run_results
+    from neurohorizon.configs.run_evaluation import evaluate_run, recordings_at_hand
+    from neurohorizon.evaluation.run_results import (
+        RESULTS_FOLDER,
+        SET_NAMES,
+        is_there,
+        load_run_results,
+    )
     from neurohorizon.report.page import write_report
     from neurohorizon.report.run_notes import read_run_notes
     from neurohorizon.training.callbacks import METRICS_FILE
 
     results = run / RESULTS_FOLDER
-    if not any(is_there(results / name) for name in ("held-out", "later")):
+    if not any(is_there(results / name) for name in SET_NAMES):
         evaluate_run(run, command_line=command_line or (), progress=progress)
     return write_report(
         load_run_results(results),
         read_run_notes(run),
         run / "report" / "index.html" if out is None else out,
         metrics_file=run / METRICS_FILE,
+        recordings=recordings_at_hand(run),
         progress=progress,
     )

@@ -74,7 +74,7 @@ def train(
     print(
         f"best epoch {summary.best_epoch + 1}: "
         f"{summary.best_valid_bits_per_spike:.3f} bits/spike at "
-        f"{config.window.horizon_s:g} s on later time of the training recordings"
+        f"{config.window.horizon_s:g} s on the validation time of the training recordings"
     )
     print(f"next: neurohorizon evaluate {run.folder}")
 

@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurohorizon.configs.schema import Config, SimulatedData
+from neurohorizon.configs.data_schema import SimulatedData
+from neurohorizon.configs.schema import Config
 from neurohorizon.configs.sessions import Progress, as_stage, population_plan
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.protocol import Protocol
@@ -54,7 +55,7 @@ def protocol(config: Config) -> Protocol:
         origin_step_s=evaluation.origin_step_s,
         reference_s=evaluation.reference_s,
         fewest_spikes=evaluation.fewest_spikes,
-        left_out_qualities=evaluation.left_out_qualities,
+        left_out_qualities=config.data.left_out_qualities,
     )
 
 
@@ -77,7 +78,7 @@ def forecast_data(
         references_per_batch=training.references_per_batch,
         tokens_per_batch=training.tokens_per_batch,
         steps_per_epoch=training.steps_per_epoch,
-        valid_reference_s=reference.valid_s,
+        valid_reference_s=config.evaluation.reference_s,
         valid_origin_step_s=training.valid_origin_step_s,
         num_workers=training.num_workers,
         seed=config.run.seed,

@@ -18,8 +18,9 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from neurohorizon.configs.keys import explain_unknown, find_unknown, section_at
+from neurohorizon.configs.model_schema import SIZES
 from neurohorizon.configs.recipe_file import read_yaml
-from neurohorizon.configs.schema import SIZES, Config
+from neurohorizon.configs.schema import Config
 from neurohorizon.errors import ConfigError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -156,6 +157,22 @@ def list_recipes() -> list[tuple[str, str]]:
         first = path.read_text(encoding="utf-8").splitlines()[0]
         found.append((path.stem, first.removeprefix("#").strip()))
     return found
+
+
+def recipes_for(source: str) -> list[str]:
+    """Return the names of this package's recipes for a source of recordings.
+
+    Examples
+    --------
+    >>> recipes_for("retinal_waves"), recipes_for("npz")
+    (['retinal-waves'], ['nwb'])
+    """
+    made_for = [
+        path.stem
+        for path in sorted(RECIPES.glob("*.yaml"))
+        if read_yaml(path).get("data", {}).get("source") == source
+    ]
+    return made_for or ["nwb"]
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from neurohorizon.configs.recipe_file import read_yaml
 from neurohorizon.configs.schema import Config
 from neurohorizon.configs.sessions import Session, Sessions, prepare_recording
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
+from neurohorizon.evaluation.protocol import LEFT_OUT_QUALITIES
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.store import open_recording
 
@@ -114,22 +115,54 @@ def load_run(folder: Path | str) -> Run:
         If there is no run, or its records are damaged or of another version.
     """
     folder = Path(folder)
-    if not (folder / CONFIG_FILE).is_file():
-        raise CheckpointError(
-            f"{folder}: no run there ({CONFIG_FILE} is missing): give a folder that "
-            "`neurohorizon train` wrote"
-        )
+    require_run(folder)
     try:
         config = Config.model_validate(read_yaml(folder / CONFIG_FILE))
         data = json.loads((folder / DATA_FILE).read_text(encoding="utf-8"))
         if not {"folder", "training", "held_out"} <= set(data):
             raise ValueError(f"{DATA_FILE} is incomplete")
     except (ValidationError, ConfigError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
         raise CheckpointError(
-            f"{folder}: its records are damaged or of another version ({reason})"
+            f"{folder}: its records are damaged or of another version ({_reason(error)})"
         ) from error
     return Run(folder, config, data)
+
+
+def require_run(folder: Path | str) -> None:
+    """Refuse a folder that is no run's.
+
+    Raises
+    ------
+    CheckpointError
+        With what is there instead.
+    """
+    folder = Path(folder)
+    if (folder / CONFIG_FILE).is_file():
+        return
+    why = f"{CONFIG_FILE} is missing"
+    if not folder.is_dir():
+        why = "it is a file" if folder.exists() else "there is no such folder"
+    raise CheckpointError(
+        f"{folder}: no run there ({why}): give a folder that `neurohorizon train` wrote"
+    )
+
+
+def left_out_qualities(run: Path | str) -> tuple[str, ...]:
+    """Return the quality words of units that a run leaves out.
+
+    Parameters
+    ----------
+    run : path
+        Run folder, or the file of a model without its run: then those of the default.
+
+    Raises
+    ------
+    CheckpointError
+        If the run's records are damaged.
+    """
+    if not (Path(run) / CONFIG_FILE).is_file():
+        return LEFT_OUT_QUALITIES
+    return load_run(run).config.data.left_out_qualities
 
 
 def open_run_sessions(
@@ -241,6 +274,16 @@ def _digest(data: dict[str, Any]) -> str:
     entries = [*data["training"], *data["held_out"]]
     joined = "\n".join(entry["sha256"] for entry in entries)
     return hashlib.sha256(joined.encode()).hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    """Say in some words what is wrong with records."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(error.filename).name} is missing"
+    return str(error).splitlines()[0]
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neurohorizon.configs import build
+from neurohorizon.configs.data_schema import SimulatedData
 from neurohorizon.configs.load import LoadedConfig
 from neurohorizon.configs.records import (
     RECORD_FILES,
@@ -22,7 +23,6 @@ from neurohorizon.configs.records import (
     run_state,
     write_records,
 )
-from neurohorizon.configs.schema import SimulatedData
 from neurohorizon.configs.sessions import (
     Progress,
     open_sessions,

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neurohorizon.configs.schema import (
-    Config,
+from neurohorizon.configs.data_schema import (
     FilesData,
     HoldOutIds,
     HoldOutNone,
@@ -19,6 +18,7 @@ from neurohorizon.configs.schema import (
     StoredSplit,
     TimeSplit,
 )
+from neurohorizon.configs.schema import Config
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import (
@@ -31,9 +31,6 @@ from neurohorizon.recordings.splits import (
 from neurohorizon.recordings.store import list_recordings, open_recording
 from neurohorizon.simulate.recordings import PopulationPlan, write_population
 
-# Held-out sessions of a simulated world are numbered from here, so that they stay the same
-# ones whatever the number of training sessions.
-FIRST_HELD_OUT = 1000
 NUM_NAMED = 8
 
 Progress = Callable[[str, int, int], None]
@@ -89,7 +86,7 @@ def population_plan(data: SimulatedData) -> PopulationPlan:
 
 def session_indices(data: SimulatedData) -> list[int]:
     """Return the indices of a world's training sessions, then of its held-out ones."""
-    held_out = range(FIRST_HELD_OUT, FIRST_HELD_OUT + data.num_held_out)
+    held_out = range(data.first_held_out, data.first_held_out + data.num_held_out)
     return [*range(data.num_sessions), *held_out]
 
 
@@ -150,7 +147,7 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
     """
     spec = config.window.spec()
     # Unsorted activity would outweigh all units: it is neither read nor trained on nor scored.
-    recording = recording.without_qualities(config.evaluation.left_out_qualities)
+    recording = recording.without_qualities(config.data.left_out_qualities)
     if len(recording.spike_times) < 2 or recording.num_units < 2:
         raise DataError(
             f"{path}: {_plural(recording.num_units, 'unit')} and "

@@ -35,6 +35,12 @@ def compare_runs(runs: Mapping[str, RunResults]) -> dict[SetName, EvaluationResu
     names = list(runs)
     if len(names) < 2:
         raise DataError("nothing to compare: give two runs at least")
+    alone = [name for name in names if not runs[name].first.has_model]
+    if alone:
+        raise DataError(
+            f"{alone[0]}: holds baselines alone, no model: compare trained runs, whose tables have "
+            "the same baselines"
+        )
     first = names[0]
     common: list[SetName] = [
         each for each in runs[first].sets if all(each in runs[n].sets for n in names)
@@ -64,7 +70,7 @@ def compare_runs(runs: Mapping[str, RunResults]) -> dict[SetName, EvaluationResu
 
 def _only_model(run: RunResults, of_set: SetName, name: str) -> EvaluationResult:
     """Return a run's model alone, called by another name."""
-    result, model = run.sets[of_set].rows, run.sets[of_set].model
+    result, model = run.sets[of_set].rows, run.sets[of_set].lead
     row = next(row for row in result.rows if row.name == model)
     return replace(
         result,

@@ -33,6 +33,9 @@ from neurohorizon.recordings.windows import History, WindowReader, Windows, Wind
 
 Role = Literal["model", "baseline", "ceiling", "cheat"]
 
+LEFT_OUT_QUALITIES = ("unsorted",)
+"""Quality words of units that are left out unless somebody says otherwise."""
+
 _CHUNK = 256
 
 
@@ -69,7 +72,7 @@ class Protocol:
     reference_s: float | None = 120.0
     block_s: float = 30.0
     fewest_spikes: int = 2000
-    left_out_qualities: tuple[str, ...] = ("unsorted",)
+    left_out_qualities: tuple[str, ...] = LEFT_OUT_QUALITIES
 
     def __post_init__(self) -> None:
         for name in ("origin_step_s", "reference_s", "block_s"):
@@ -176,9 +179,7 @@ class SessionCase:
         """Read the windows, a bounded number of origins at a time."""
         reader = WindowReader(self.recording, self.protocol.spec, self.known.history)
         for start in range(0, len(self.origins_s), size):
-            yield reader.read(
-                self.origins_s[start : start + size], start_rate_hz=self.reference.rate_hz
-            )
+            yield self.reference.read_windows(reader, self.origins_s[start : start + size])
 
     def thin(self, every: int) -> SessionCase:
         """Return the case with every so many-th origin, for forecasters that are slow."""

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.answer import answer
 from neurohorizon.evaluation.protocol import Protocol
 from neurohorizon.evaluation.results import CaseInfo, EvaluationResult, Row
 from neurohorizon.evaluation.scores import Scores
@@ -60,7 +61,7 @@ def save_result(
         }
         # Tables of units are long: they are in units.csv, and made again from scores.npz.
         tables = {name: table for name, table in summary["tables"].items() if name != "units"}
-        content = head | summary | {"tables": tables}
+        content = head | {"answer": answer(result)} | summary | {"tables": tables}
         text = json.dumps(_plain(content), indent=1, allow_nan=False)
         (temporary / "evaluation.json").write_text(text + "\n", encoding="utf-8")
         for name in ("scores", "differences", "recordings", "units", "bins", "calibration"):

@@ -1,13 +1,14 @@
 """The results of a run: which there are, where they lie, and how they are read.
 
-A folder of results holds, for each set of windows that was scored ("held-out" sessions,
-"later" time of the training sessions)::
+A folder of results holds, for each set of windows that was scored ("held-out" sessions, and
+"later": the test time of the training sessions)::
 
     held-out/                  the model and the baseline ladder
     held-out.ablations/        the model without its parts, on the same windows
     held-out.observer/         all rows and the ideal observer, maybe on fewer windows
     held-out.reference-30s/    model and ladder from another length of the reference
     held-out.example.npz       a stretch of one session, to look at
+    held-out.identities.npz    what the reference said about each unit
     sessions.json              what the recordings hold, and what validation found
     made_from.json             which model, which versions, how long it took
 
@@ -27,15 +28,15 @@ from typing import Any, Literal
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.example import Example, load_example
+from neurohorizon.evaluation.identities import Identities, load_identities
+from neurohorizon.evaluation.predictability import predictability
 from neurohorizon.evaluation.result_files import load_result
 from neurohorizon.evaluation.results import EvaluationResult
+from neurohorizon.evaluation.summary import strongest_by_horizon
 from neurohorizon.ops.files import atomic_path
 
 SetName = Literal["held-out", "later"]
-TITLES: dict[SetName, str] = {
-    "held-out": "sessions held out from training",
-    "later": "later time of the training sessions",
-}
+SET_NAMES: tuple[SetName, ...] = ("held-out", "later")
 RESULTS_FOLDER = "results"
 SESSIONS_FILE = "sessions.json"
 MADE_FROM_FILE = "made_from.json"
@@ -50,11 +51,12 @@ class SetResults:
     ----------
     name : {"held-out", "later"}
     rows : EvaluationResult
-        The model and the baseline ladder.
+        The model and the baseline ladder, or the ladder alone.
     ablations, observer : EvaluationResult or None
     by_reference : mapping of float to EvaluationResult
         By seconds of reference, the run's own among them.
     example : Example or None
+    identities : Identities or None
     """
 
     name: SetName
@@ -63,11 +65,35 @@ class SetResults:
     observer: EvaluationResult | None = None
     by_reference: Mapping[float, EvaluationResult] = field(default_factory=dict)
     example: Example | None = None
+    identities: Identities | None = None
 
     @property
     def model(self) -> str:
-        """Name of the model's row."""
+        """Name of the model's row; there is one only if `has_model`."""
         return self.rows.names("model")[0]
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model was scored, or baselines alone."""
+        return bool(self.rows.names("model"))
+
+    @cached_property
+    def lead(self) -> str:
+        """Name of the row to look at: the model or, without one, the strongest baseline."""
+        names = [*self.rows.names("model"), *strongest_by_horizon(self.rows)]
+        return (names or self.rows.names("baseline"))[0]
+
+    @cached_property
+    def rivals(self) -> list[str]:
+        """Name what the lead is compared with at each horizon.
+
+        A model with the strongest baseline. A baseline with the strongest row that reads the
+        unit's own spikes alone or, if it is one of those itself, with the null.
+        """
+        if self.has_model:
+            return strongest_by_horizon(self.rows)
+        found = [each.own or "mean" for each in predictability(self.rows)]
+        return ["mean" if name == self.lead else name for name in found]
 
     @cached_property
     def with_ablations(self) -> EvaluationResult:
@@ -114,7 +140,7 @@ def load_run_results(folder: Path | str) -> RunResults:
     """
     folder = Path(folder)
     sets: dict[SetName, SetResults] = {}
-    for name in TITLES:
+    for name in SET_NAMES:
         if not is_there(folder / name):
             continue
         rows = load_result(folder / name)
@@ -126,16 +152,19 @@ def load_run_results(folder: Path | str) -> RunResults:
         if rows.protocol.reference_s is not None:
             by_reference[rows.protocol.reference_s] = rows
         parts = {part: folder / f"{name}.{part}" for part in ("ablations", "observer")}
-        example = example_path(folder, name)
+        example, identities = example_path(folder, name), identities_path(folder, name)
         sets[name] = SetResults(
             name=name,
             rows=rows,
             by_reference=dict(sorted(by_reference.items())),
             example=load_example(example) if example.is_file() else None,
+            identities=load_identities(identities) if identities.is_file() else None,
             **{part: load_result(path) for part, path in parts.items() if is_there(path)},
         )
     if not sets:
-        raise DataError(f"{folder}: no results there: make them with `neurohorizon evaluate RUN`")
+        raise DataError(
+            f"{folder}: no results there: make them with `neurohorizon evaluate {folder.parent}`"
+        )
     return RunResults(
         sets=sets,
         sessions=read_json(folder / SESSIONS_FILE, []),
@@ -161,6 +190,11 @@ def reference_part(reference_s: float) -> str:
 def example_path(folder: Path, name: SetName) -> Path:
     """Return where the example of a set lies."""
     return folder / f"{name}.example.npz"
+
+
+def identities_path(folder: Path, name: SetName) -> Path:
+    """Return where lies what the reference said about the units of a set."""
+    return folder / f"{name}.identities.npz"
 
 
 def read_json(path: Path, default: Any) -> Any:

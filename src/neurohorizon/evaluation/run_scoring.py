@@ -1,4 +1,4 @@
-"""Score a trained model beside the baseline ladder and the ideal observer, into a folder.
+"""Score the baseline ladder, with a trained model and the ideal observer, into a folder.
 
 What the folder holds already is not computed again, unless it is of another model or
 protocol; an interruption costs the part that was being computed.
@@ -29,6 +29,7 @@ from neurohorizon.evaluation.baselines.training import Baseline, prepare_trainin
 from neurohorizon.evaluation.ceilings import ideal_observer
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import Example, choose_example, make_example, save_example
+from neurohorizon.evaluation.identities import Identities, gather_identities, save_identities
 from neurohorizon.evaluation.metrics import bits_per_spike
 from neurohorizon.evaluation.model_row import ModelRow, ablation_rows
 from neurohorizon.evaluation.protocol import Forecaster, Protocol, SessionCase, prepare_case
@@ -37,16 +38,17 @@ from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import (
     MADE_FROM_FILE,
     SESSIONS_FILE,
-    TITLES,
+    SET_NAMES,
     SetName,
+    SetResults,
     example_path,
+    identities_path,
     is_there,
     part_path,
     read_json,
     reference_part,
     write_json,
 )
-from neurohorizon.evaluation.summary import strongest_by_horizon
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.validate import validate_recording
@@ -75,12 +77,12 @@ class ObserverPlan:
 def score_run(
     folder: Path | str,
     *,
-    forecaster: TrainedForecaster,
+    forecaster: TrainedForecaster | None,
     training: Sequence[Recording],
     held_out: Sequence[Recording],
     protocol: Protocol,
     reference_s: float | None = None,
-    sets: Sequence[SetName] = ("held-out", "later"),
+    sets: Sequence[SetName] = SET_NAMES,
     truths: Truths | None = None,
     observer: ObserverPlan | None = None,
     baselines: Sequence[Baseline] | None = None,
@@ -89,13 +91,14 @@ def score_run(
     again: bool = False,
     progress: Progress | None = None,
 ) -> list[str]:
-    """Score a trained model, the baseline ladder and, if asked, the ideal observer.
+    """Score the baseline ladder, a model if there is one and, if asked, the ideal observer.
 
     Parameters
     ----------
     folder : path
         Receives the results.
-    forecaster : TrainedForecaster
+    forecaster : TrainedForecaster or None
+        None scores the ladder alone.
     training, held_out : sequence of Recording
         With splits. Baselines are fitted on the training recordings.
     protocol : Protocol
@@ -140,7 +143,7 @@ def score_run(
         before = {}
     other_s = None if reference_s == protocol.reference_s else reference_s
     work = _Work(
-        model=ModelRow(forecaster),
+        model=None if forecaster is None else ModelRow(forecaster),
         training=training,
         recordings={"held-out": held_out, "later": training},
         protocol=replace(protocol, reference_s=other_s) if other_s else protocol,
@@ -170,6 +173,8 @@ def score_run(
         rows = load_result(part_path(folder, name))
         if rows.scored_cases() and is_wanted(path := example_path(folder, name)):
             save_example(work.example(name, rows), path)
+        if is_wanted(path := identities_path(folder, name)):
+            save_identities(work.identities(name), path)
     if computed:
         write_json(folder / SESSIONS_FILE, work.sessions())
         commands = [*before.get("command_lines", []), list(command_line)]
@@ -188,7 +193,7 @@ def score_run(
 class _Work:
     """What several parts of an evaluation share, made when it is first needed."""
 
-    model: ModelRow
+    model: ModelRow | None
     training: Sequence[Recording]
     recordings: Mapping[SetName, Sequence[Recording]]
     protocol: Protocol
@@ -197,7 +202,7 @@ class _Work:
     progress: Progress | None
 
     def __post_init__(self) -> None:
-        self.ablations = ablation_rows(self.model.forecaster)
+        self.ablations = ablation_rows(self.model.forecaster) if self.model else []
         self._cases: dict[SetName, list[SessionCase]] = {}
 
     @cached_property
@@ -206,6 +211,10 @@ class _Work:
             return list(self.baselines)
         sessions = prepare_training(self.training, self.protocol, progress=self.progress)
         return fit_ladder(sessions, progress=self.progress)
+
+    @cached_property
+    def rows(self) -> list[Forecaster]:
+        return [*([self.model] if self.model else []), *self.ladder]
 
     def cases(self, name: SetName) -> list[SessionCase]:
         if name not in self._cases:
@@ -218,8 +227,11 @@ class _Work:
             self._cases[name] = cases
         return self._cases[name]
 
+    def title(self, name: SetName) -> str:
+        return set_title(name, self.recordings[name])
+
     def score_rows(self, name: SetName) -> EvaluationResult:
-        return self._score(name, [self.model, *self.ladder], self.cases(name), "all rows")
+        return self._score(name, self.rows, self.cases(name), "all rows")
 
     def score_ablations(self, name: SetName) -> EvaluationResult:
         return self._score(name, self.ablations, self.cases(name), "ablations")
@@ -254,22 +266,30 @@ class _Work:
             )
             for gains in ("current", "reference")
         ]
-        return evaluate([self.model, *self.ladder, *observers], cases, title=TITLES[name])
+        return evaluate([*self.rows, *observers], cases, title=self.title(name))
 
     def example(self, name: SetName, rows: EvaluationResult) -> Example:
-        recording = choose_example(rows, self.model.name)
+        looked_at = SetResults(name, rows)
+        recording = choose_example(rows, looked_at.lead)
         case = next(case for case in self.cases(name) if case.recording.id == recording)
-        strongest = strongest_by_horizon(rows)[0]
-        scores = rows.scores[self.model.name, recording]
+        by_name = {row.name: row for row in self.rows}
+        scores = rows.scores[looked_at.lead, recording]
         gain, spikes = (
             scores.at_horizons(values).sum(axis=0)[:, 0] for values in (scores.gain, scores.spikes)
         )
         return make_example(
             case,
-            [self.model, next(row for row in self.ladder if row.name == strongest)],
+            [by_name[row] for row in dict.fromkeys([looked_at.lead, looked_at.rivals[0]])],
             bits_per_spike=bits_per_spike(gain, 0.0, spikes),
             truth=self.truths[recording]() if recording in self.truths else None,
         )
+
+    def identities(self, name: SetName) -> Identities:
+        def report(done: int, total: int) -> None:
+            self._report(f"{name}: identities", done, total)
+
+        forecaster = self.model.forecaster if self.model else None
+        return gather_identities(self.cases(name), forecaster, progress=report)
 
     def sessions(self) -> list[dict[str, Any]]:
         return [
@@ -288,11 +308,23 @@ class _Work:
         def report(_: str, done: int, total: int) -> None:
             self._report(f"{name}: {what}", done, total)
 
-        return evaluate(forecasters, cases, title=TITLES[name], progress=report)
+        return evaluate(forecasters, cases, title=self.title(name), progress=report)
 
     def _report(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(what, done, total)
+
+
+def set_title(name: SetName, recordings: Sequence[Recording]) -> str:
+    """Say what the recordings of a set have in common: a heading of tables and figures."""
+    if name == "held-out":
+        return "sessions held out from training"
+    interleaved = {each.require_split().interleaved for each in recordings}
+    if interleaved == {False}:
+        return "later time of the training sessions"
+    if interleaved == {True}:
+        return "blocks of the training sessions between those trained on"
+    return "time of the training sessions that was not trained on"
 
 
 def describe_session(recording: Recording, *, held_out: bool) -> dict[str, Any]:

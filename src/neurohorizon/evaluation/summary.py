@@ -89,14 +89,13 @@ def summarise(result: EvaluationResult, *, compare_to: Sequence[str] = ()) -> di
     Returns
     -------
     dict
-        ``answer`` (a sentence), ``counts``, ``strongest`` (by horizon), ``tables`` (lists of
+        ``counts``, ``strongest`` (by horizon), ``tables`` (lists of
         flat records by the names of :mod:`~neurohorizon.evaluation.result_files`).
     """
     best = strongest_by_horizon(result)
     targets = list(dict.fromkeys([*best, *compare_to]))
     cases = result.scored_cases()
     return {
-        "answer": answer(result),
         "counts": {
             "recordings": len(result.cases),
             "recordings_scored": len(cases),
@@ -282,44 +281,6 @@ def calibration_table(result: EvaluationResult) -> Table:
                     }
                 )
     return table
-
-
-def answer(result: EvaluationResult) -> str:
-    """Say in one sentence whether a GLM is enough here."""
-    best = strongest_by_horizon(result)
-    if not best:
-        return "Nothing was scored: no recording has enough spikes, or there is no baseline."
-    horizons_s = result.protocol.horizons_s
-    name, horizon_s = best[0], horizons_s[0]
-    interval = pooled(result, name)
-    glm = f"the strongest baseline ({name})"
-    reach = f"{interval.value[0]:.3f} bits/spike {_ms(horizon_s)} ahead"
-    models = result.names("model")
-    if not models:
-        told = "says more than the mean rate" if interval.above[0] else "says nothing sure"
-        return f"Without a model to compare: {glm} {told}, {reach}."
-    model = max(models, key=lambda each: np.nansum(pooled(result, each).value))
-    steps = [difference(result, model, row) for row in best]
-    above = [each.above[index] for index, each in enumerate(steps)]
-    below = [each.below[index] for index, each in enumerate(steps)]
-    first = steps[0]
-    margin = f"{first.value[0]:+.3f} [{first.low[0]:+.3f}, {first.high[0]:+.3f}]"
-    told = f"{model} is {margin} from {glm}, which reaches {reach}"
-    where = ", ".join(_ms(h) for h, yes in zip(horizons_s, above, strict=True) if yes)
-    if not np.isfinite(first.low[0]):
-        return f"Nothing is sure: {told}; too few minutes were scored for an interval."
-    if all(above):
-        return f"No, a GLM is not enough here: {told}, and above it at every horizon."
-    if any(above):
-        return f"Not at every horizon: {told}; the model is above it at {where} only."
-    if any(below):
-        where = ", ".join(_ms(h) for h, yes in zip(horizons_s, below, strict=True) if yes)
-        return f"Yes, a GLM is enough here: {told}; the model is below it at {where}."
-    return f"Yes, a GLM is enough here: {told}, not surely above it at any horizon."
-
-
-def _ms(horizon_s: float) -> str:
-    return f"{horizon_s * 1000:g} ms"
 
 
 def _bits(scores: Sequence[Scores]) -> FloatArray:

@@ -12,9 +12,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from neurohorizon import __version__
-from neurohorizon.errors import CheckpointError
+from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.windows import WindowSpec
@@ -91,15 +92,44 @@ def load_forecaster(path: Path | str) -> tuple[HorizonForecaster, dict[str, int]
     try:
         settings = json.loads(header["settings"])
         model = HorizonForecaster(**(settings | {"spec": WindowSpec(**settings["spec"])}))
-        model.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        known_units = json.loads(header.get("known_units", "{}"))
+    except KeyError as error:
+        raise _misfit(path, header, f"its header lacks {error.args[0]!r}") from error
+    except (TypeError, RuntimeError, ConfigError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{path}: the checkpoint does not fit this version of the model ({reason}): "
-            f"it was written by {header.get('version', 'an unknown version')}, "
-            f"this is {__version__}"
-        ) from error
-    return model.eval(), json.loads(header.get("known_units", "{}"))
+        raise _misfit(path, header, f"its settings make no model: {reason}") from error
+    difference = _first_difference(weights, model.state_dict())
+    if difference:
+        raise _misfit(path, header, difference)
+    model.load_state_dict(weights)
+    return model.eval(), known_units
+
+
+def _first_difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """Say where the weights of a file differ from a model's in name or shape."""
+    for told, names in (
+        ("lacks", expected.keys() - found.keys()),
+        ("has besides", found.keys() - expected.keys()),
+    ):
+        if names:
+            first, more = min(names), f" and {len(names) - 1} more" * (len(names) > 1)
+            return f"it {told} the weights {first}{more}"
+    for name, tensor in expected.items():
+        if found[name].shape != tensor.shape:
+            shapes = tuple(found[name].shape), tuple(tensor.shape)
+            return "its weights {} have shape {}, expected {}".format(name, *shapes)
+    return ""
+
+
+def _misfit(path: Path, header: Mapping[str, str], what: str) -> CheckpointError:
+    version = header.get("version", "an unknown version")
+    if version == __version__:
+        advice = f"it says that this version, {__version__}, wrote it, so train again"
+    else:
+        advice = (
+            f"it was written by {version}, this is {__version__}: load it there, or train again"
+        )
+    return CheckpointError(f"{path}: the checkpoint does not fit the model: {what}; {advice}")
 
 
 def _is_pickle(path: Path) -> bool:

@@ -187,7 +187,7 @@ class TrainedForecaster:
             stretch = np.array([[end - reference_s, end]])
             reference = compute_reference(recording, stretch, spec=self.spec)
         reader = WindowReader(recording, self.spec, History(recording))
-        windows = reader.read(origins, start_rate_hz=reference.rate_hz)
+        windows = reference.read_windows(reader, origins)
         counts = self.expected_counts(recording, reference, windows)
         return Forecast(
             rate_hz=counts / np.float32(self.spec.bin_s),

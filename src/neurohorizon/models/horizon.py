@@ -31,11 +31,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from neurohorizon.nn.attention import Attention, CrossBlock, FeedForward, SelfBlock
+from neurohorizon.models.encoder import Encoder
+from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.identity import Identity, IdentityMode
 from neurohorizon.nn.rotary import RotaryTime
-from neurohorizon.recordings.adapter import NUM_MAPS
+from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
@@ -201,8 +202,8 @@ class HorizonForecaster(nn.Module):
     def _count_unit_features(self) -> int:
         num_traces = len(PSEUDO_COUNTS) * len(TRACE_TIME_CONSTANTS_S)
         num_past = 2 * num_traces + self.num_slots + 1 if self.use_past else 0
-        num_adapter = 2 * NUM_MAPS * self.spec.num_groups + 1 if self.use_adapter else 0
-        return num_past + num_adapter
+        num_adapter = 2 * NUM_FORECASTS * self.spec.num_groups + len(PRIVATE_TRACES) + 1
+        return num_past + (num_adapter if self.use_adapter else 0)
 
     def forward(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
         """Forecast log expected counts.
@@ -268,7 +269,8 @@ class HorizonForecaster(nn.Module):
         if self.use_adapter:
             adapter = batch.adapter_WNGM.flatten(2)
             given = batch.adapter_mask_W[:, None, None].expand(-1, num_units, 1)
-            parts += [adapter / 2, torch.log((1.0 + adapter).clamp(min=0.1)), given]
+            parts += [adapter / 2, torch.log((1.0 + adapter).clamp(min=0.1))]
+            parts += [batch.private_WNP, given]
         if not parts:
             return batch.traces_WNK[..., :0]
         return torch.cat(parts, dim=-1)
@@ -297,99 +299,6 @@ class HorizonForecaster(nn.Module):
         for layer in self.decoder_layers:
             bins_WBD = layer(bins_WBD, times_BT=times_WB, causal=True)
         return self.head(bins_WBD, units_WQD)
-
-
-class Encoder(nn.Module):
-    """Latents that read the context.
-
-    Parameters
-    ----------
-    spec : WindowSpec
-    width, num_heads, num_layers, num_latents : int
-    use_events, use_unit_tokens, use_population_tokens : bool
-        Which tokens are read.
-    dropout : float
-
-    Notes
-    -----
-    Before rotation a spike's key and value depend on its unit alone, so they are projected
-    once a unit and gathered for each spike. A softmax over hundreds of near-identical
-    spikes learns slowly; population tokens carry the same events pooled by slot, as
-    surprise: counts minus their expectation.
-    """
-
-    slot_times_L: Tensor
-
-    def __init__(
-        self,
-        *,
-        spec: WindowSpec,
-        width: int,
-        num_heads: int,
-        num_layers: int,
-        num_latents: int,
-        use_events: bool,
-        use_unit_tokens: bool,
-        use_population_tokens: bool,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        assert use_events or use_unit_tokens or use_population_tokens, "the encoder reads nothing"
-        self.use_events = use_events
-        self.use_unit_tokens = use_unit_tokens
-        self.use_population_tokens = use_population_tokens
-        rotary = RotaryTime(head_width=width // num_heads, longest_s=4 * spec.context_s)
-        edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
-        self.register_buffer("slot_times_L", -(edges[1:] + edges[:-1]) / 2, persistent=False)
-        self.token_type = nn.Parameter(0.02 * torch.randn(3, width))
-        self.slot_embedding = nn.Parameter(0.02 * torch.randn(len(edges) - 1, width))
-        self.from_population = nn.Linear(width, width)
-        self.latents = nn.Parameter(0.02 * torch.randn(num_latents, width))
-        self.read = CrossBlock(width=width, num_heads=num_heads, rotary=rotary, dropout=dropout)
-        self.layers = nn.ModuleList(
-            SelfBlock(width=width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
-        )
-
-    def forward(
-        self,
-        batch: ForecastBatch,
-        identity_SND: Tensor,
-        state_WND: Tensor,
-        surprise_WNL: Tensor,
-    ) -> Tensor:
-        """Return the latents, (W, M, D)."""
-        attention: Attention = self.read.attention
-        num_windows, num_units = state_WND.shape[:2]
-        keys_values, masks, times = [], [], []
-        if self.use_events:
-            projected_SNE = attention.project(identity_SND + self.token_type[0])
-            flat = batch.reference_W[:, None] * num_units + batch.event_unit_WE
-            keys_values.append(projected_SNE.flatten(0, 1)[flat])
-            masks.append(batch.event_mask_WE)
-            times.append(batch.event_time_WE)
-        if self.use_unit_tokens:
-            keys_values.append(attention.project(state_WND + self.token_type[1]))
-            masks.append(batch.unit_mask_WN)
-            times.append(torch.zeros_like(state_WND[..., 0]))
-        if self.use_population_tokens:
-            num_real_W = batch.unit_mask_WN.sum(dim=1).clamp(min=1)
-            pooled_WLD = torch.einsum("wnl,wnd->wld", surprise_WNL, identity_SND[batch.reference_W])
-            pooled_WLD = pooled_WLD / torch.sqrt(num_real_W)[:, None, None]
-            tokens_WLD = self.from_population(pooled_WLD) + self.slot_embedding
-            keys_values.append(attention.project(tokens_WLD + self.token_type[2]))
-            masks.append(torch.ones_like(tokens_WLD[..., 0], dtype=torch.bool))
-            times.append(self.slot_times_L.expand(num_windows, -1))
-        latents_WMD = self.latents.expand(num_windows, -1, -1)
-        latents_WMD = self.read(
-            latents_WMD,
-            torch.cat(keys_values, dim=1),
-            key_mask_BT=torch.cat(masks, dim=1),
-            query_times_BQ=torch.zeros_like(latents_WMD[..., 0]),
-            key_times_BT=torch.cat(times, dim=1),
-        )
-        for layer in self.layers:
-            latents_WMD = layer(latents_WMD)
-        return latents_WMD
 
 
 def _take_units(values_WNF: Tensor, units_WQ: Tensor) -> Tensor:

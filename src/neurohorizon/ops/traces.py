@@ -93,13 +93,13 @@ def trace_log_ratios(
     time_constants_s: ArrayLike,
     pseudo_count: float = 0.5,
 ) -> FloatArray:
-    r"""Compare traces with a reference rate on a log scale, finite for silent units.
+    r"""Compare traces with expected rates on a log scale, finite for silent units.
 
     Parameters
     ----------
     traces_hz : (T, N, K) array
-    rate_hz : (N,) array_like
-        Reference rates.
+    rate_hz : (N,) or (T, N, K) array_like
+        Expected rates: one a unit, or one a trace.
     time_constants_s : (K,) array_like
         Time constant of each trace, in seconds.
     pseudo_count : float
@@ -111,5 +111,6 @@ def trace_log_ratios(
         :math:`\log (\tau x + c) - \log (\tau r + c)`.
     """
     time_constants = np.asarray(time_constants_s, dtype=np.float64)
-    expected = np.asarray(rate_hz, dtype=np.float64)[:, None] * time_constants + pseudo_count
+    rates = np.asarray(rate_hz, dtype=np.float64)
+    expected = (rates[:, None] if rates.ndim == 1 else rates) * time_constants + pseudo_count
     return np.log(traces_hz * time_constants + pseudo_count) - np.log(expected)

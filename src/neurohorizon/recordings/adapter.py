@@ -1,8 +1,10 @@
-"""The population adapter: a closed-form forecast of each unit from the population.
+"""The population adapter: forecasts of each unit from the population, without a gradient.
 
-It is solved on a reference stretch, without gradients, and so carries to units and
-sessions that no model has seen what statistics of single trains cannot: which unit moves
-with what the population does.
+It is solved on a reference stretch and so carries to units and sessions that no model has
+seen what statistics of single trains cannot: which unit moves with what the population
+does. Three solutions stand side by side, since none is the best for all data: a linear
+dynamical system (:mod:`~neurohorizon.recordings.dynamics`), and two reduced-rank
+regressions, from fast and from slow traces.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
+from neurohorizon.ops.regression import reduced_rank_ridge
+from neurohorizon.ops.traces import trace_log_ratios
+from neurohorizon.recordings.dynamics import LinearDynamics
 from neurohorizon.recordings.schema import FloatArray, IntArray
 
 FORECAST_LIMITS = (-1.5, 8.0)
@@ -20,6 +24,7 @@ FORECAST_LIMITS = (-1.5, 8.0)
 _LOWEST_RATE_HZ = 0.1
 _INDEPENDENT_AFTER_S = 0.3
 _ORIGINS_AT_ONCE = 1000
+_LEAST_EXPLAINED = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class AdapterSpec:
 
 FAST = AdapterSpec(traces=(0, 1, 2))
 SLOW = AdapterSpec(traces=(1, 2, 3, 4))
-NUM_MAPS = 2
+NUM_FORECASTS = 3
+PRIVATE_TRACES = (3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -86,38 +92,76 @@ class PopulationMap:
 
 @dataclass(frozen=True)
 class PopulationAdapter:
-    """The maps of one reference: fast traces foretell the next bins, slow ones the second.
+    """The solutions of one reference.
 
     Parameters
     ----------
+    dynamics : LinearDynamics
     maps : tuple of PopulationMap
-        One for each of :data:`FAST` and :data:`SLOW`.
+        One for each of :data:`FAST` and :data:`SLOW`: fast traces foretell the next bins, slow
+        ones the second.
+    group_edges : (G + 1,) int
+        Edges of the horizon groups, in bins.
+    private_time_constants_s : (P,) float
+        Of the traces :data:`PRIVATE_TRACES`, in seconds.
     """
 
+    dynamics: LinearDynamics
     maps: tuple[PopulationMap, ...]
+    group_edges: IntArray
+    private_time_constants_s: FloatArray
 
     def scores(self, traces_hz: FloatArray) -> FloatArray:
         """Project traces (T, N, K) onto the components of the fast map: (T, C)."""
         return self.maps[0].scores(traces_hz)
 
-    def forecast(self, traces_hz: FloatArray) -> FloatArray:
+    def forecast(self, traces_hz: FloatArray, states: FloatArray) -> FloatArray:
         """Forecast each unit's rate relative to its reference rate, minus one.
 
         Parameters
         ----------
         traces_hz : (T, N, K) array
             Exponential traces.
+        states : (T, R) array
+            Latents of `dynamics` (:class:`~neurohorizon.recordings.dynamics.StateHistory`).
 
         Returns
         -------
         (T, N, G, M) array
-            One forecast a map. 0 where the population says nothing; clipped to a few times
-            the reference rate.
+            By the dynamics, by fast traces, by slow ones. 0 where the population says
+            nothing; clipped to a few times the reference rate.
         """
-        return np.stack([each.forecast(traces_hz) for each in self.maps], axis=-1)
+        carried = np.clip(self.dynamics.forecast(states, self.group_edges), *FORECAST_LIMITS)
+        return np.stack([carried, *(each.forecast(traces_hz) for each in self.maps)], axis=-1)
+
+    def private_traces(self, traces_hz: FloatArray, states: FloatArray) -> FloatArray:
+        """Compare slow traces with what the dynamics explain of them.
+
+        Parameters
+        ----------
+        traces_hz : (T, N, K) array
+            Traces of all time constants.
+        states : (T, R) array
+
+        Returns
+        -------
+        (T, N, P) array
+            Log-ratios, one a slow time constant: a unit's gain, freed from what the whole
+            population did meanwhile.
+        """
+        slow_hz = traces_hz[:, :, PRIVATE_TRACES]
+        explained = self.dynamics.explained_traces(
+            states, slow_hz, time_constants_s=self.private_time_constants_s
+        )
+        least = _LEAST_EXPLAINED * self.dynamics.rate_hz[:, None]
+        return trace_log_ratios(
+            slow_hz,
+            np.maximum(explained, least),
+            time_constants_s=self.private_time_constants_s,
+        )
 
 
-def fit_population_adapter(
+def fit_population_maps(
     traces_hz: FloatArray,
     relative_rate: Callable[[slice], FloatArray],
     *,
@@ -125,8 +169,8 @@ def fit_population_adapter(
     rate_hz: FloatArray,
     time_constants_s: FloatArray,
     group_width_s: FloatArray,
-) -> PopulationAdapter:
-    """Solve both maps of the adapter on a reference stretch.
+) -> tuple[PopulationMap, ...]:
+    """Solve both regressions of the adapter on a reference stretch.
 
     Parameters
     ----------
@@ -160,20 +204,18 @@ def fit_population_adapter(
             inputs = inputs.astype(np.float32)
             gram += inputs.T @ inputs
             cross += inputs.T @ targets
-    return PopulationAdapter(
-        tuple(
-            _solve_map(
-                spec,
-                gram,
-                cross,
-                num_origins=len(traces_hz),
-                ridge=spec.ridge_s / step_s,
-                rate_hz=rate_hz,
-                trace_scale=scale,
-                target_scale=target_scale,
-            )
-            for spec, gram, cross, scale in zip((FAST, SLOW), grams, crosses, scales, strict=True)
+    return tuple(
+        _solve_map(
+            spec,
+            gram,
+            cross,
+            num_origins=len(traces_hz),
+            ridge=spec.ridge_s / step_s,
+            rate_hz=rate_hz,
+            trace_scale=scale,
+            target_scale=target_scale,
         )
+        for spec, gram, cross, scale in zip((FAST, SLOW), grams, crosses, scales, strict=True)
     )
 
 
@@ -196,32 +238,16 @@ def _solve_map(
     standard deviation under Poisson firing; a trace slower than 0.3 s is scaled down by the
     root of how much slower, since a stretch holds fewer independent values of it. Targets Y
     are relative rates times :math:`\sqrt{\bar r w}`, which gives every unit and group
-    the same noise. With :math:`G = X^\top X + \rho I = L L^\top` and the ridge solution
-    :math:`W = G^{-1} X^\top Y`, the best solution of rank C keeps the leading right
-    singular vectors V of :math:`L^\top W`: :math:`W V V^\top`.
+    the same noise.
 
     The low rank is what lets a minute or two of data suffice: all units and all horizons
     share the few directions in which the population's past tells its future.
-
-    References
-    ----------
-    Izenman 1975, J. Multivariate Analysis 5:248 (reduced-rank regression); Mukherjee &
-    Zhu 2011, Stat. Anal. Data Min. 4:612 (with a ridge penalty).
+    :func:`~neurohorizon.ops.regression.reduced_rank_ridge` derives the solution.
     """
-    penalised = gram + ridge * np.eye(len(gram))
-    lower = np.linalg.cholesky(penalised)
-    # L^T W = L^-1 X^T Y: one triangular solve. Its left singular vectors U come from a
-    # small symmetric problem, and W V V^T = L^-T U (U^T L^-1 X^T Y).
-    half = linalg.solve_triangular(lower, cross, lower=True)
-    num_components = min(spec.num_components, *half.shape)
-    first = len(half) - num_components
-    left = linalg.eigh(half @ half.T, subset_by_index=(first, len(half) - 1))[1][:, ::-1]
-    components = linalg.solve_triangular(lower.T, left, lower=False)
-    weights = left.T @ half
-
+    components, weights = reduced_rank_ridge(gram, cross, rank=spec.num_components, ridge=ridge)
     power = np.einsum("ic,ij,jc->c", components, gram, components, optimize=True)
     spread = np.sqrt(np.maximum(power, 0.0) / num_origins) + 1e-12
-    weights = (weights * spread[:, None]).reshape(num_components, *target_scale.shape)
+    weights = (weights * spread[:, None]).reshape(-1, *target_scale.shape)
     return PopulationMap(
         traces=np.array(spec.traces),
         rate_hz=rate_hz,

@@ -5,7 +5,7 @@ that point to theirs, so what depends on the reference alone is computed once an
 every window. Padding is marked and, by test, without effect.
 
 Shapes: S references, W windows, N units (padded), E events (padded), B bins, K time
-constants, G horizon groups, M maps of the adapter, L slots of the context.
+constants, G horizon groups, M forecasts of the adapter, P private traces, L slots of the context.
 """
 
 from __future__ import annotations
@@ -83,9 +83,11 @@ class ForecastBatch:
     slots_WNL : float
         Spikes of the context by slot.
     adapter_WNGM : float
-        The population adapter's forecasts: relative rate minus one, by map.
+        The population adapter's forecasts: relative rate minus one.
+    private_WNP : float
+        Log-ratios of slow traces to what the adapter's dynamics explain of them.
     adapter_mask_W : float
-        1 where the adapter is given, 0 where it is withheld (then its forecast is 0 too).
+        1 where the adapter is given, 0 where it is withheld (then what it says is 0 too).
     event_time_WE : float
         Seconds since the origin, negative.
     event_unit_WE : int64
@@ -104,6 +106,7 @@ class ForecastBatch:
     population_WK: Tensor
     slots_WNL: Tensor
     adapter_WNGM: Tensor
+    private_WNP: Tensor
     adapter_mask_W: Tensor
     event_time_WE: Tensor
     event_unit_WE: Tensor
@@ -134,6 +137,7 @@ class ForecastBatch:
         return replace(
             self,
             adapter_WNGM=self.adapter_WNGM * kept[:, None, None, None],
+            private_WNP=self.private_WNP * kept[:, None, None],
             adapter_mask_W=self.adapter_mask_W * kept,
         )
 
@@ -181,6 +185,9 @@ def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[
         windows.traces_hz.sum(axis=1, keepdims=True), reference.rate_hz.sum(keepdims=True)
     )
 
+    adapter = reference.adapter.forecast(windows.traces_hz, windows.states)
+    private = reference.adapter.private_traces(windows.traces_hz, windows.states)
+
     lengths = np.diff(windows.event_offsets)
     window = np.repeat(np.arange(len(windows)), lengths)
     column = np.arange(len(window)) - windows.event_offsets[:-1][window]
@@ -200,7 +207,8 @@ def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[
         "traces_WNK": _pad_units(traces, missing, axis=1),
         "population_WK": population[:, 0].astype(np.float32),
         "slots_WNL": _pad_units(slots, missing, axis=1),
-        "adapter_WNGM": _pad_units(reference.adapter.forecast(windows.traces_hz), missing, axis=1),
+        "adapter_WNGM": _pad_units(adapter, missing, axis=1),
+        "private_WNP": _pad_units(private, missing, axis=1),
         "adapter_mask_W": np.ones(len(windows), dtype=np.float32),
         "event_time_WE": event_time,
         "event_unit_WE": event_unit,

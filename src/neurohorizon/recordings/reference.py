@@ -10,16 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import count_in_windows
 from neurohorizon.ops.intervals import as_intervals, intersect, total_s
 from neurohorizon.ops.statistics import safe_correlation, shrink_rates
 from neurohorizon.ops.traces import exponential_traces
-from neurohorizon.recordings.adapter import PopulationAdapter, fit_population_adapter
+from neurohorizon.recordings.adapter import (
+    PRIVATE_TRACES,
+    PopulationAdapter,
+    fit_population_maps,
+)
+from neurohorizon.recordings.dynamics_fit import fit_linear_dynamics
 from neurohorizon.recordings.reference_features import reference_features
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
-from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
+from neurohorizon.recordings.windows import (
+    TRACE_TIME_CONSTANTS_S,
+    WindowReader,
+    Windows,
+    WindowSpec,
+)
 
 NUM_LOADINGS = 8
 NUM_BEHAVIOR_COLUMNS = 4
@@ -67,6 +78,10 @@ class Reference:
         """Seconds read."""
         return total_s(self.intervals)
 
+    def read_windows(self, reader: WindowReader, origins_s: ArrayLike) -> Windows:
+        """Read windows with all of the past that a forecast from this reference needs."""
+        return reader.read(origins_s, start_rate_hz=self.rate_hz, dynamics=self.adapter.dynamics)
+
 
 def compute_reference(
     recording: Recording,
@@ -110,13 +125,20 @@ def compute_reference(
         spikes = np.diff(windows.cumulative[edges], axis=1).transpose(0, 2, 1)
         return spikes / group_width_s / rate_hz[:, None] - 1.0
 
-    adapter = fit_population_adapter(
+    maps = fit_population_maps(
         windows.traces_hz,
         relative_rate,
         step_s=windows.step_s,
         rate_hz=rate_hz,
         time_constants_s=np.array(TRACE_TIME_CONSTANTS_S),
         group_width_s=group_width_s,
+    )
+    dynamics = fit_linear_dynamics(windows.counts, rate_hz=rate_hz, bin_s=spec.bin_s)
+    adapter = PopulationAdapter(
+        dynamics=dynamics,
+        maps=maps,
+        group_edges=spec.group_edges,
+        private_time_constants_s=np.array([TRACE_TIME_CONSTANTS_S[i] for i in PRIVATE_TRACES]),
     )
     every = max(len(windows.origins_s) // _IDENTITY_ORIGINS, 1)
     functional = _functional_identity(
@@ -154,13 +176,15 @@ def compact_spikes(recording: Recording, intervals: FloatArray) -> tuple[FloatAr
 class _ReferenceWindows:
     """Origins inside the stretches, on the grid of bins: traces, and counts to come.
 
-    `cumulative` (bins + 1, N) holds the spikes since the start, stretch after stretch;
-    `origin_bin` (T,) is where each origin lies in it.
+    `counts` has the binned counts (bins, N) of each stretch; `cumulative` (bins + 1, N) the
+    spikes since the start, stretch after stretch; `origin_bin` (T,) is where each origin
+    lies in that.
     """
 
     origins_s: FloatArray
     step_s: float
     traces_hz: FloatArray
+    counts: list[IntArray]
     cumulative: IntArray
     origin_bin: IntArray
 
@@ -205,7 +229,7 @@ def _reference_windows(
     if not origins:
         empty = np.empty((0, recording.num_units, len(TRACE_TIME_CONSTANTS_S)))
         return _ReferenceWindows(
-            np.empty(0), step_s, empty, np.empty((1, 0), int), np.empty(0, int)
+            np.empty(0), step_s, empty, [], np.empty((1, 0), int), np.empty(0, int)
         )
     zero = np.zeros((1, recording.num_units), dtype=np.int64)
     cumulative = np.concatenate([zero, np.cumsum(np.concatenate(counts), axis=0)])
@@ -213,6 +237,7 @@ def _reference_windows(
         origins_s=np.concatenate(origins),
         step_s=step_s,
         traces_hz=np.concatenate(traces),
+        counts=counts,
         cumulative=cumulative,
         origin_bin=np.concatenate(origin_bins),
     )

@@ -4,6 +4,9 @@ A closed-form adapter flatters itself on the stretch it was solved on. A model t
 learn how far to trust it must therefore see it applied elsewhere, as it will be in a new
 session: each reference is drawn from one stretch of the training domain and serves only
 windows that lie outside.
+
+A reference of some seconds is imitated by stretches at random places, one that is all that
+may be read of blocks that take turns by folds: some blocks are left out at a time.
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.ops.intervals import dilate, subtract, total_s
 from neurohorizon.recordings.reference import Reference, compute_reference
-from neurohorizon.recordings.schema import FloatArray, Recording
+from neurohorizon.recordings.schema import FloatArray, Recording, Split
 from neurohorizon.recordings.windows import WindowSpec
 
 SHORTEST_REFERENCE_S = 10.0
+NUM_FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,49 @@ def draw_cross_fits(
         stretch = _stretch(domain, generator.uniform(0, total - length_s), length_s)
         free = subtract(domain, dilate(stretch, spec.context_s + spec.horizon_s))
         cross_fits.append(CrossFit(compute_reference(recording, stretch, spec=spec), free))
+    return cross_fits
+
+
+def has_folds(split: Split, reference_s: float | None) -> bool:
+    """Tell whether a reference surrounds what it serves, so that :func:`draw_folds` fits.
+
+    That is so where a reference is all that may be read (`reference_s` None) of blocks that
+    take turns, if there are enough blocks for all folds.
+    """
+    return reference_s is None and split.interleaved and len(split.train) >= NUM_FOLDS
+
+
+def draw_folds(
+    recording: Recording, blocks: FloatArray, *, spec: WindowSpec, seed: int
+) -> list[CrossFit]:
+    """Leave out one block in four at a time: the others are the reference of its windows.
+
+    Parameters
+    ----------
+    recording : Recording
+    blocks : (K, 2) array
+        Training stretches of an interleaved split, in seconds; at least four.
+    spec : WindowSpec
+    seed : int
+        Seed of the order in which blocks are dealt out to folds.
+
+    Returns
+    -------
+    list of CrossFit
+        Four; every block is left out by one of them.
+
+    Notes
+    -----
+    Where evaluation reads all blocks around what it scores, a stretch at one place imitates
+    it badly: it is shorter, and rates have drifted further away from it.
+    """
+    fold = np.random.default_rng(seed).permutation(np.arange(len(blocks)) % NUM_FOLDS)
+    cross_fits = []
+    for index in range(NUM_FOLDS):
+        reference = compute_reference(recording, blocks[fold != index], spec=spec)
+        # Blocks of one part may be divided by a gap in the recording that is shorter than this.
+        guard = dilate(reference.intervals, spec.context_s + spec.horizon_s)
+        cross_fits.append(CrossFit(reference, subtract(blocks[fold == index], guard)))
     return cross_fits
 
 

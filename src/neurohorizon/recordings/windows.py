@@ -18,6 +18,7 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.ops.binning import TICKS_PER_S, count_in_windows, spikes_in_windows, to_ticks
 from neurohorizon.ops.intervals import as_intervals, contains, regular_origins
 from neurohorizon.ops.traces import exponential_traces
+from neurohorizon.recordings.dynamics import LinearDynamics, StateHistory
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
 TRACE_TIME_CONSTANTS_S = (0.03, 0.1, 0.3, 1.0, 4.0, 20.0)
@@ -150,6 +151,8 @@ class Windows:
     event_unit_index : (E,) array
     event_offsets : (T + 1,) array
         Events of window i are ``[event_offsets[i], event_offsets[i + 1])``.
+    states : (T, R) array
+        Latents of the reference's population dynamics at the origin; R = 0 if none was given.
     """
 
     spec: WindowSpec
@@ -159,6 +162,7 @@ class Windows:
     event_time_s: NDArray[np.float32]
     event_unit_index: IntArray
     event_offsets: IntArray
+    states: FloatArray
 
     def __len__(self) -> int:
         return len(self.origins_s)
@@ -180,6 +184,7 @@ class Windows:
             event_time_s=self.event_time_s[low:high],
             event_unit_index=self.event_unit_index[low:high],
             event_offsets=self.event_offsets[start : stop + 1] - low,
+            states=self.states[start:stop],
         )
 
     def with_event_units(self, event_unit_index: IntArray) -> Windows:
@@ -301,8 +306,15 @@ class WindowReader:
         self.recording = recording
         self.spec = spec
         self.history = history if history is not None else History(recording)
+        self._state_histories: dict[int, tuple[LinearDynamics, StateHistory]] = {}
 
-    def read(self, origins_s: ArrayLike, *, start_rate_hz: FloatArray) -> Windows:
+    def read(
+        self,
+        origins_s: ArrayLike,
+        *,
+        start_rate_hz: FloatArray,
+        dynamics: LinearDynamics | None = None,
+    ) -> Windows:
         """Read the windows at the given origins.
 
         Parameters
@@ -311,6 +323,8 @@ class WindowReader:
             Seconds, in any order.
         start_rate_hz : (N,) array
             Rate that stands for the time before history starts (the reference rate).
+        dynamics : LinearDynamics, optional
+            Population dynamics to follow up to each origin.
         """
         origins = np.asarray(origins_s, dtype=np.float64)
         recording, spec = self.recording, self.spec
@@ -332,7 +346,19 @@ class WindowReader:
             event_time_s=(ticks / TICKS_PER_S - spec.context_s).astype(np.float32),
             event_unit_index=np.asarray(recording.spike_unit_index[spike]),
             event_offsets=offsets,
+            states=self._states(origins, dynamics),
         )
+
+    def _states(self, origins: FloatArray, dynamics: LinearDynamics | None) -> FloatArray:
+        """Follow the dynamics; a history is kept for each, since many reads share few."""
+        if dynamics is None:
+            return np.empty((len(origins), 0))
+        known = self._state_histories.get(id(dynamics))
+        if known is None:
+            history = StateHistory(self.recording, dynamics, segments=self.history.segments)
+            # The dynamics are kept with it: as long as they live no other has their id.
+            known = self._state_histories[id(dynamics)] = (dynamics, history)
+        return known[1].at(origins)
 
     def inside(self, origins_s: FloatArray, intervals: FloatArray) -> NDArray[np.bool_]:
         """Tell for which origins the whole horizon lies inside the stretches."""

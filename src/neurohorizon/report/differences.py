@@ -157,9 +157,10 @@ def draw_differences(panels: Sequence[DifferencePanel], axes: Sequence[Axes]) ->
         ax.plot(value, 0.05, "D", color=colour, markersize=5.5)
         ax.set_xlim(-1.08 * limit, 1.08 * limit)
         ax.set_ylim(-0.8, len(rows) + 1.6)
+        interval = f" [{low:+.4f}, {high:+.4f}]" if np.isfinite(low) else ""
         ax.set_title(
             f"{panel.horizon_s * 1000:g} ms\nwon {panel.wins} of {len(panel.value)}\n"
-            f"{value:+.4f} [{low:+.4f}, {high:+.4f}]",
+            + f"{value:+.4f}{interval}".replace("-", "−"),
             fontsize=7.5,
             linespacing=1.35,
         )

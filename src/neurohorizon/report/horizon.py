@@ -133,13 +133,17 @@ def draw_horizon_curves(
     lowest = min([0.0, *(float(np.nanmin(curve.value)) for curve in drawn)])
     x = data.horizons_s
     ax.axhline(0.0, color="#444444", linewidth=0.6, zorder=1)
+    whiskers = 0
     for curve in sorted(drawn, key=lambda each: style_of(styles, each.name).rank):
         style = style_of(styles, curve.name)
         ax.plot(x, curve.value, **style.line, marker="o" if style.rank >= 4 else None)
         if curve.role == "model":
             ax.fill_between(x, curve.low, curve.high, color=style.colour, alpha=0.14, linewidth=0)
-        else:
-            ax.vlines(x, curve.low, curve.high, color=style.colour, linewidth=0.6, alpha=0.7)
+        elif style.rank >= 2:
+            # Beside each other, so that none hides another; the faint rows' are in the table.
+            at = x / 1.015**whiskers
+            ax.vlines(at, curve.low, curve.high, color=style.colour, linewidth=0.8, alpha=0.8)
+            whiskers += 1
     _horizon_axis(ax, x)
     ax.set_ylabel("bits per spike over the null")
     ax.set_ylim(lowest - 0.04 * (top - lowest), top)
@@ -201,10 +205,11 @@ def draw_group_curves(data: GroupCurves, ax: Axes, *, styles: Mapping[str, RowSt
         for curve in data.curves
         if style_of(styles, curve.name).rank >= 2 or curve.name == "reference rate"
     ]
-    centres = (data.edges_s[1:] + data.edges_s[:-1]) / 2
     ax.axhline(0.0, color="#444444", linewidth=0.6, zorder=1)
-    for curve in shown:
-        ax.plot(centres, curve.value, **style_of(styles, curve.name).line)
+    for curve in sorted(shown, key=lambda each: style_of(styles, each.name).rank):
+        style = style_of(styles, curve.name)
+        steps = np.append(curve.value, curve.value[-1])
+        ax.plot(data.edges_s, steps, drawstyle="steps-post", **style.line)
     ax.set_xlim(0.0, data.edges_s[-1])
     ax.set_xlabel("time since the origin of the forecast (s)")
     ax.set_ylabel("bits per spike of these bins alone")
@@ -275,7 +280,7 @@ def draw_agreement(
             ax.plot(data.horizons_s, curve.value, **style.line, marker="o")
         ax.axhline(0.0, color="#444444", linewidth=0.6, zorder=1)
         _horizon_axis(ax, data.horizons_s)
-        ax.set_ylabel(f"{what} with observed counts")
+        ax.set_ylabel(f"{what} of counts")
         ax.set_ylim(bottom, max(top, *(1.05 * float(np.max(c.value)) for c in shown), 1e-3))
         label_ends(ax, [c.name for c in shown], [c.value[-1] for c in shown], styles, gap=0.08)
         hidden = [c.name for c in known if c not in shown]
@@ -287,9 +292,13 @@ def common_top(all_sets: Sequence[SetResults]) -> float:
     """Return an upper limit that suits the horizon curves of all sets."""
     tops = []
     for each in all_sets:
-        data = compute_horizon_curves(each.rows, observer=each.observer, model=each.model)
-        tops.append(max(float(np.nanmax(curve.value)) for curve in data.curves))
-    return 1.12 * max(tops)
+        data = compute_horizon_curves(each.rows, observer=each.observer, model=each.lead)
+        level = max(float(np.nanmax(curve.value)) for curve in data.curves)
+        ends = [curve.high for curve in data.curves if curve.name in (each.lead, *each.rivals)]
+        ends = [float(np.max(high)) for high in ends if np.isfinite(high).all()]
+        # Whiskers fit in, unless they are so long that the curves would not be seen.
+        tops.append(max(1.12 * level, min(1.03 * max(ends, default=level), 1.5 * level)))
+    return max(tops)
 
 
 def _group_curve(result: EvaluationResult, name: str, role: Role) -> Curve:
@@ -314,5 +323,5 @@ def _horizon_axis(ax: Axes, horizons_s: FloatArray) -> None:
 
 def _name_hidden(ax: Axes, names: Sequence[str]) -> None:
     """Name rows that lie below the scale, above the axes and in lines as wide as they are."""
-    told = textwrap.fill(f"below the scale: {', '.join(names)}", 62)
+    told = textwrap.fill(f"below the scale: {', '.join(names)}".replace(" -", " −"), 62)
     ax.set_title(told, loc="left", fontsize=6.5, color=FAINT_TEXT)

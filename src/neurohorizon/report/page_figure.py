@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from neurohorizon.ops.files import atomic_path
+from neurohorizon.report.rows import RowStyle
 from neurohorizon.report.style import save_figure
 
 #: Narrow figures stand side by side on a wide page, and fill a phone's screen.
@@ -61,7 +62,38 @@ def save_with_numbers(
         atomic_path(folder / f"{name}.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+        if table:
+            writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(table)
     return svg
+
+
+class FigureMaker:
+    """What all who draw figures of a report share.
+
+    Parameters
+    ----------
+    folder : Path
+        Receives the files.
+    styles : mapping of str to RowStyle
+        A row looks the same in every figure.
+    """
+
+    def __init__(self, folder: Path, styles: Mapping[str, RowStyle]) -> None:
+        self.folder = folder
+        self.styles = styles
+
+    def saved(
+        self,
+        name: str,
+        figure: Figure,
+        table: Sequence[dict[str, Any]],
+        title: str,
+        caption: str,
+        *,
+        wide: bool = False,
+    ) -> PageFigure:
+        """Write a figure with its numbers, and return it as the page holds it."""
+        svg = save_with_numbers(self.folder, name, figure, table)
+        return PageFigure(name=name, title=title, caption=caption, svg=svg, wide=wide)

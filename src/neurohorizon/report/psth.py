@@ -112,7 +112,7 @@ def draw_event_averages(
         ax.set_title(unit.unit, fontsize=7, loc="left")
         for number, (name, value) in enumerate(unit.r2.items()):
             ax.annotate(
-                f"R² {value:.2f}",
+                f"R² {value:.2f}".replace("-", "−"),
                 (1.0 - 0.24 * number, 1.02),
                 xycoords="axes fraction",
                 ha="right",

@@ -255,8 +255,8 @@ def draw_unit_traces(
         for name, rates in reversed(list(unit.rate_hz.items())):
             style = _TRUE_STYLE if name == TRUE_RATE else style_of(styles, name)
             ax.plot(edges[:-1] + unit.bin_s / 2, rates, **style.line, label=name)
-        top = max(float(np.quantile(unit.observed_hz, 0.98)), *map(np.max, unit.rate_hz.values()))
-        ax.set_ylim(0.0, 1.1 * max(top, unit.reference_hz))
+        top = max(np.max(each) for each in (unit.observed_hz, *unit.rate_hz.values()))
+        ax.set_ylim(0.0, 1.06 * max(float(top), unit.reference_hz))
         ax.set_xlim(edges[0], edges[-1])
         ax.set_ylabel("rate (Hz)")
         ax.text(
@@ -271,6 +271,7 @@ def draw_unit_traces(
         if ax is not axes[-1]:
             ax.tick_params(labelbottom=False)
     axes[-1].set_xlabel("time (s)")
+    axes[0].figure.align_ylabels(list(axes))
     handles, labels = axes[0].get_legend_handles_labels()
     order = [labels.index(name) for name in ("observed", "reference rate")]
     order += [index for index in reversed(range(len(labels))) if index not in order]

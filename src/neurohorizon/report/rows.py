@@ -77,7 +77,10 @@ FAINT_STYLE = RowStyle(FAINT, FAINT_TEXT, 0.8)
 
 
 def style_rows(
-    results: Sequence[EvaluationResult], *, ablations: Collection[str] = ()
+    results: Sequence[EvaluationResult],
+    *,
+    ablations: Collection[str] = (),
+    also: Sequence[str] = (),
 ) -> dict[str, RowStyle]:
     """Give every row its look: models bold, strongest baselines marked, the others faint.
 
@@ -87,8 +90,11 @@ def style_rows(
         All that a report shows: a row looks the same in every figure.
     ablations : collection of str
         Rows that are the model without a part.
+    also : sequence of str
+        Baselines to mark besides the strongest.
     """
-    strong = list(dict.fromkeys(name for each in results for name in strongest_by_horizon(each)))
+    best = [name for each in results for name in strongest_by_horizon(each)]
+    strong = list(dict.fromkeys([*best, *also]))
     styles: dict[str, RowStyle] = {}
     for row in (row for result in results for row in result.rows if row.name not in styles):
         if row.name in ablations:

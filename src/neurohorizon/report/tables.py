@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurohorizon.evaluation.bootstrap import Interval
-from neurohorizon.evaluation.ceilings import reached
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import SetResults
 from neurohorizon.evaluation.summary import (
@@ -18,9 +17,7 @@ from neurohorizon.evaluation.summary import (
     strongest_by_horizon,
     wins,
 )
-
-#: Bits per spike below which a difference is no share of anything.
-SMALLEST_LEVEL = 0.01
+from neurohorizon.report.reference_length import require_one_null, rows_to_show
 
 
 @dataclass(frozen=True)
@@ -56,54 +53,6 @@ class TableRow:
     cells: list[Cell]
 
 
-def glance_table(of_set: SetResults) -> list[TableRow]:
-    """Say by horizon how far the model gets, what the strongest baseline does, and who wins."""
-    result, model = of_set.rows, of_set.model
-    best = strongest_by_horizon(result)
-    mine = pooled(result, model)
-    theirs = {name: pooled(result, name) for name in best}
-    steps = {name: difference(result, model, name) for name in best}
-    won = {name: wins(result, model, name) for name in best}
-    total = len(result.scored_cases())
-    columns = list(enumerate(best))
-    rows = [
-        TableRow(f"{model}, bits per spike", "model", [_score(mine, i) for i, _ in columns]),
-        TableRow(
-            "strongest baseline",
-            "baseline",
-            [
-                Cell(_score(theirs[name], i).value, f"{name} {_score(theirs[name], i).interval}")
-                for i, name in columns
-            ],
-        ),
-        TableRow("difference, paired", "", [_step(steps[name], i) for i, name in columns]),
-        TableRow(
-            "difference as a share",
-            "",
-            [
-                Cell(_share(steps[name].value[i] / theirs[name].value[i], sign=True))
-                if theirs[name].value[i] >= SMALLEST_LEVEL
-                else Cell("–")
-                for i, name in columns
-            ],
-        ),
-        TableRow("recordings won", "", [Cell(f"{won[name][i]} of {total}") for i, name in columns]),
-    ]
-    if of_set.observer is not None:
-        for ceiling in of_set.observer.names("ceiling"):
-            shares = reached(of_set.observer, model, ceiling)
-            its_best = strongest_by_horizon(of_set.observer)
-            cells = [
-                Cell(
-                    _share(shares[i]),
-                    f"{name} {_share(reached(of_set.observer, name, ceiling)[i])}",
-                )
-                for i, name in enumerate(its_best)
-            ]
-            rows.append(TableRow(f"share of {ceiling}", "ceiling", cells))
-    return rows
-
-
 def score_rows(
     result: EvaluationResult, *, observer: EvaluationResult | None = None
 ) -> list[TableRow]:
@@ -124,7 +73,7 @@ def score_rows(
         for index in range(len(shown.protocol.horizons_s)):
             top = max(found[name].value[index] for name in rivals)
             best = row.name in rivals and found[row.name].value[index] == top
-            cell = _score(found[row.name], index)
+            cell = score_cell(found[row.name], index)
             cells.append(Cell(cell.value, cell.interval, "best" if best else ""))
         table.append(TableRow(row.name, row.role, cells))
     return table
@@ -136,7 +85,7 @@ def difference_rows(result: EvaluationResult, row: str) -> list[TableRow]:
         TableRow(
             other.name,
             other.role,
-            [_step(step, index) for index in range(len(result.protocol.horizons_s))],
+            [step_cell(step, index) for index in range(len(result.protocol.horizons_s))],
         )
         for other in result.rows
         if other.name != row and (step := difference(result, row, other.name))
@@ -153,12 +102,37 @@ def ablation_rows(of_set: SetResults) -> list[TableRow]:
             name,
             "",
             [
-                _step(difference(joined, name, of_set.model), index)
+                step_cell(difference(joined, name, of_set.lead), index)
                 for index in range(len(joined.protocol.horizons_s))
             ],
         )
         for name in of_set.ablations.names("model")
     ]
+
+
+def reference_rows(of_set: SetResults, *, horizon: int = 0) -> tuple[list[str], list[TableRow]]:
+    """Return scores by seconds of reference: headings, and one row a row that matters.
+
+    Below them the model minus the baseline that is strongest with the same seconds; nothing
+    with fewer than two lengths.
+    """
+    by_reference = of_set.by_reference
+    if len(by_reference) < 2 or not of_set.rows.scored_cases():
+        return [], []
+    require_one_null(by_reference)
+    rows = []
+    for name in rows_to_show(by_reference, horizon=horizon):
+        role = next(row.role for row in of_set.rows.rows if row.name == name)
+        cells = [score_cell(pooled(result, name), horizon) for result in by_reference.values()]
+        rows.append(TableRow(name, role, cells))
+    cells = []
+    for result in by_reference.values():
+        for model in result.names("model")[:1]:
+            best = strongest_by_horizon(result)[horizon]
+            cells.append(named_cell(best, step_cell(difference(result, model, best), horizon)))
+    if cells:
+        rows.append(TableRow(f"{of_set.lead} minus the strongest baseline", "", cells))
+    return [f"{seconds:g} s" for seconds in by_reference], rows
 
 
 def variant_rows(result: EvaluationResult) -> tuple[list[str], list[TableRow]]:
@@ -195,7 +169,7 @@ def format_scores(result: EvaluationResult) -> str:
         cells = []
         for index in range(len(headings)):
             star = "*" if best and best[index] == row.name else " "
-            cell = _score(interval, index)
+            cell = score_cell(interval, index)
             cells.append(f"{cell.value}{star} {cell.interval}".rjust(27))
         lines.append(f"{row.name:<{width}}" + "".join(cells))
     return "\n".join([*lines, ""])
@@ -222,10 +196,27 @@ def format_differences(result: EvaluationResult, pairs: Sequence[tuple[str, Sequ
     for label, (name, targets) in zip(labels, pairs, strict=True):
         cells = []
         for index, target in enumerate(targets):
-            cell = _step(difference(result, name, target), index)
+            cell = step_cell(difference(result, name, target), index)
             won = f"{wins(result, name, target)[index]}/{total}"
             cells.append(f"{cell.value} {cell.interval} {won}".rjust(36))
         lines.append(f"{label:<{width}}" + "".join(cells))
+    return "\n".join([*lines, ""])
+
+
+def format_reference_lengths(of_set: SetResults) -> str:
+    """Write scores by seconds of reference for a terminal; "" with fewer than two lengths."""
+    headings, rows = reference_rows(of_set)
+    if not rows:
+        return ""
+    width = max(len(row.name) for row in rows) + 2
+    horizon_s = of_set.rows.protocol.horizons_s[0]
+    lines = [
+        f"{of_set.rows.title}: bits per spike at {horizon_s * 1000:g} ms by seconds of reference, "
+        "one null for all",
+        " " * width + "".join(f"{heading:>12}" for heading in headings),
+    ]
+    for row in rows:
+        lines.append(f"{row.name:<{width}}" + "".join(f"{cell.value:>12}" for cell in row.cells))
     return "\n".join([*lines, ""])
 
 
@@ -240,11 +231,18 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}" + "s" * (number != 1)
 
 
-def _score(interval: Interval, index: int) -> Cell:
+def named_cell(name: str, cell: Cell) -> Cell:
+    """Say beneath a number whose it is."""
+    return Cell(cell.value, f"{name} {cell.interval}".strip(), cell.mark)
+
+
+def score_cell(interval: Interval, index: int) -> Cell:
+    """Write a score at one horizon."""
     return Cell(_number(interval.value[index]), _ends(interval, index, sign=False))
 
 
-def _step(interval: Interval, index: int) -> Cell:
+def step_cell(interval: Interval, index: int) -> Cell:
+    """Write a difference at one horizon, marked by the side of its interval."""
     mark = "above" if interval.above[index] else "below" if interval.below[index] else "faint"
     return Cell(_number(interval.value[index], sign=True), _ends(interval, index, sign=True), mark)
 
@@ -264,7 +262,8 @@ def _number(value: float, *, sign: bool = False) -> str:
     return text.replace("-0.000", "0.000") if not sign else text
 
 
-def _share(value: float, *, sign: bool = False) -> str:
+def share_text(value: float, *, sign: bool = False) -> str:
+    """Write a share in per cent."""
     if not np.isfinite(value):
         return "–"
     return f"{value:+.1%}" if sign else f"{value:.0%}"

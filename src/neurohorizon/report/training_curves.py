@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.report.rows import label_ends
+from neurohorizon.report.ablations import SHADES
+from neurohorizon.report.rows import RowStyle, label_ends
 from neurohorizon.report.style import BLUE, GREY
 
 _SCORE = re.compile(r"valid_bits_per_spike_(\d+)ms$")
-#: From short to long horizons.
-_SHADES = ("#08306B", "#2171B5", "#4FA3D1", "#9CC9E3")
+#: The palest shades are too pale for text.
+TEXT_SHADES = {"#4FA3D1": "#2E86B5", "#9CC9E3": "#5D93B3"}
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,15 @@ def compute_training_curves(metrics_file: Path | str) -> TrainingCurves | None:
 def draw_training_curves(data: TrainingCurves, axes: Sequence[Axes]) -> None:
     """Draw validation scores in the first axes and the training loss in the second."""
     scores, loss = axes
-    for number, (ms, values) in enumerate(data.bits_per_spike.items()):
-        colour = _SHADES[min(number, len(_SHADES) - 1)]
-        scores.plot(data.steps, values, color=colour, marker="o", markersize=2.0, label=f"{ms} ms")
+    looks = {
+        f"{ms} ms": RowStyle(colour, TEXT_SHADES.get(colour, colour), 1.2)
+        for ms, colour in zip(data.bits_per_spike, _shades(len(data.bits_per_spike)), strict=True)
+    }
+    for look, values in zip(looks.values(), data.bits_per_spike.values(), strict=True):
+        scores.plot(data.steps, values, **look.line, marker="o", markersize=2.0, clip_on=False)
     scores.axvline(data.steps[data.best_epoch], color=GREY, linewidth=0.8, linestyle=":")
     scores.set_ylabel("bits per spike on validation windows")
-    label_ends(
-        scores,
-        [f"{ms} ms" for ms in data.bits_per_spike],
-        [values[-1] for values in data.bits_per_spike.values()],
-        {},
-    )
-    loss.plot(data.steps, data.loss, color=BLUE, marker="o", markersize=2.0)
+    loss.plot(data.steps, data.loss, color=BLUE, marker="o", markersize=2.0, clip_on=False)
     loss.axvline(
         data.steps[data.best_epoch], color=GREY, linewidth=0.8, linestyle=":", label="kept"
     )
@@ -101,3 +100,11 @@ def draw_training_curves(data: TrainingCurves, axes: Sequence[Axes]) -> None:
     loss.legend(loc="upper right")
     for ax in axes:
         ax.set_xlabel("step")
+        # From the untrained model, which is no point of the curves, to their last ones.
+        ax.set_xlim(0.0, data.steps[-1])
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    label_ends(scores, list(looks), [each[-1] for each in data.bits_per_spike.values()], looks)
+
+
+def _shades(number: int) -> list[str]:
+    return [SHADES[min(index, len(SHADES) - 1)] for index in range(number)]

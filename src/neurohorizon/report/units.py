@@ -23,7 +23,8 @@ FEWEST_SPIKES = 50
 #: Quieter units (in what the null is from) are drawn here.
 LOWEST_RATE_HZ = 0.01
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-_NUM_MEDIANS = 9
+#: A median of neighbours rests on at least so many units.
+_MOST_MEDIANS, _FEWEST_NEIGHBOURS = 9, 6
 #: Calibration points that rest on fewer forecasts are noise.
 _FEWEST_FORECASTS = 50
 
@@ -66,9 +67,22 @@ class UnitGains:
         ]
 
 
-def compute_unit_gains(result: EvaluationResult, model: str, *, horizon: int = 0) -> UnitGains:
-    """Gather the gain of each unit over the null at one of the reported horizons."""
-    strongest = strongest_by_horizon(result)[horizon]
+def compute_unit_gains(
+    result: EvaluationResult, model: str, *, to: str | None = None, horizon: int = 0
+) -> UnitGains:
+    """Gather the gain of each unit over the null at one of the reported horizons.
+
+    Parameters
+    ----------
+    result : EvaluationResult
+    model : str
+        Row to look at.
+    to : str, optional
+        Row to set beside it; the strongest baseline at the horizon by default.
+    horizon : int
+        Index of the horizon.
+    """
+    strongest = strongest_by_horizon(result)[horizon] if to is None else to
     bits: dict[str, list[FloatArray]] = {model: [], strongest: []}
     spikes = []
     for name, per_recording in bits.items():
@@ -102,14 +116,7 @@ def draw_gain_against_rate(data: UnitGains, ax: Axes, *, styles: Mapping[str, Ro
     low, high = _limits(data.model_bits)
     colour = style_of(styles, data.model).colour
     rate_hz = np.maximum(data.rate_hz, LOWEST_RATE_HZ)
-    ax.scatter(
-        rate_hz,
-        np.clip(data.model_bits, low, high),
-        s=7,
-        color=colour,
-        alpha=0.35,
-        linewidth=0,
-    )
+    _scatter(ax, rate_hz, np.clip(data.model_bits, low, high), colour)
     for name, bits in ((data.strongest, data.strongest_bits), (data.model, data.model_bits)):
         ax.plot(*_running_median(rate_hz, bits), **style_of(styles, name).line, label=name)
     ax.axhline(0.0, color=BLACK, linewidth=0.6)
@@ -132,15 +139,16 @@ def draw_unit_against_unit(data: UnitGains, ax: Axes, *, styles: Mapping[str, Ro
     ax.plot([low, high], [low, high], color=BLACK, linewidth=0.7)
     ax.axhline(0.0, color=GREY, linewidth=0.4)
     ax.axvline(0.0, color=GREY, linewidth=0.4)
-    ax.scatter(x, y, s=7, color=style_of(styles, data.model).colour, alpha=0.45, linewidth=0)
+    _scatter(ax, x, y, style_of(styles, data.model).colour)
     above = int(np.sum(data.model_bits > data.strongest_bits))
     ax.text(
-        0.04,
-        0.96,
+        0.97,
+        0.16,
         f"{above} of {len(data.unit)} units ({above / len(data.unit):.0%})\nabove the line",
         transform=ax.transAxes,
-        va="top",
+        ha="right",
         fontsize=7,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
     ax.set_aspect("equal")
     ax.set_xlim(low, high)
@@ -208,10 +216,9 @@ def draw_calibration(data: CalibrationCurves, ax: Axes, *, styles: Mapping[str, 
         enough = (data.forecasts[row] >= _FEWEST_FORECASTS) & (data.observed_hz[row] > 0)
         x, y = data.expected_hz[row][enough], data.observed_hz[row][enough]
         error = np.minimum(1.96 * data.standard_error_hz[row][enough], 0.95 * y)
-        style = style_of(styles, name)
-        ax.errorbar(
-            x, y, error, marker="o", markersize=2.5, elinewidth=0.7, label=name, **style.line
-        )
+        # Thinner than elsewhere: what matters is how close to the diagonal they are.
+        line: dict[str, Any] = style_of(styles, name).line | {"linewidth": 1.1}
+        ax.errorbar(x, y, error, marker="o", markersize=2.5, elinewidth=0.7, label=name, **line)
         seen += [x, y]
     values = np.concatenate(seen) if seen else np.empty(0)
     low, high = (values.min() / 1.3, values.max() * 1.3) if len(values) else (0.1, 10.0)
@@ -219,6 +226,7 @@ def draw_calibration(data: CalibrationCurves, ax: Axes, *, styles: Mapping[str, 
     ax.set_xscale("log")
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
         axis.set_major_formatter(_PLAIN)
         axis.set_minor_formatter(NullFormatter())
     ax.set_xlim(low, high)
@@ -229,10 +237,16 @@ def draw_calibration(data: CalibrationCurves, ax: Axes, *, styles: Mapping[str, 
     ax.legend(loc="upper left")
 
 
+def _scatter(ax: Axes, x: FloatArray, y: FloatArray, colour: str) -> None:
+    """Draw units as points; those at the edge of the scale are whole."""
+    ax.scatter(x, y, s=9, color=colour, alpha=0.45, linewidth=0, clip_on=False)
+
+
 def _running_median(rate_hz: FloatArray, bits: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return medians of neighbouring units, in order of rate."""
     order = np.argsort(rate_hz)
-    parts = [part for part in np.array_split(order, min(_NUM_MEDIANS, len(order))) if len(part)]
+    num_parts = max(min(_MOST_MEDIANS, len(order) // _FEWEST_NEIGHBOURS), 1)
+    parts = [part for part in np.array_split(order, num_parts) if len(part)]
     centres = np.array([np.median(rate_hz[part]) for part in parts])
     return centres, np.array([np.median(bits[part]) for part in parts])
 

@@ -248,18 +248,10 @@ def simulate_population(
     ConfigError
         If the range of units is empty.
     """
-    low, high = units_range
-    if not 1 <= low <= high:
-        raise ConfigError(
-            f"simulate_population: expected units_range (low, high) with 1 <= low <= high, "
-            f"got {units_range}"
-        )
     for index in range(num_sessions):
-        # The units' own count has a stream apart from those that simulate_session spawns.
-        count = np.random.SeedSequence(seed, spawn_key=(index, 1_000))
         yield simulate_session(
             world,
-            num_units=int(np.random.default_rng(count).integers(low, high + 1)),
+            num_units=draw_num_units(units_range, seed=seed, index=index),
             duration_s=duration_s,
             seed=(seed, index),
             drift=drift,
@@ -267,6 +259,34 @@ def simulate_population(
             trials=trials,
             behavior=behavior,
         )
+
+
+def require_units_range(units_range: tuple[int, int]) -> None:
+    """Refuse an empty range of units.
+
+    Raises
+    ------
+    ConfigError
+    """
+    low, high = units_range
+    if not 1 <= low <= high:
+        raise ConfigError(
+            f"units_range is {low} to {high}: expected at least 1 unit, the smaller first"
+        )
+
+
+def draw_num_units(units_range: tuple[int, int], *, seed: int, index: int) -> int:
+    """Draw how many units session `index` of a population has.
+
+    Raises
+    ------
+    ConfigError
+        If the range is empty.
+    """
+    require_units_range(units_range)
+    # A stream apart from those that simulate_session spawns from the same seed.
+    stream = np.random.SeedSequence(seed, spawn_key=(index, 1_000))
+    return int(np.random.default_rng(stream).integers(units_range[0], units_range[1] + 1))
 
 
 def _switch(world: PopulationWorld, *, drift: bool, bursts: bool, trials: bool) -> PopulationWorld:

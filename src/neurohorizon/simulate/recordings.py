@@ -30,6 +30,8 @@ from neurohorizon.simulate.population import (
     SimulatedSession,
     SimulatedTrials,
     SimulatedUnits,
+    draw_num_units,
+    require_units_range,
     simulate_session,
 )
 from neurohorizon.simulate.world import NUM_DIRECTIONS, PopulationWorld
@@ -77,11 +79,7 @@ class PopulationPlan:
     world: PopulationWorld = field(default_factory=PopulationWorld)
 
     def __post_init__(self) -> None:
-        low, high = self.units_range
-        if not 1 <= low <= high:
-            raise ConfigError(
-                f"units_range is {low} to {high}: expected at least 1 unit, the smaller first"
-            )
+        require_units_range(self.units_range)
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: expected 0 or more")
         split_in_time(np.array([[0.0, self.duration_s]]))
@@ -102,11 +100,9 @@ class PopulationPlan:
 
     def simulate(self, index: int) -> SimulatedSession:
         """Simulate session `index`: that of ``simulate_population`` with this seed."""
-        count = np.random.SeedSequence(self.seed, spawn_key=(index, 1_000))
-        low, high = self.units_range
         return simulate_session(
             self.world,
-            num_units=int(np.random.default_rng(count).integers(low, high + 1)),
+            num_units=draw_num_units(self.units_range, seed=self.seed, index=index),
             duration_s=self.duration_s,
             seed=(self.seed, index),
             drift=self.drift,

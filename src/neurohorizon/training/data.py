@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from neurohorizon.errors import DataError
+from neurohorizon.models.encoder import event_parts
 from neurohorizon.ops.intervals import as_intervals
 from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
 from neurohorizon.recordings.reference import compute_reference
@@ -23,6 +24,8 @@ from neurohorizon.recordings.reference_pool import (
     SHORTEST_REFERENCE_S,
     CrossFit,
     draw_cross_fits,
+    draw_folds,
+    has_folds,
     last_stretch,
     random_reference_lengths,
 )
@@ -30,6 +33,9 @@ from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.windows import WindowReader, WindowSpec
 
 Progress = Callable[[int, int], None]
+
+# Of a window, beside units and events: latents and population tokens.
+_OTHER_TOKENS = 50
 
 
 @dataclass(frozen=True)
@@ -43,14 +49,19 @@ class TrainingSession:
         References and the stretches whose windows they may serve.
     known_unit : (N,) int
         Rows of its units in a learned identity table.
-    tokens_per_window : float
-        Units and expected context spikes.
+    events_per_window : float
+        Expected context spikes.
     """
 
     reader: WindowReader
     cross_fits: list[CrossFit]
     known_unit: NDArray[np.int64]
-    tokens_per_window: float
+    events_per_window: float
+
+    @property
+    def num_units(self) -> int:
+        """Units of the recording."""
+        return self.reader.recording.num_units
 
 
 class TrainingBatches(Dataset[ForecastBatch]):
@@ -59,16 +70,17 @@ class TrainingBatches(Dataset[ForecastBatch]):
     Parameters
     ----------
     sessions : sequence of TrainingSession
-        Ordered by tokens per window.
+        Ordered by their number of units.
     references_per_batch : int
     tokens_per_batch : int
-        How many tokens a batch may hold, padding included.
+        How many tokens a batch is expected to hold: units, padding included, and events,
+        of which hardly any is padding (see :class:`~neurohorizon.models.encoder.Encoder`).
     seed : int
 
     Notes
     -----
-    The sessions of a batch are neighbours in size, which keeps padding low; the first is
-    drawn so that every session is as likely as any other.
+    The sessions of a batch are neighbours in their number of units, which keeps padding low;
+    the first is drawn so that every session is as likely as any other.
     """
 
     def __init__(
@@ -89,8 +101,10 @@ class TrainingBatches(Dataset[ForecastBatch]):
         count, last = self.references_per_batch, len(self.sessions) - 1
         first = int(generator.integers(1 - count, last + 1))
         members = [self.sessions[min(max(first + i, 0), last)] for i in range(count)]
-        largest = max(member.tokens_per_window for member in members)
-        num_windows = max(int(self.tokens_per_batch / (count * largest)), 1)
+        most_units = max(member.num_units for member in members)
+        events = sum(member.events_per_window for member in members)
+        tokens = count * (most_units + _OTHER_TOKENS) + events
+        num_windows = max(int(self.tokens_per_batch / tokens), 1)
         return collate_groups([_draw_group(m, num_windows, generator) for m in members])
 
 
@@ -126,7 +140,7 @@ def _draw_group(
     room = generator.choice(len(rooms), size=num_windows, p=length / length.sum())
     origins = np.sort(generator.uniform(rooms[room, 0], rooms[room, 1]).round(6))
     reference = cross_fit.reference
-    windows = session.reader.read(origins, start_rate_hz=reference.rate_hz)
+    windows = reference.read_windows(session.reader, origins)
     return WindowGroup(reference, windows, session.known_unit)
 
 
@@ -144,14 +158,16 @@ class ForecastData:
         Training recordings; only their train and valid domains are read.
     spec : WindowSpec
     num_references : int
-        References drawn from each recording.
+        References of random length drawn from each recording.
     shortest_reference_s, longest_reference_s : float
         Their lengths are log-uniform between these (at most half of the train domain).
     references_per_batch : int
     tokens_per_batch : int
     steps_per_epoch : int
-    valid_reference_s : float
-        Reference of the validation windows: the last seconds of the train domain.
+    valid_reference_s : float or None
+        Reference of the validation windows: the last seconds of the train domain; all of it
+        for None. Where it then surrounds what is forecast (interleaved splits), four folds
+        are trained on beside the references of random length.
     valid_origin_step_s : float
         Seconds between validation origins.
     num_workers : int
@@ -177,7 +193,7 @@ class ForecastData:
         references_per_batch: int = 4,
         tokens_per_batch: int = 12_000,
         steps_per_epoch: int = 100,
-        valid_reference_s: float = 120.0,
+        valid_reference_s: float | None = 120.0,
         valid_origin_step_s: float = 0.5,
         num_workers: int = 0,
         seed: int = 0,
@@ -206,6 +222,8 @@ class ForecastData:
             cross_fits = draw_cross_fits(
                 recording, split.train, spec=spec, lengths_s=lengths, seed=seed + index
             )
+            if has_folds(split, valid_reference_s):
+                cross_fits += draw_folds(recording, split.train, spec=spec, seed=seed + index)
             cross_fits = [c for c in cross_fits if len(window_rooms(c.free, spec))]
             if not cross_fits:
                 raise DataError(
@@ -213,14 +231,13 @@ class ForecastData:
                     f"domain must hold stretches longer than {spec.context_s + spec.horizon_s:g} s"
                 )
             known = self._register_units(recording)
-            # 50 more than units and spikes: latents and population tokens.
-            tokens = recording.num_units + spec.context_s * recording.rate_hz.sum() + 50
-            sessions.append(TrainingSession(reader, cross_fits, known, float(tokens)))
+            events = spec.context_s * float(recording.rate_hz.sum())
+            sessions.append(TrainingSession(reader, cross_fits, known, events))
             origins = spec.origins(split.valid, step_s=valid_origin_step_s)
             if len(origins):
                 stretch = last_stretch(split.train, valid_reference_s)
                 reference = compute_reference(recording, stretch, spec=spec)
-                windows = reader.read(origins, start_rate_hz=reference.rate_hz)
+                windows = reference.read_windows(reader, origins)
                 self.valid_groups.append((recording, WindowGroup(reference, windows, known)))
             if progress is not None:
                 progress(index + 1, len(recordings))
@@ -229,7 +246,7 @@ class ForecastData:
                 "no validation window in any training recording: make their valid domain "
                 f"longer than {spec.context_s + spec.horizon_s:g} s"
             )
-        self.sessions = sorted(sessions, key=lambda session: session.tokens_per_window)
+        self.sessions = sorted(sessions, key=lambda s: (s.num_units, s.events_per_window))
 
     def _register_units(self, recording: Recording) -> NDArray[np.int64]:
         rows = []
@@ -266,13 +283,22 @@ class ForecastData:
         )
 
     def padding_share(self, num_steps: int = 10) -> float:
-        """Measure the share of unit and event slots in training batches that is padding."""
-        filled = slots = 0
+        """Measure how much of what the encoder reads in training is padding.
+
+        Notes
+        -----
+        Tokens are units, events and the population's slots, events padded as the encoder
+        pads them: by parts of a batch.
+        """
+        filled = read = 0
         for batch, _ in zip(self.train_loader(), range(num_steps), strict=False):
-            for mask in (batch.unit_mask_WN, batch.event_mask_WE):
-                filled += int(mask.sum())
-                slots += mask.numel()
-        return 1.0 - filled / max(slots, 1)
+            (num_windows, num_units), num_slots = batch.unit_mask_WN.shape, batch.slots_WNL.shape[2]
+            parts = event_parts(batch, others=num_units + num_slots)
+            population = num_windows * num_slots
+            filled += int(batch.unit_mask_WN.sum()) + batch.num_events + population
+            read += num_windows * num_units + population
+            read += sum(len(windows) * num_events for windows, num_events in parts)
+        return 1.0 - filled / max(read, 1)
 
 
 def draw_queries(unit_mask_WN: torch.Tensor, num_queries: int) -> torch.Tensor | None:

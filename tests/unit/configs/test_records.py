@@ -11,6 +11,7 @@ from neurohorizon.configs.load import load_config
 from neurohorizon.configs.records import (
     describe_data,
     first_difference,
+    left_out_qualities,
     load_run,
     open_run_sessions,
     run_state,
@@ -100,14 +101,31 @@ def test_how_far_a_run_is(run, tmp_path):
         run_state(run / "config.yaml")
 
 
+def test_a_run_says_which_qualities_it_leaves_out(run, tmp_path):
+    text = (run / "config.yaml").read_text()
+    assert left_out_qualities(run) == ("unsorted",)
+    (run / "config.yaml").write_text(text.replace("  - unsorted\n", "  - mua\n  - noise\n"))
+    assert left_out_qualities(run) == ("mua", "noise")
+    assert left_out_qualities(tmp_path / "model.safetensors") == ("unsorted",)
+
+
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [("config.yaml", "model: {colour: red}\n"), ("data.json", "{}"), ("data.json", "{")],
+    ("name", "text", "reason"),
+    [
+        ("config.yaml", "model: {colour: red}\n", "model.colour: Extra inputs"),
+        ("data.json", "{}", "data.json is incomplete"),
+        ("data.json", "{", "Expecting property name"),
+        ("data.json", None, "data.json is missing"),
+    ],
 )
-def test_damaged_records_are_refused(run, name, text):
-    (run / name).write_text(text)
+def test_damaged_records_are_refused(run, name, text, reason):
+    if text is None:
+        (run / name).unlink()
+    else:
+        (run / name).write_text(text)
     with pytest.raises(CheckpointError, match="damaged or of another version") as caught:
         load_run(run)
+    assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -7,7 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from neurohorizon.configs.load import load_config
-from neurohorizon.configs.schema import SIZES, Config, ModelConfig, TrainingConfig
+from neurohorizon.configs.model_schema import SIZES, ModelConfig
+from neurohorizon.configs.schema import Config
+from neurohorizon.configs.training_schema import TrainingConfig
 from neurohorizon.errors import ConfigError
 
 
@@ -60,8 +62,11 @@ def test_nothing_changes_after_the_check():
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
+        (["window.horizon_s=0.25"], "window.horizon_s: a horizon of 0.25 s is no whole number"),
         (["window.horizon_s=0.25"], "choose 0.24 or 0.26 s"),
-        (["window.bin_s=0.00001"], "bin_s is 1e-05 s"),
+        (["window.bin_s=0.00001"], "window.bin_s: expected at least 0.001"),
+        (["evaluation.left_out_qualities=[mua]"], "did you mean data.left_out_qualities?"),
+        (["data.left_out_qualities=[mua]"], "it belongs to data.name=files"),
         (["evaluation.horizons_s=[0.1, 0.25]"], "evaluation.horizons_s: a horizon of 0.25 s"),
         (["evaluation.horizons_s=[0.5, 0.1]"], "expected rising horizons up to window.horizon_s"),
         (["window.horizon_s=0.5"], "expected rising horizons up to window.horizon_s, 0.5 s"),

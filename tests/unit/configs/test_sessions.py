@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neurohorizon.configs.build import protocol
 from neurohorizon.configs.load import load_config
 from neurohorizon.configs.sessions import open_sessions, prepare_recording
 from neurohorizon.errors import ConfigError, DataError
@@ -46,6 +47,23 @@ def test_all_recordings_train_unless_something_is_held_out(folder):
     assert sessions.held_out == ()
     one = open_sessions(config(folder / "r2.h5"))
     assert (ids(one.training), one.folder) == (["r2"], folder)
+
+
+def test_units_of_a_quality_that_is_left_out_are_not_read(tmp_path):
+    recording = poisson_recording(num_units=5, name="r0")
+    quality = np.array(["good", "mua", "unsorted", "good", "mua"])
+    write_recording(
+        replace(recording, units=replace(recording.units, quality=quality)), tmp_path / "r0.h5"
+    )
+    for given, left in (
+        ([], ["good", "mua", "good", "mua"]),
+        (["data.left_out_qualities=[unsorted, mua]"], ["good", "good"]),
+        (["data.left_out_qualities=[]"], quality.tolist()),
+    ):
+        settings = config(tmp_path, *given)
+        (session,) = open_sessions(settings).training
+        assert session.recording.units.quality.tolist() == left
+        assert protocol(settings).left_out_qualities == settings.data.left_out_qualities
 
 
 def test_recordings_are_held_out_by_id(folder):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.answer import answer
 from neurohorizon.evaluation.baselines.constant import (
     Mean,
     OracleMean,
@@ -19,7 +20,6 @@ from neurohorizon.evaluation.protocol import Forecaster, Protocol, SessionCase, 
 from neurohorizon.evaluation.result_files import load_result, save_result
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.summary import (
-    answer,
     bin_table,
     calibration_table,
     difference,
@@ -209,22 +209,6 @@ def test_recordings_with_few_spikes_are_shown_but_not_pooled(cases):
     assert np.array_equal(
         pooled(result, "reference rate").value, pooled(alone, "reference rate").value
     )
-    only = evaluate([Mean()], [case])
-    assert "Nothing was scored" in answer(only)
-
-
-@pytest.mark.parametrize(
-    ("weight", "start"), [(0.3, "No, a GLM is not enough here: "), (1e-9, "Yes, ")]
-)
-def test_the_sentence_says_what_the_intervals_say(cases, weight, start):
-    sentence = answer(evaluate([Knowing(weight=weight), Mean(), ReferenceRate()], cases))
-    assert sentence.startswith(start)
-    assert "the strongest baseline (" in sentence
-    assert "bits/spike 100 ms ahead" in sentence
-
-
-def test_without_a_model_the_sentence_says_so(cases):
-    assert answer(evaluate([Mean()], cases)).startswith("Without a model to compare: ")
 
 
 def test_what_cannot_be_evaluated_is_refused(cases):

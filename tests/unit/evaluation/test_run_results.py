@@ -15,6 +15,7 @@ from neurohorizon.evaluation.run_scoring import ObserverPlan, score_run
 from neurohorizon.evaluation.summary import pooled
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.recordings.splits import split_interleaved
 from neurohorizon.simulate.population import simulate_session
 from neurohorizon.simulate.recordings import to_recording
 from neurohorizon.simulate.world import PopulationWorld
@@ -50,7 +51,7 @@ def scored(tmp_path_factory):
 
 def test_everything_is_computed_and_read_back(scored):
     folder, computed = scored
-    parts = ("", ".ablations", ".example.npz")
+    parts = ("", ".ablations", ".example.npz", ".identities.npz")
     assert computed == [name + part for name in ("held-out", "later") for part in parts]
     results = load_run_results(folder)
     assert list(results.sets) == ["held-out", "later"]
@@ -58,6 +59,8 @@ def test_everything_is_computed_and_read_back(scored):
     assert first.rows.names("model") == [first.model] == ["NeuroHorizon"]
     assert first.with_ablations.names("model")[1:] == ["adapter withheld", "labels shuffled"]
     assert first.example.recording == "h"
+    assert set(first.identities.recording) == {"h"}
+    assert first.identities.vectors.shape[1] > 0
     assert list(first.by_reference) == [20.0]
     assert [session["recording"] for session in results.sessions] == ["h", "t"]
     assert results.made_from["seconds"] > 0
@@ -72,7 +75,8 @@ def test_what_is_there_is_not_computed_again(scored):
 
 def test_a_missing_part_is_made_up_for(tmp_path):
     run(tmp_path / "r", sets=("held-out",))
-    assert run(tmp_path / "r") == ["later", "later.ablations", "later.example.npz"]
+    parts = ("", ".ablations", ".example.npz", ".identities.npz")
+    assert run(tmp_path / "r") == ["later" + part for part in parts]
     assert run(tmp_path / "r", sets=("later",), again=True)[0] == "later"
 
 
@@ -124,7 +128,7 @@ def test_an_observer_of_real_recordings_is_refused(tmp_path):
 def test_nothing_to_score_and_nothing_to_read_are_said(tmp_path):
     with pytest.raises(DataError, match="holds out no recording"):
         run(tmp_path / "r", held_out=(), sets=("held-out",))
-    with pytest.raises(DataError, match="neurohorizon evaluate RUN"):
+    with pytest.raises(DataError, match=f"neurohorizon evaluate {tmp_path}"):
         load_run_results(tmp_path / "r")
 
 
@@ -174,3 +178,22 @@ def test_one_run_is_no_comparison(scored):
         compare_runs({"a": results})
     with pytest.raises(DataError, match="called 'mean' like a baseline"):
         compare_runs({"a": results, "mean": results})
+
+
+def test_the_title_of_a_set_says_how_its_recordings_are_split(tmp_path):
+    in_time = waving_recording(seed=1, duration_s=100.0, name="t")
+    blocks = replace(
+        waving_recording(seed=2, duration_s=200.0, name="b"),
+        split=split_interleaved(np.array([[0.0, 200.0]]), block_s=10.0),
+    )
+    titles = {}
+    for name, training in (("time", [in_time]), ("blocks", [blocks]), ("both", [in_time, blocks])):
+        run(tmp_path / name, training=training)
+        sets = load_run_results(tmp_path / name).sets
+        assert sets["held-out"].rows.title == "sessions held out from training"
+        titles[name] = {sets["later"].rows.title, sets["later"].ablations.title}
+    assert titles == {
+        "time": {"later time of the training sessions"},
+        "blocks": {"blocks of the training sessions between those trained on"},
+        "both": {"time of the training sessions that was not trained on"},
+    }

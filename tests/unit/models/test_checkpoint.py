@@ -1,13 +1,16 @@
 """Checkpoints carry everything, and nothing that can run."""
 
+import json
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+from neurohorizon import __version__
 from neurohorizon.errors import CheckpointError
 from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
@@ -86,3 +89,51 @@ def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path, mon
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def rewritten(path: Path, change) -> str:
+    """Return how a checkpoint is refused after its weights and header were changed."""
+    save_forecaster(make_model(), path)
+    with safe_open(path, framework="pt") as file:
+        header = dict(file.metadata())
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(weights, header)
+    save_file(weights, path, metadata=header)
+    with pytest.raises(CheckpointError) as caught:
+        load_forecaster(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    path = tmp_path / "model.safetensors"
+    first = min(make_model().state_dict())
+    shape = tuple(make_model().state_dict()[first].shape)
+    cases = {
+        f"it lacks the weights {first};": lambda w, h: w.pop(first),
+        "it has besides the weights aa and 1 more;": lambda w, h: w.update(
+            aa=torch.zeros(1), ab=torch.zeros(1)
+        ),
+        f"its weights {first} have shape (1, 2, 3), expected {shape};": lambda w, h: w.update(
+            {first: torch.zeros(1, 2, 3)}
+        ),
+        "its header lacks 'settings';": lambda w, h: h.pop("settings"),
+        "its settings make no model: ": lambda w, h: h.update(
+            settings=json.dumps(json.loads(h["settings"]) | {"colour": 1})
+        ),
+    }
+    for told, change in cases.items():
+        message = rewritten(path, change)
+        assert told in message
+        assert message.endswith(f"this version, {__version__}, wrote it, so train again")
+
+
+def test_another_version_is_named_only_if_it_is_another(tmp_path):
+    def change(weights, header):
+        weights.pop(min(weights))
+        header["version"] = "0.0.1"
+
+    message = rewritten(tmp_path / "model.safetensors", change)
+    assert message.endswith(
+        f"it was written by 0.0.1, this is {__version__}: load it there, or train again"
+    )

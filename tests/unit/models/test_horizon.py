@@ -32,7 +32,7 @@ DESIGNS = {
 
 def make_group(recording, *, origins=(65.0, 70.0, 77.3), known=None) -> WindowGroup:
     reference = compute_reference(recording, np.array([[5.0, 60.0]]), spec=SPEC)
-    windows = WindowReader(recording, SPEC).read(origins, start_rate_hz=reference.rate_hz)
+    windows = reference.read_windows(WindowReader(recording, SPEC), origins)
     known = np.zeros(recording.num_units, dtype=np.int64) if known is None else known
     return WindowGroup(reference, windows, known)
 
@@ -225,7 +225,7 @@ def test_forecasts_through_the_short_python_way_equal_the_long_one(waves):
     forecaster = TrainedForecaster(model)
     reference = compute_reference(waves, np.array([[5.0, 60.0]]), spec=SPEC)
     forecast = forecaster.forecast(waves, [65.0, 70.0], reference=reference)
-    windows = WindowReader(waves, SPEC).read([65.0, 70.0], start_rate_hz=reference.rate_hz)
+    windows = reference.read_windows(WindowReader(waves, SPEC), [65.0, 70.0])
     counts = forecaster.expected_counts(waves, reference, windows)
     np.testing.assert_allclose(forecast.rate_hz * SPEC.bin_s, counts, rtol=1e-6)
     assert forecast.rate_hz.shape == (2, 7, 50)

@@ -29,6 +29,9 @@ def assert_same(left, right):
         np.testing.assert_allclose(getattr(left, name), getattr(right, name), atol=1e-9)
     for one, other in zip(left.adapter.maps, right.adapter.maps, strict=True):
         np.testing.assert_allclose(one.weights, other.weights, atol=1e-9)
+    one, other = left.adapter.dynamics, right.adapter.dynamics
+    np.testing.assert_allclose(one.transition, other.transition, atol=1e-9)
+    np.testing.assert_allclose(one.loadings, other.loadings, atol=1e-9)
 
 
 def test_nothing_outside_the_stretch_is_read():
@@ -52,25 +55,27 @@ def test_units_in_another_order_get_the_same_reference_in_that_order():
     second = compute_reference(recording.select_units(order), STRETCH, spec=SPEC)
     np.testing.assert_allclose(second.statistics, first.statistics[order], atol=1e-9)
     np.testing.assert_allclose(second.functional, first.functional[order], atol=1e-6)
-    reader = WindowReader(recording, SPEC)
-    windows = reader.read([75.0, 80.0], start_rate_hz=first.rate_hz)
-    forecast = first.adapter.forecast(windows.traces_hz)
-    permuted = second.adapter.forecast(windows.traces_hz[:, order])
-    np.testing.assert_allclose(permuted, forecast[:, order], atol=1e-6)
+    forecasts = []
+    for each, reference in ((recording, first), (recording.select_units(order), second)):
+        windows = reference.read_windows(WindowReader(each, SPEC), [75.0, 80.0])
+        forecasts.append(reference.adapter.forecast(windows.traces_hz, windows.states))
+    np.testing.assert_allclose(forecasts[1], forecasts[0][:, order], atol=1e-6)
 
 
 def test_the_adapter_foretells_held_out_time_of_a_rhythm_and_nothing_of_noise():
     gains = {}
     for recording in (waving_recording(duration_s=150.0), poisson_recording(duration_s=150.0)):
         reference = compute_reference(recording, np.array([[0.0, 90.0]]), spec=SPEC)
-        windows = WindowReader(recording, SPEC).read(
-            np.arange(95.0, 145.0, 0.25), start_rate_hz=reference.rate_hz
-        )
+        origins = np.arange(95.0, 145.0, 0.25)
+        windows = reference.read_windows(WindowReader(recording, SPEC), origins)
         relative = SPEC.group_rates(windows.counts) / reference.rate_hz[:, None] - 1.0
-        forecast = reference.adapter.forecast(windows.traces_hz)
-        gains[recording.id] = np.corrcoef(forecast[..., 0].ravel(), relative.ravel())[0, 1]
-    assert gains["waves"] > 0.15
-    assert abs(gains["poisson"]) < 0.03
+        forecast = reference.adapter.forecast(windows.traces_hz, windows.states)
+        gains[recording.id] = [
+            np.corrcoef(each.ravel(), relative.ravel())[0, 1]
+            for each in np.moveaxis(forecast, -1, 0)
+        ]
+    assert min(gains["waves"]) > 0.15
+    assert np.abs(gains["poisson"]).max() < 0.03
 
 
 def test_silent_and_single_spike_units_have_finite_features():

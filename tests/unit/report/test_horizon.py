@@ -65,7 +65,7 @@ def test_what_is_far_below_is_named_and_not_drawn(cases, peek):
     ax = new_figure(100, 80).add_subplot()
     horizon.draw_horizon_curves(data, ax, styles=style_rows([result]))
     texts = [text.get_text() for text in ax.texts]
-    assert ax.get_title(loc="left").startswith("below the scale: loud -")
+    assert ax.get_title(loc="left").startswith("below the scale: loud −")
     assert "glm ★" in texts
     assert ax.get_ylim()[0] > -0.5
 

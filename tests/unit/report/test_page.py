@@ -7,9 +7,17 @@ from dataclasses import replace
 import pytest
 
 from neurohorizon.errors import ConfigError
-from neurohorizon.evaluation.summary import answer, pooled
-from neurohorizon.report.figures import make_figures, save_comparison
-from neurohorizon.report.page import render_page, typeset_minus, write_report
+from neurohorizon.evaluation.answer import answer
+from neurohorizon.evaluation.baselines.constant import Mean, ReferenceRate
+from neurohorizon.evaluation.evaluate import evaluate
+from neurohorizon.evaluation.identities import gather_identities
+from neurohorizon.evaluation.predictability import describe_predictability
+from neurohorizon.evaluation.run_results import RunResults, SetResults
+from neurohorizon.evaluation.run_scoring import describe_session
+from neurohorizon.evaluation.summary import pooled
+from neurohorizon.report.figures import make_figures
+from neurohorizon.report.page import render_page, write_report
+from neurohorizon.report.page_parts import typeset_minus
 from neurohorizon.report.run_notes import RunNotes, provenance_rows, read_run_notes
 
 NOTES = RunNotes(
@@ -61,9 +69,19 @@ def test_what_was_done_and_left_out_is_said(written, results):
     _, text = written
     num_units = sum(case.num_units for case in results.first.rows.cases)
     assert f"3 sessions that training never saw ({num_units} units" in text
-    assert "20 s of reference" in text
+    assert "the same reference (20 s)" in text
+    assert "Validation warns" not in text, "it has notes alone"
     assert "quality &#39;unsorted&#39;" in text
-    assert "windows: it is drawn at the model" in text
+    assert "windows: it is drawn at the score of model" in text
+
+
+def test_warnings_of_validation_are_not_passed_over(results):
+    warned = {
+        **results.sessions[0],
+        "findings": [{"severity": "warning", "what": "2 pairs of units are nearly the same"}],
+    }
+    text = render_page(replace(results, sessions=[warned, *results.sessions[1:]]), NOTES, {})
+    assert "Validation warns of 1 of 3 recordings" in text
 
 
 def test_provenance_is_complete(written):
@@ -79,6 +97,7 @@ def test_figures_come_with_their_numbers(written, results):
     folder = page.parent / "figures"
     names = {path.stem for path in folder.glob("*.svg")}
     assert {"horizon_held-out", "differences_held-out", "raster", "psth", "training"} <= names
+    assert "ablations_held-out" in names
     for name in names:
         assert (folder / f"{name}.png").is_file()
         assert (folder / f"{name}.csv").read_text().count("\n") > 1
@@ -122,11 +141,25 @@ def test_the_page_has_an_html_name(results, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_comparison_is_drawn_with_its_numbers(rows, tmp_path):
-    save_comparison(rows, tmp_path, name="held-out")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"horizon_held-out.{kind}" for kind in ("csv", "png", "svg")
-    ]
+def test_a_page_of_baselines_alone_says_how_predictable_it_is(cases, peek, tmp_path):
+    ladder = [Mean(), ReferenceRate(), peek("traces", 0.1, "baseline")]
+    rows = evaluate([*ladder, peek("stack", 0.2, "baseline")], cases, title="held-out waves")
+    of_set = SetResults("held-out", rows, identities=gather_identities(cases))
+    sessions = [describe_session(case.recording, held_out=True) for case in cases]
+    alone = RunResults({"held-out": of_set}, sessions, made_from={})
+    page = write_report(alone, RunNotes("alone"), tmp_path / "index.html")
+    text = page.read_text()
+    verdict, _, rest = describe_predictability(rows).partition(": ")
+    assert f"<h1>{verdict}</h1>" in text
+    assert typeset_minus(rest) in text.replace("&#39;", "'")
+    assert "Baselines alone · alone" in text
+    assert "what the population adds, paired" in text
+    assert "stack minus each row" in text
+    names = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
+    assert {"horizon_held-out", "differences_held-out", "identity_map"} <= names
+    assert not {"ablations_held-out", "training"} & names
+    with (tmp_path / "figures/differences_held-out.csv").open() as file:
+        assert {(row["row"], row["to"]) for row in csv.DictReader(file)} == {("stack", "traces")}
 
 
 def test_notes_of_a_bare_folder_are_empty(tmp_path):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from neurohorizon.evaluation.summary import pooled
-from neurohorizon.report import tables
+from neurohorizon.report import glance, tables
 
 
 def test_at_a_glance_says_who_wins_and_by_how_much(results):
-    table = {row.name: row.cells for row in tables.glance_table(results.first)}
+    table = {row.name: row.cells for row in glance.glance_table(results.first)}
     rows = results.first.rows
     mine, theirs = pooled(rows, "model").value, pooled(rows, "glm").value
     assert table["model, bits per spike"][0].value == f"{mine[0]:.3f}"

@@ -116,7 +116,7 @@ class UnitAmount:
 
 
 class AdapterForecast:
-    """The population adapter's forecasts, fast and slow (see :func:`relative_columns`)."""
+    """The population adapter's forecasts (see :func:`relative_columns`)."""
 
     by_horizon = True
 
@@ -124,10 +124,24 @@ class AdapterForecast:
         """Fit nothing: the adapter came with the reference, cross-fitted."""
 
     def compute(self, known: KnownSession, windows: Windows) -> FloatArray:
-        """Return (T, N, G, 6) for each map of the adapter, side by side."""
-        forecasts = known.reference.adapter.forecast(windows.traces_hz)
+        """Return (T, N, G, 6) for each forecast of the adapter, side by side."""
+        forecasts = known.reference.adapter.forecast(windows.traces_hz, windows.states)
         columns = [relative_columns(each, known) for each in np.moveaxis(forecasts, -1, 0)]
         return np.concatenate(columns, axis=-1)
+
+
+class PrivateTraces:
+    """Log-ratios of a unit's slow traces to what the population's dynamics explain of them."""
+
+    by_horizon = False
+
+    def fit(self, training: Sequence[TrainingSession]) -> None:
+        """Fit nothing: the adapter came with the reference, cross-fitted."""
+
+    def compute(self, known: KnownSession, windows: Windows) -> FloatArray:
+        """Return (T, N, 3 P), expanded as own traces are."""
+        ratios = known.reference.adapter.private_traces(windows.traces_hz, windows.states)
+        return expand(ratios, _log_rate(known)[:, None])
 
 
 class RegressionForecast:

@@ -9,6 +9,7 @@ from neurohorizon.evaluation.baselines.features import (
     AdapterForecast,
     OwnTraces,
     PopulationRate,
+    PrivateTraces,
     RecentWindows,
     RegressionForecast,
     UnitAmount,
@@ -46,7 +47,7 @@ def fit_ladder(
     ridge = RegressionForecast(PopulationRegression(low_rank=False))
     reduced_rank = RegressionForecast(PopulationRegression(low_rank=True))
     everything = [traces, RecentWindows(), PopulationRate(), UnitAmount()]
-    everything += [adapter, ridge, reduced_rank]
+    everything += [adapter, PrivateTraces(), ridge, reduced_rank]
     simple: list[Baseline] = [Mean(), ReferenceRate(), LastWindow(), Shrinkage()]
     if any("trials" in session.recording.tables for session in training):
         simple.append(TrialAverage())

@@ -24,6 +24,7 @@ from neurohorizon.evaluation.baselines.training import (
 from neurohorizon.evaluation.protocol import KnownSession
 from neurohorizon.ops.binning import count_in_windows
 from neurohorizon.ops.intervals import total_s
+from neurohorizon.ops.regression import leading_factors
 from neurohorizon.ops.traces import exponential_traces
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import Windows, WindowSpec
@@ -71,26 +72,18 @@ class ReferenceMoments:
         return self.directions @ (weights / self.target_scale)
 
     def reduced_rank(self, penalty: float, ranks: Sequence[int]) -> list[FloatArray]:
-        r"""Solve ridge regression under each of several ranks.
+        """Solve ridge regression under each of several ranks.
 
         Notes
         -----
-        With the ridge solution W and :math:`G = X^\top X + \rho I = L L^\top`, the best
-        solution of rank r keeps the r leading left singular vectors of :math:`L^\top W`.
-
-        References
-        ----------
-        Izenman 1975, J. Multivariate Analysis 5:248; Mukherjee & Zhu 2011, Stat. Anal.
-        Data Min. 4:612.
+        As :func:`~neurohorizon.ops.regression.reduced_rank_ridge`, with one decomposition of
+        the inputs' Gram matrix for all penalties.
         """
         root = np.sqrt(self.eigenvalues + penalty)[:, None]
-        half = self.projected / root
-        _, left = linalg.eigh(half @ half.T)
-        left = left[:, ::-1]
+        left, right = leading_factors(self.projected / root, max(ranks))
         solutions = []
         for rank in ranks:
-            kept = left[:, :rank]
-            weights = (kept @ (kept.T @ half)) / root
+            weights = (left[:, :rank] @ right[:rank]) / root
             solutions.append(self.directions @ (weights / self.target_scale))
         return solutions
 

@@ -19,8 +19,12 @@ from neurohorizon.evaluation.protocol import (
     scored_units,
 )
 from neurohorizon.ops.intervals import total_s
-from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.reference_pool import CrossFit, draw_cross_fits
+from neurohorizon.recordings.reference_pool import (
+    CrossFit,
+    draw_cross_fits,
+    draw_folds,
+    has_folds,
+)
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec
 
@@ -29,7 +33,6 @@ Progress = Callable[[str, int, int], None]
 
 _FEWEST_CROSS_FITS = 2
 _CROSS_FITS_IN_ALL = 8
-_FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class TrainingSession:
 
     def _read(self, origins: FloatArray, cross_fit: CrossFit) -> Windows:
         reader = WindowReader(self.recording, self.protocol.spec, self.history)
-        return reader.read(origins, start_rate_hz=cross_fit.reference.rate_hz)
+        return cross_fit.reference.read_windows(reader, origins)
 
 
 def prepare_training(
@@ -125,8 +128,8 @@ def prepare_training(
         if progress is not None:
             progress("baselines: references", index, len(recordings))
         split, history = recording.require_split(), History(recording)
-        if protocol.reference_s is None and split.interleaved and len(split.train) >= _FOLDS:
-            cross_fits = _folds(recording, split.train, protocol.spec, seed=seed + index)
+        if has_folds(split, protocol.reference_s):
+            cross_fits = draw_folds(recording, split.train, spec=protocol.spec, seed=seed + index)
         else:
             length_s = protocol.reference_s or total_s(split.train)
             cross_fits = draw_cross_fits(
@@ -147,19 +150,6 @@ def prepare_training(
             )
         )
     return sessions
-
-
-def _folds(
-    recording: Recording, blocks: FloatArray, spec: WindowSpec, *, seed: int
-) -> list[CrossFit]:
-    """Leave out a quarter of the blocks at a time: the others are the reference."""
-    fold = np.random.default_rng(seed).permutation(np.arange(len(blocks)) % _FOLDS)
-    return [
-        CrossFit(
-            compute_reference(recording, blocks[fold != index], spec=spec), blocks[fold == index]
-        )
-        for index in range(_FOLDS)
-    ]
 
 
 def _valid_case(recording: Recording, protocol: Protocol, history: History) -> SessionCase | None:

@@ -1,0 +1,133 @@
+"""The section ``model``: the forecaster and its sizes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from neurohorizon.configs.section import (
+    Count,
+    CountOrNone,
+    NotNegative,
+    Section,
+    ShareOrNone,
+    Switch,
+    idle,
+)
+from neurohorizon.errors import ConfigError
+
+SIZES: dict[str, dict[str, int]] = {
+    "tiny": {
+        "width": 64,
+        "num_heads": 4,
+        "num_encoder_layers": 2,
+        "num_decoder_layers": 1,
+        "num_latents": 16,
+    },
+    "small": {
+        "width": 256,
+        "num_heads": 4,
+        "num_encoder_layers": 4,
+        "num_decoder_layers": 2,
+        "num_latents": 32,
+    },
+    "base": {
+        "width": 512,
+        "num_heads": 8,
+        "num_encoder_layers": 8,
+        "num_decoder_layers": 4,
+        "num_latents": 64,
+    },
+    "large": {
+        "width": 768,
+        "num_heads": 12,
+        "num_encoder_layers": 12,
+        "num_decoder_layers": 6,
+        "num_latents": 64,
+    },
+}
+"""What `model.size` stands for; a key that is given beside it overrides it."""
+
+
+class ModelConfig(Section):
+    """The forecaster."""
+
+    name: Literal["horizon"] = "horizon"
+    size: Literal["tiny", "small", "base", "large"] = "tiny"
+    """Sets width, heads, layers and latents where they are not given."""
+    width: Count = SIZES["tiny"]["width"]
+    """Features of a token."""
+    num_heads: Count = SIZES["tiny"]["num_heads"]
+    """Attention heads; they divide the width."""
+    num_encoder_layers: CountOrNone = SIZES["tiny"]["num_encoder_layers"]
+    """Self-attention layers over the latents; 0 leaves the encoder out."""
+    num_decoder_layers: Count = SIZES["tiny"]["num_decoder_layers"]
+    """Layers between the latents and the forecast."""
+    num_latents: Count = SIZES["tiny"]["num_latents"]
+    """Latents of the encoder."""
+    identity: Literal["functional", "statistics", "learned", "random", "linear"] = "functional"
+    """What stands for a unit."""
+    decoder: Literal["unit_queries", "causal_bins"] = "unit_queries"
+    """Whether units, or bins of the horizon, ask the latents."""
+    use_rate: Switch = True
+    """Forecast relative to the unit's reference rate."""
+    use_past: Switch = True
+    """Give each unit its own past (traces and recent spikes)."""
+    use_adapter: Switch = True
+    """Give each unit the closed-form population forecast."""
+    use_events: Switch = True
+    """The encoder reads single spikes."""
+    use_unit_tokens: Switch = True
+    """The encoder reads one token a unit."""
+    use_population_tokens: Switch = True
+    """The encoder reads the population's activity by time slot."""
+    num_basis: Count = 16
+    """Functions of the horizon in the head of unit_queries."""
+    dropout: ShareOrNone = 0.0
+    """Dropout in all layers."""
+    identity_noise: NotNegative = 0.0
+    """Standard deviation of noise on the reference's standardised features, in training."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_size(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            return {**SIZES.get(str(values.get("size", "tiny")), {}), **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.width % self.num_heads:
+            divisors = [n for n in range(1, self.width + 1) if self.width % n == 0]
+            below = [n for n in divisors if n < self.num_heads][-1:]
+            above = [n for n in divisors if n > self.num_heads][:1]
+            raise ConfigError(
+                f"model.num_heads is {self.num_heads}, which does not divide model.width "
+                f"{self.width}: choose {' or '.join(map(str, below + above))}"
+            )
+        if self.num_encoder_layers == 0:
+            if self.decoder == "causal_bins":
+                raise ConfigError(
+                    "model.decoder causal_bins reads the encoder's latents, but "
+                    "model.num_encoder_layers is 0: use unit_queries, or at least 1 layer"
+                )
+            for key in ("use_events", "use_unit_tokens", "use_population_tokens"):
+                _refuse_idle(self, key, "without an encoder (model.num_encoder_layers is 0)")
+            if self.num_latents != SIZES[self.size]["num_latents"]:
+                raise idle("model.num_latents", "without an encoder")
+        elif not (self.use_events or self.use_unit_tokens or self.use_population_tokens):
+            raise ConfigError(
+                "model.use_events, use_unit_tokens and use_population_tokens are all false: the "
+                "encoder reads nothing; set model.num_encoder_layers=0 to leave it out"
+            )
+        if self.identity in ("learned", "random"):
+            _refuse_idle(self, "identity_noise", f"with model.identity={self.identity}")
+        if self.decoder == "causal_bins":
+            _refuse_idle(self, "num_basis", "with model.decoder=causal_bins")
+        return self
+
+
+def _refuse_idle(section: ModelConfig, key: str, why: str) -> None:
+    if getattr(section, key) != type(section).model_fields[key].default:
+        raise idle(f"model.{key}", why)

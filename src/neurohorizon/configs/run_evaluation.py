@@ -1,0 +1,111 @@
+"""Score what a run folder holds: its model, if any, beside every baseline, into its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from neurohorizon.configs.build import protocol
+from neurohorizon.configs.data_schema import SimulatedData
+from neurohorizon.configs.records import checksum, load_run, open_run_sessions
+from neurohorizon.configs.schema import ObserverConfig
+from neurohorizon.configs.sessions import Progress
+from neurohorizon.errors import ConfigError, NeuroHorizonError
+from neurohorizon.evaluation.baselines.training import Baseline
+from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SET_NAMES, SetName
+from neurohorizon.evaluation.run_scoring import ObserverPlan, score_run
+from neurohorizon.models.checkpoint import MODEL_FILE
+from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.recordings.schema import Recording
+from neurohorizon.simulate.recordings import load_truth
+
+#: Says that a run folder holds no model: its baselines are scored alone.
+BASELINES_FILE = "baselines.json"
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    reference_s: float | None = None,
+    observer: bool | None = None,
+    sets: Sequence[SetName] = SET_NAMES,
+    recordings: Path | None = None,
+    again: bool = False,
+    baselines: Sequence[Baseline] | None = None,
+    command_line: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> list[str]:
+    """Score a run folder into its results, as its configuration says.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder.
+    reference_s : float, optional
+        Another length of the reference, in seconds.
+    observer : bool, optional
+        Also score the ideal observer of a simulated world; as configured by default.
+    sets : sequence of {"held-out", "later"}
+    recordings : Path, optional
+        Where the run's recordings lie now, if they were moved.
+    again : bool
+        Compute what is there already, too.
+    baselines : sequence of Baseline, optional
+        Fitted ones of the same training recordings, which spare fitting them again.
+    command_line : sequence of str
+        Kept with the results.
+    progress : callable, optional
+        Called with (what is being done, steps done, steps in all).
+
+    Returns
+    -------
+    list of str
+        What was computed, by the name of its folder; empty if all of it was there.
+
+    Raises
+    ------
+    ConfigError
+        If the observer is asked for and the recordings were not simulated.
+    NeuroHorizonError
+        If the run or its recordings cannot be used.
+    """
+    record = load_run(run)
+    config, simulated = record.config, isinstance(record.config.data, SimulatedData)
+    if observer and not simulated:
+        raise ConfigError(
+            f"{run}: the ideal observer knows simulated sessions only: leave out --observer"
+        )
+    alone = (run / BASELINES_FILE).is_file()
+    forecaster = None if alone else TrainedForecaster.load(run)
+    sessions = open_run_sessions(record, recordings=recordings)
+    plan = config.evaluation.observer or (ObserverConfig() if observer else None)
+    truths = {}
+    if simulated:
+        every = (*sessions.training, *sessions.held_out)
+        truths = {each.recording.id: partial(load_truth, each.path) for each in every}
+    return score_run(
+        run / RESULTS_FOLDER,
+        forecaster=forecaster,
+        training=[session.recording for session in sessions.training],
+        held_out=[session.recording for session in sessions.held_out],
+        protocol=protocol(config),
+        reference_s=reference_s,
+        sets=sets,
+        truths=truths,
+        observer=None if observer is False or plan is None else ObserverPlan(**plan.model_dump()),
+        baselines=baselines,
+        model_checksum="" if alone else checksum(run / MODEL_FILE),
+        command_line=command_line,
+        again=again,
+        progress=progress,
+    )
+
+
+def recordings_at_hand(run: Path) -> list[Recording]:
+    """Return a run's recordings, held-out ones first; none if they cannot be opened here."""
+    try:
+        sessions = open_run_sessions(load_run(run), verify=False)
+    except NeuroHorizonError:
+        return []  # a report is drawn from the results: the recordings may be elsewhere by now
+    return [each.recording for each in (*sessions.held_out, *sessions.training)]

@@ -1,0 +1,94 @@
+"""The sections ``reference`` and ``training``: how the model learns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from neurohorizon.configs.section import (
+    Count,
+    CountOrNone,
+    NotNegative,
+    Positive,
+    Section,
+    Share,
+    ShareOrNone,
+    Text,
+    idle,
+)
+from neurohorizon.errors import ConfigError
+
+
+class ReferenceConfig(Section):
+    """The stretches from which units' identities are computed while training."""
+
+    num_references: Count = 6
+    """References of random length drawn from each training recording."""
+    shortest_s: Annotated[float, Field(strict=True, ge=10)] = 20.0
+    """Shortest of them, in seconds."""
+    longest_s: Annotated[float, Field(strict=True, ge=10)] = 300.0
+    """Longest of them, in seconds (at most half of a recording's training time is used)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ReferenceConfig:
+        if self.longest_s < self.shortest_s:
+            raise ConfigError(
+                f"reference.longest_s is {self.longest_s:g} s: expected at least "
+                f"reference.shortest_s, {self.shortest_s:g} s"
+            )
+        return self
+
+
+class TrainingConfig(Section):
+    """How the model learns."""
+
+    max_epochs: Count = 30
+    """Epochs; the learning rate's cycle spans them all."""
+    steps_per_epoch: Count = 100
+    """Batches between two validations."""
+    learning_rate: Positive = 3e-3
+    """Peak of the one-cycle schedule."""
+    weight_decay: NotNegative = 0.02
+    """AdamW's, on matrices."""
+    warmup_share: Share = 0.1
+    """Share of the steps in which the learning rate rises."""
+    gradient_clip: Positive = 1.0
+    """Largest norm of the gradient."""
+    accumulate_batches: Count = 1
+    """Batches summed before each step."""
+    tokens_per_batch: Count = 12_000
+    """Units and context spikes that a batch is expected to hold."""
+    references_per_batch: Count = 4
+    """Sessions (each through one reference) in a batch."""
+    queries_per_window: Count = 24
+    """Units drawn for the loss in each window."""
+    adapter_dropout: ShareOrNone = 0.1
+    """Share of windows from which the population adapter is withheld."""
+    ema_decay: ShareOrNone = 0.0
+    """Moving average of the weights, which is then what is kept; 0 for none."""
+    patience: CountOrNone = 0
+    """Epochs without improvement after which training stops; 0 for never."""
+    valid_origin_step_s: Positive = 0.5
+    """Seconds between validation windows."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic."""
+    accelerator: Text = "auto"
+    """Lightning's: auto, cpu, cuda, mps."""
+    devices: Count | Literal["auto"] = "auto"
+    """How many of them."""
+    strategy: Text = "auto"
+    """Lightning's: auto, ddp, fsdp."""
+    num_workers: CountOrNone = 0
+    """Processes that prepare batches; 0 prepares them in the training process."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        if self.patience >= self.max_epochs:
+            raise idle("training.patience", f"with {self.max_epochs} epochs: it is never reached")
+        if self.max_epochs * self.steps_per_epoch % self.accumulate_batches:
+            raise ConfigError(
+                f"training.accumulate_batches is {self.accumulate_batches}: expected a divisor of "
+                f"the {self.max_epochs * self.steps_per_epoch} batches of the training"
+            )
+        return self

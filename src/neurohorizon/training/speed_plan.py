@@ -1,0 +1,126 @@
+"""What a measurement of speed is made of: its plan, its recordings, its clock."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from neurohorizon.recordings.schema import Recording, Units
+from neurohorizon.recordings.splits import split_in_time
+
+CLOCK_HZ = 30_000
+
+
+@dataclass(frozen=True)
+class SpeedPlan:
+    """How much is measured.
+
+    Parameters
+    ----------
+    num_recordings, num_spikes, num_units : int
+        Files that windows are read from, and the spikes and units in each.
+    duration_s : float
+        Length of each.
+    num_windows, num_slow_windows : int
+        Windows read in one repeat: by this package, and by torch_brain.
+    num_sessions, num_steps : int
+        Sessions that are trained on, and steps.
+    num_origins : int
+        Forecasts.
+    repeats : int
+        The best of so many is told.
+    """
+
+    num_recordings: int = 3
+    num_spikes: int = 3_600_000
+    num_units: int = 300
+    duration_s: float = 1200.0
+    num_windows: int = 20_000
+    num_slow_windows: int = 2_000
+    num_sessions: int = 8
+    num_steps: int = 60
+    num_origins: int = 512
+    repeats: int = 5
+
+
+QUICK = SpeedPlan(
+    num_spikes=60_000,
+    num_units=30,
+    duration_s=120.0,
+    num_windows=500,
+    num_slow_windows=50,
+    num_sessions=2,
+    num_steps=3,
+    num_origins=32,
+    repeats=1,
+)
+"""To see that it runs: its numbers mean little."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One number.
+
+    Parameters
+    ----------
+    name : str
+        Key in files.
+    what : str
+        What was done.
+    value : float
+    unit : str
+    """
+
+    name: str
+    what: str
+    value: float
+    unit: str
+
+
+def random_recording(
+    id: str, *, num_spikes: int, num_units: int, duration_s: float, seed: int
+) -> Recording:
+    """Make a recording of units that fire at random, on the clock of a recording system."""
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(0, int(duration_s * CLOCK_HZ), num_spikes)
+    domain = np.array([[0.0, duration_s]])
+    return Recording(
+        id=id,
+        subject="random",
+        source="random",
+        spike_times=np.sort(samples) / CLOCK_HZ,
+        spike_unit_index=rng.integers(0, num_units, num_spikes),
+        units=Units.numbered(num_units),
+        domain=domain,
+        split=split_in_time(domain),
+    )
+
+
+def best_rate(work: Callable[[], object], count: int, repeats: int) -> float:
+    """Return things done per second of processor time in the best repeat, after a first try."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        seconds.append(time.process_time() - start)
+    return count / max(min(seconds), 1e-9)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch use one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.set_num_threads(before)
