@@ -76,7 +76,7 @@ def test_nothing_changes_after_the_check():
         (["reference.shortest_s=50", "reference.longest_s=40"], "at least reference.shortest_s"),
         (["window.context_s=20"], "reference.shortest_s is 20 s: expected at least 22 s"),
         (["evaluation.reference_s=5"], "evaluation.reference_s: expected at least 10"),
-        (["training.accumulate_batches=7"], "expected a divisor of the 4000 batches"),
+        (["training.accumulate_batches=7"], "expected a divisor of the 8000 batches"),
         (
             ["data.name=files", "data.recordings=x"],
             "evaluation.observer knows simulated worlds only",
