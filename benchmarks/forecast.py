@@ -1,6 +1,6 @@
 """How well the next second is forecast: simulated and real recordings, all rows, seeds.
 
-    python benchmarks/forecast.py simulated            # about an hour on 2 cores
+    python benchmarks/forecast.py simulated            # some two hours on 2 cores
     python benchmarks/forecast.py retinal_waves        # data as `data prepare` leaves them
 
 Each study trains and evaluates runs under ``runs/bench/`` (a finished one is skipped, so the
@@ -36,7 +36,12 @@ from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.model_row import ModelRow
 from neurohorizon.evaluation.protocol import prepare_case
 from neurohorizon.evaluation.results import EvaluationResult
-from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetResults, load_run_results
+from neurohorizon.evaluation.run_results import (
+    MADE_FROM_FILE,
+    RESULTS_FOLDER,
+    SetResults,
+    load_run_results,
+)
 from neurohorizon.evaluation.run_scoring import describe_machine
 from neurohorizon.evaluation.summary import difference, pooled, strongest_by_horizon, wins
 from neurohorizon.models.forecasting import TrainedForecaster
@@ -140,8 +145,7 @@ def main() -> None:
 
 
 def run(name: str, *, data: Path) -> Iterator[tuple[Results, Untrained]]:
-    """Train and evaluate the designs of a study; yield all results so far after each."""
-    results: Results = {}
+    """Train and evaluate the designs of a study; yield all results that are there after each."""
     untrained: Untrained = {}
     ladder: list[Baseline] | None = None
     designs = STUDIES[name].designs
@@ -149,7 +153,7 @@ def run(name: str, *, data: Path) -> Iterator[tuple[Results, Untrained]]:
         for design in designs:
             if seed >= design.num_seeds:
                 continue
-            folder = RUNS / name / f"{design.name.replace(' ', '-')}-{seed}"
+            folder = run_folder(name, design, seed)
             overrides = [f"run.seed={seed}", *STUDIES[name].overrides]
             for override in design.overrides:
                 overrides += VARIANTS.get(override, (override,))
@@ -175,9 +179,24 @@ def run(name: str, *, data: Path) -> Iterator[tuple[Results, Untrained]]:
                     command_line=sys.argv,
                     progress=progress,
                 )
-            sets = load_run_results(folder / RESULTS_FOLDER).sets
-            results.setdefault(design.name, {})[seed] = {str(key): sets[key] for key in sets}
-            yield results, untrained
+            yield finished(name), untrained
+
+
+def finished(name: str) -> Results:
+    """Read the results of all runs of a study that are there, from this call or an earlier one."""
+    results: Results = {}
+    for design in STUDIES[name].designs:
+        for seed in range(design.num_seeds):
+            folder = run_folder(name, design, seed) / RESULTS_FOLDER
+            if (folder / MADE_FROM_FILE).is_file():
+                sets = load_run_results(folder).sets
+                results.setdefault(design.name, {})[seed] = {str(key): sets[key] for key in sets}
+    return results
+
+
+def run_folder(name: str, design: Design, seed: int) -> Path:
+    """Return the folder of a run."""
+    return RUNS / name / f"{design.name.replace(' ', '-')}-{seed}"
 
 
 def score_untrained(config: Config, sessions: Sessions, ladder: list[Baseline]) -> Untrained:

@@ -159,3 +159,25 @@ def test_the_last_stretch_ends_where_the_domain_ends():
     domain = np.array([[0.0, 50.0], [60.0, 100.0]])
     assert last_stretch(domain, 10.0).tolist() == [[90.0, 100.0]]
     assert last_stretch(domain, None) is domain
+
+
+def test_private_traces_show_whose_gain_has_changed():
+    recording = waving_recording(duration_s=200.0)
+    reference = compute_reference(recording, np.array([[0.0, 90.0]]), spec=SPEC)
+    generator = np.random.default_rng(0)
+    changed = 3
+    lost = (recording.spike_unit_index == changed) & (recording.spike_times > 95.0)
+    lost &= generator.random(len(lost)) < 0.5
+    quieter = replace(
+        recording,
+        spike_times=recording.spike_times[~lost],
+        spike_unit_index=recording.spike_unit_index[~lost],
+    )
+    origins = np.arange(180.0, 198.0, 0.5)
+    private = []
+    for each in (recording, quieter):
+        windows = reference.read_windows(WindowReader(each, SPEC), origins)
+        private.append(reference.adapter.private_traces(windows.traces_hz, windows.states)[..., -1])
+    shift = (private[1] - private[0]).mean(axis=0)
+    np.testing.assert_allclose(shift[changed], np.log(0.5), atol=0.2)
+    assert np.abs(np.delete(shift, changed)).max() < 0.1
