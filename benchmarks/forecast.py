@@ -70,8 +70,8 @@ class Design:
 class Study:
     """Designs that are scored on the same cases.
 
-    What is held out here was drawn after the designs were settled: `overrides` choose other
-    sessions and blocks than the recipes' own, on which designs are compared.
+    Where designs were compared on what a recipe holds out, `overrides` choose other sessions
+    or blocks, drawn after the design was settled.
     """
 
     title: str

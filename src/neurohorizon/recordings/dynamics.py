@@ -66,11 +66,6 @@ class LinearDynamics:
     count_noise: FloatArray
 
     @property
-    def num_latents(self) -> int:
-        """Latents."""
-        return len(self.transition)
-
-    @property
     def readout(self) -> FloatArray:
         """From latents to relative rates minus one, (N, R)."""
         return self.loadings / poisson_deviation(self.rate_hz, self.bin_s)[:, None]
@@ -259,7 +254,8 @@ class StateHistory:
         modes = np.empty((len(times), len(self.filter.poles)), dtype=np.complex128)
         for index in np.unique(segment):
             mine = segment == index
-            modes[mine] = self._states[index][np.minimum(row[mine], len(self._states[index]) - 1)]
+            row[mine] = np.minimum(row[mine], len(self._states[index]) - 1)
+            modes[mine] = self._states[index][row[mine]]
         state_time = start + row * self.stride_s
         since = np.maximum(times - state_time, 0.0)
         modes *= np.exp(since[:, None] * self.filter.log_poles)

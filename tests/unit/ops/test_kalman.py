@@ -46,17 +46,20 @@ def test_filter_and_smoother_agree_with_the_textbook(system):
     np.testing.assert_allclose(filtered.filtered, covariance, atol=1e-8)
     by_recursion = recurse(filtered.step, observed @ filtered.inputs.T)
     np.testing.assert_allclose(by_recursion, means, atol=1e-7)
-    # Backward; only stretches' inner parts have steady gains.
-    smoothed, spread = [means[-1]], covariances[-1]
-    every = np.outer(smoothed[0], smoothed[0]) + spread
+    # Backward. The last states are known less well; the smoother takes the inner ones' spread.
+    smoothed, spread, spreads = [means[-1]], covariances[-1], []
     for step in range(len(observed) - 2, -1, -1):
         back = covariances[step] @ a.T @ np.linalg.inv(ahead[step + 1])
         smoothed.append(means[step] + back @ (smoothed[-1] - a @ means[step]))
         spread = covariances[step] + back @ (spread - ahead[step + 1]) @ back.T
-        every += np.outer(smoothed[-1], smoothed[-1]) + spread
-    moments = smooth([observed], filtered, a)
-    np.testing.assert_allclose(moments.every, every, rtol=0.02, atol=0.5)
-    with_counts = np.array(smoothed[::-1]).T @ observed
+        spreads.append(spread)
+    moments, states = smooth([observed], filtered, a), np.array(smoothed[::-1])
+    every = states.T @ states + len(observed) * spreads[200]
+    np.testing.assert_allclose(moments.every, every, atol=1e-6)
+    lagged = covariances[200] @ a.T @ np.linalg.inv(ahead[200])
+    across = states[1:].T @ states[:-1] + (len(observed) - 1) * spreads[200] @ lagged.T
+    np.testing.assert_allclose(moments.across, across, atol=1e-6)
+    with_counts = states.T @ observed
     np.testing.assert_allclose(moments.with_counts, with_counts, atol=1e-6)
 
 
