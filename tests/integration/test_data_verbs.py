@@ -34,15 +34,7 @@ def prepared(tmp_path, capsys):
     return tmp_path / "out"
 
 
-def only_error(capsys):
-    err = capsys.readouterr().err
-    lines = [line for line in err.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1, err
-    assert "Traceback" not in err
-    return lines[0]
-
-
-def test_list_and_card(capsys):
+def test_list_and_card(capsys, only_error):
     assert main(["data", "list"]) == 0
     out = capsys.readouterr().out
     for name in ("retinal_waves", "ca1_maze", "nwb", "npz"):
@@ -53,7 +45,7 @@ def test_list_and_card(capsys):
     assert "10.1186/2047-217X-3-3" in out
     assert "54 files" in out
     assert main(["data", "card", "nothing"]) == 2
-    assert "choose one of retinal_waves" in only_error(capsys)
+    assert "choose one of retinal_waves" in only_error()
 
 
 def test_prepare_says_what_it_made(tmp_path, capsys):
@@ -101,21 +93,21 @@ def test_guard_reaches_the_split(tmp_path):
         ({"spike_times": np.array([object()])}, "pickled objects"),
     ],
 )
-def test_bad_input_gives_one_line_and_leaves_nothing(tmp_path, capsys, arrays, reason):
+def test_bad_input_gives_one_line_and_leaves_nothing(tmp_path, only_error, arrays, reason):
     path = write_npz(tmp_path / "in" / "bad.npz", **arrays)
     code = main(["data", "prepare", "npz", str(path), "--out", str(tmp_path / "out")])
     assert code == 2
-    line = only_error(capsys)
+    line = only_error()
     assert reason in line
     assert "bad.npz" in line
     assert not (tmp_path / "out").exists()
 
 
-def test_missing_input(tmp_path, capsys):
+def test_missing_input(tmp_path, only_error):
     assert main(["data", "prepare", "nwb", str(tmp_path / "x"), "--out", str(tmp_path / "o")]) == 2
-    assert "no such file or folder" in only_error(capsys)
+    assert "no such file or folder" in only_error()
     assert main(["data", "prepare", "npz", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
-    assert "nothing here that npz can be made of" in only_error(capsys)
+    assert "nothing here that npz can be made of" in only_error()
 
 
 def test_validate_good_recordings(prepared, capsys):
@@ -124,7 +116,7 @@ def test_validate_good_recordings(prepared, capsys):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "text", "unsorted"])
-def test_validate_names_what_is_broken(prepared, capsys, damage):
+def test_validate_names_what_is_broken(prepared, capsys, damage, only_error):
     path = prepared / "a.h5"
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:3000])
@@ -149,15 +141,15 @@ def test_validate_names_what_is_broken(prepared, capsys, damage):
     assert reason in errors[0]
     assert "note: b:" in out
     assert main(["data", "show", str(path)]) == 2
-    assert reason in only_error(capsys)
+    assert reason in only_error()
     assert not path.with_suffix(".png").exists()
 
 
-def test_validate_missing_path(tmp_path, capsys):
+def test_validate_missing_path(tmp_path, only_error):
     assert main(["data", "validate", str(tmp_path / "x")]) == 2
-    assert "no such file or folder" in only_error(capsys)
+    assert "no such file or folder" in only_error()
     assert main(["data", "validate", str(tmp_path)]) == 2
-    assert "holds no recordings" in only_error(capsys)
+    assert "holds no recordings" in only_error()
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
@@ -168,12 +160,12 @@ def test_show(prepared, tmp_path, capsys, suffix):
     assert figure.stat().st_size > 10_000
 
 
-def test_show_names_the_formats(prepared, tmp_path, capsys):
+def test_show_names_the_formats(prepared, tmp_path, only_error):
     code = main(["data", "show", str(prepared / "a.h5"), "--out", str(tmp_path / "card.bmp")])
     assert code == 2
-    assert "written as .png or .svg" in only_error(capsys)
+    assert "written as .png or .svg" in only_error()
 
 
-def test_fetch_a_format(tmp_path, capsys):
+def test_fetch_a_format(tmp_path, only_error):
     assert main(["data", "fetch", "npz", "--out", str(tmp_path / "x")]) == 2
-    assert "nothing to download" in only_error(capsys)
+    assert "nothing to download" in only_error()

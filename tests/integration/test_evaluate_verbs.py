@@ -50,14 +50,6 @@ def held_out(work: Path) -> Path:
     return path
 
 
-def only_error(capsys):
-    err = capsys.readouterr().err
-    lines = [line for line in err.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1, err
-    assert "Traceback" not in err
-    return lines[0]
-
-
 def test_evaluate_fills_a_folder_and_skips_what_is_there(work, capsys):
     folder = work / "first" / "results"
     names = {path.name for path in folder.iterdir()}
@@ -191,10 +183,10 @@ def test_forecasts_start_behind_the_reference_by_default(work, tmp_path, capsys)
         ),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(work, tmp_path, capsys, words, reason):
+def test_bad_input_is_one_line_and_leaves_nothing(work, tmp_path, only_error, words, reason):
     named = {"work": work, "tmp": tmp_path, "file": held_out(work)}
     assert main([word.format(**named) for word in words]) == 2
-    assert reason.format(**named) in only_error(capsys)
+    assert reason.format(**named) in only_error()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,7 +210,7 @@ def test_it_says_why_nothing_was_scored(work, tmp_path, capsys):
     assert "<h1>Nothing was scored</h1>" in (run / "report" / "index.html").read_text()
 
 
-def test_an_observer_of_real_recordings_is_refused(work, tmp_path, capsys):
+def test_an_observer_of_real_recordings_is_refused(work, tmp_path, only_error):
     run = tmp_path / "run"
     shutil.copytree(work / "first", run)
     text = (run / "config.yaml").read_text()
@@ -228,4 +220,4 @@ def test_an_observer_of_real_recordings_is_refused(work, tmp_path, capsys):
     text = re.sub(r"  observer:\n(    .*\n)+", "  observer: null\n", text)
     (run / "config.yaml").write_text(text)
     assert main(["evaluate", str(run), "--observer"]) == 2
-    assert "knows simulated sessions only" in only_error(capsys)
+    assert "knows simulated sessions only" in only_error()

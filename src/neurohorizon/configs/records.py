@@ -185,7 +185,10 @@ def open_run_sessions(
     """
     folder = run.recordings_folder if recordings is None else Path(recordings)
     if not folder.is_dir():
-        raise DataError(f"{folder}: the recordings of {run.folder} are not there: say where")
+        raise DataError(
+            f"{folder}: the recordings of {run.folder} are not there: say where they "
+            "lie with --recordings FOLDER"
+        )
 
     def opened(entry: dict[str, Any]) -> Session:
         path = folder / entry["file"]

@@ -147,6 +147,7 @@ def score_run(
         training=training,
         recordings={"held-out": held_out, "later": training},
         protocol=replace(protocol, reference_s=other_s) if other_s else protocol,
+        other_length=other_s is not None,
         truths=truths or {},
         baselines=baselines,
         progress=progress,
@@ -197,6 +198,7 @@ class _Work:
     training: Sequence[Recording]
     recordings: Mapping[SetName, Sequence[Recording]]
     protocol: Protocol
+    other_length: bool
     truths: Truths
     baselines: Sequence[Baseline] | None
     progress: Progress | None
@@ -224,6 +226,12 @@ class _Work:
                 held_out = name == "held-out"
                 cases.append(prepare_case(recording, self.protocol, held_out=held_out))
             self._report(f"{name}: references", len(recordings), len(recordings))
+            longest_s = max((case.reference.duration_s for case in cases), default=0.0)
+            if self.other_length and (self.protocol.reference_s or 0.0) > 1.001 * longest_s:
+                raise DataError(
+                    f"a reference of {self.protocol.reference_s:g} s: no recording that is scored "
+                    f"has more than {longest_s:.4g} s that may be read"
+                )
             self._cases[name] = cases
         return self._cases[name]
 
