@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from tables import Results, Untrained, study_tables
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.build import forecaster, protocol
@@ -28,29 +28,17 @@ from neurohorizon.configs.load import load_config
 from neurohorizon.configs.records import load_run, open_run_sessions
 from neurohorizon.configs.run_evaluation import evaluate_run
 from neurohorizon.configs.runs import train_run
-from neurohorizon.configs.schema import Config
-from neurohorizon.configs.sessions import Sessions
+from neurohorizon.evaluation.baselines.constant import ReferenceRate
 from neurohorizon.evaluation.baselines.ladder import fit_ladder
 from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.model_row import ModelRow
 from neurohorizon.evaluation.protocol import prepare_case
-from neurohorizon.evaluation.results import EvaluationResult
-from neurohorizon.evaluation.run_results import (
-    MADE_FROM_FILE,
-    RESULTS_FOLDER,
-    SetResults,
-    load_run_results,
-)
+from neurohorizon.evaluation.run_results import MADE_FROM_FILE, RESULTS_FOLDER, load_run_results
 from neurohorizon.evaluation.run_scoring import describe_machine
-from neurohorizon.evaluation.summary import difference, pooled, strongest_by_horizon, wins
+from neurohorizon.evaluation.summary import pooled
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import atomic_path
-
-Results = dict[str, dict[int, dict[str, SetResults]]]
-"""By design, seed and set of windows."""
-Untrained = dict[str, list[float]]
-"""By set of windows: distance of the untrained model from the reference rate, by horizon."""
 
 RUNS = Path("runs/bench")
 RESULTS = Path(__file__).parent / "results"
@@ -71,12 +59,14 @@ class Study:
     """Designs that are scored on the same cases.
 
     Where designs were compared on what a recipe holds out, `overrides` choose other sessions
-    or blocks, drawn after the design was settled.
+    or blocks, drawn after the design was settled. `reference_lengths_s` are scored beside the
+    recipe's own.
     """
 
     title: str
     designs: tuple[Design, ...]
     overrides: tuple[str, ...] = ()
+    reference_lengths_s: tuple[float, ...] = ()
 
 
 STUDIES = {
@@ -89,6 +79,7 @@ STUDIES = {
             Design("original design + rate term", "original-rate"),
         ),
         overrides=("data.first_held_out=2000",),
+        reference_lengths_s=(10.0, 30.0, 60.0, 300.0),
     ),
     "retinal_waves": Study(
         title="Retinal waves: whole animals or dates held out, 120 s of reference",
@@ -146,40 +137,55 @@ def main() -> None:
 
 def run(name: str, *, data: Path) -> Iterator[tuple[Results, Untrained]]:
     """Train and evaluate the designs of a study; yield all results that are there after each."""
-    untrained: Untrained = {}
-    ladder: list[Baseline] | None = None
-    designs = STUDIES[name].designs
-    for seed in range(max(design.num_seeds for design in designs)):
-        for design in designs:
+    study, ladder = STUDIES[name], None
+    for seed in range(max(design.num_seeds for design in study.designs)):
+        for design in study.designs:
             if seed >= design.num_seeds:
                 continue
             folder = run_folder(name, design, seed)
-            overrides = [f"run.seed={seed}", *STUDIES[name].overrides]
-            for override in design.overrides:
-                overrides += VARIANTS.get(override, (override,))
-            if name != "simulated":
-                source = "ca1_maze" if name.startswith("ca1") else name
-                overrides.append(f"data.recordings={data / source}")
+            first = design == study.designs[0] and seed == 0
             with StageProgress() as progress:
                 progress.say(f"{name}: {design.name}, seed {seed}")
-                loaded = load_config(design.recipe, overrides, folder=folder)
+                words = overrides(name, design, seed=seed, data=data)
+                loaded = load_config(design.recipe, words, folder=folder)
                 train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
-                if ladder is None:
-                    config = load_run(folder).config
-                    sessions = open_run_sessions(load_run(folder))
-                    training = [each.recording for each in sessions.training]
-                    prepared = prepare_training(training, protocol(config))
-                    ladder = fit_ladder(prepared, progress=progress)
-                    untrained = score_untrained(config, sessions, ladder)
-                observer = None if design == designs[0] and seed == 0 else False
-                evaluate_run(
-                    folder,
-                    observer=observer,
-                    baselines=ladder,
-                    command_line=sys.argv,
-                    progress=progress,
-                )
-            yield finished(name), untrained
+                if not is_scored(folder):
+                    ladder = ladder or fit_baselines(folder, progress)
+                    evaluate_run(
+                        folder,
+                        observer=None if first else False,
+                        baselines=ladder,
+                        command_line=sys.argv,
+                        progress=progress,
+                    )
+                if first:
+                    for seconds in study.reference_lengths_s:
+                        evaluate_run(
+                            folder,
+                            reference_s=seconds,
+                            sets=("held-out",),
+                            command_line=sys.argv,
+                            progress=progress,
+                        )
+            yield finished(name), untrained_distance(name)
+
+
+def overrides(name: str, design: Design, *, seed: int, data: Path) -> list[str]:
+    """Return what differs from the recipe of a design."""
+    words = [f"run.seed={seed}", *STUDIES[name].overrides]
+    for each in design.overrides:
+        words += VARIANTS.get(each, (each,))
+    if name != "simulated":
+        source = "ca1_maze" if name.startswith("ca1") else name
+        words.append(f"data.recordings={data / source}")
+    return words
+
+
+def fit_baselines(folder: Path, progress: StageProgress) -> list[Baseline]:
+    """Fit the ladder that all designs of a study share on the training sessions of one run."""
+    record = load_run(folder)
+    training = [each.recording for each in open_run_sessions(record).training]
+    return fit_ladder(prepare_training(training, protocol(record.config)), progress=progress)
 
 
 def finished(name: str) -> Results:
@@ -187,9 +193,9 @@ def finished(name: str) -> Results:
     results: Results = {}
     for design in STUDIES[name].designs:
         for seed in range(design.num_seeds):
-            folder = run_folder(name, design, seed) / RESULTS_FOLDER
-            if (folder / MADE_FROM_FILE).is_file():
-                sets = load_run_results(folder).sets
+            folder = run_folder(name, design, seed)
+            if is_scored(folder):
+                sets = load_run_results(folder / RESULTS_FOLDER).sets
                 results.setdefault(design.name, {})[seed] = {str(key): sets[key] for key in sets}
     return results
 
@@ -199,143 +205,46 @@ def run_folder(name: str, design: Design, seed: int) -> Path:
     return RUNS / name / f"{design.name.replace(' ', '-')}-{seed}"
 
 
-def score_untrained(config: Config, sessions: Sessions, ladder: list[Baseline]) -> Untrained:
-    """Return how far the untrained model is from the row "reference rate", by set and horizon."""
-    row = ModelRow(TrainedForecaster(forecaster(config), name="untrained"))
-    reference_rate = next(each for each in ladder if each.name == "reference rate")
+def is_scored(folder: Path) -> bool:
+    """Tell whether a run was evaluated."""
+    return (folder / RESULTS_FOLDER / MADE_FROM_FILE).is_file()
+
+
+def untrained_distance(name: str) -> Untrained:
+    """Return how far the untrained model is from the row "reference rate", by set and horizon.
+
+    Scored once for a study and kept beside its runs.
+    """
+    kept = RUNS / name / "untrained.json"
+    if kept.is_file():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    record = load_run(run_folder(name, STUDIES[name].designs[0], 0))
+    sessions, asked = open_run_sessions(record), protocol(record.config)
+    row = ModelRow(TrainedForecaster(forecaster(record.config), name="untrained"))
     differences: Untrained = {}
-    for name, members in (("held-out", sessions.held_out), ("later", sessions.training)):
-        cases = [
-            prepare_case(each.recording, protocol(config), held_out=name == "held-out")
-            for each in members
-        ]
+    for set_name, members in (("held-out", sessions.held_out), ("later", sessions.training)):
+        held_out = set_name == "held-out"
+        cases = [prepare_case(each.recording, asked, held_out=held_out) for each in members]
         if cases:
-            result = evaluate([row, reference_rate], cases)
-            both = [pooled(result, each).value for each in ("untrained", "reference rate")]
-            differences[name] = np.abs(both[0] - both[1]).tolist()
+            result = evaluate([row, ReferenceRate()], cases)
+            both = [pooled(result, each.name).value for each in result.rows]
+            differences[set_name] = np.abs(both[0] - both[1]).tolist()
+    with atomic_path(kept) as temporary:
+        temporary.write_text(json.dumps(differences), encoding="utf-8")
     return differences
-
-
-def table(result: EvaluationResult) -> list[dict[str, Any]]:
-    """Return every row's bits per spike and interval by horizon."""
-    rows = []
-    for row in result.rows:
-        interval = pooled(result, row.name)
-        rows.append(
-            {
-                "row": row.name,
-                "role": row.role,
-                "bits_per_spike": [round(float(value), 4) for value in interval.value],
-                "low": [round(float(value), 4) for value in interval.low],
-                "high": [round(float(value), 4) for value in interval.high],
-            }
-        )
-    return rows
-
-
-def paired(result: EvaluationResult, model: str) -> list[dict[str, Any]]:
-    """Return the model's paired difference to the strongest row at each horizon."""
-    rows = []
-    for index, name in enumerate(strongest_by_horizon(result)):
-        interval, won = difference(result, model, name), wins(result, model, name)
-        rows.append(
-            {
-                "horizon_s": result.protocol.horizons_s[index],
-                "strongest": name,
-                "difference": round(float(interval.value[index]), 4),
-                "low": round(float(interval.low[index]), 4),
-                "high": round(float(interval.high[index]), 4),
-                "over": interval.over,
-                "wins": int(won[index]),
-                "recordings": len(result.scored_cases()),
-            }
-        )
-    return rows
 
 
 def write(name: str, results: Results, *, untrained: Untrained, command: str) -> None:
     """Write a study's tables as Markdown and JSON."""
-    first = next(iter(results.values()))
-    data: dict[str, Any] = {
-        "title": STUDIES[name].title,
-        "date": date.today().isoformat(),
-        "command": command,
-        "machine": describe_machine(),
-        "sets": {},
-    }
-    lines = [f"# {STUDIES[name].title}", ""]
-    machine = ", ".join(f"{key} {value}" for key, value in data["machine"].items())
-    lines += [f"{data['date']}. `{command}`. {machine}.", ""]
-    for set_name in next(iter(first.values())):
-        parts = [results[design][seed][set_name] for design in results for seed in results[design]]
-        lead = parts[0]
-        horizons = lead.rows.protocol.horizons_s
-        rows = [row for row in table(lead.rows) if row["role"] != "model"]
-        designs = []
-        for design, seeds in results.items():
-            for seed, sets in seeds.items():
-                label = f"{design} (seed {seed})" if len(seeds) > 1 else design
-                designs.append(table(sets[set_name].rows)[0] | {"row": label})
-        ablations = [] if lead.ablations is None else table(lead.ablations)
-        ablations = [row | {"row": f"NeuroHorizon, {row['row']}"} for row in ablations]
-        entry: dict[str, Any] = {
-            "horizons_s": list(horizons),
-            "rows": [*rows, *designs, *ablations],
-            "paired": {
-                f"{design} (seed {seed})": paired(sets[set_name].rows, sets[set_name].model)
-                for design, seeds in results.items()
-                for seed, sets in seeds.items()
-            },
-        }
-        lines += [f"## {lead.rows.title} ({len(lead.rows.scored_cases())} scored)", ""]
-        lines += markdown(entry["rows"], horizons)
-        if lead.observer is not None:
-            entry["with_observer"] = table(lead.observer)
-            ceilings = [row for row in entry["with_observer"] if row["role"] == "ceiling"]
-            best = np.array(ceilings[0]["bits_per_spike"])
-            ours = np.array(entry["with_observer"][0]["bits_per_spike"])
-            entry["fraction_of_reachable"] = np.round(ours / best, 3).tolist()
-            lines += ["With the ideal observer, on its windows:", ""]
-            lines += markdown([entry["with_observer"][0], *ceilings], horizons)
-            shares = " / ".join(f"{share:.0%}" for share in ours / best)
-            lines += [f"Share of the reachable bits: {shares}.", ""]
-        if set_name in untrained:
-            entry["untrained_to_reference_rate"] = untrained[set_name]
-            lines += [
-                "The untrained default model is within "
-                f"{max(untrained[set_name]):.0e} bits per spike of the row reference rate at "
-                "every horizon.",
-                "",
-            ]
-        lines += ["Paired difference to the strongest row of the ladder:", ""]
-        lines += ["| design | horizon | strongest | difference | 95 % interval | wins |"]
-        lines += ["|---|---|---|---|---|---|"]
-        for design, differences in entry["paired"].items():
-            for each in differences:
-                lines.append(
-                    f"| {design} | {each['horizon_s'] * 1000:.0f} ms | {each['strongest']} "
-                    f"| {each['difference']:+.4f} | {each['low']:+.4f} to {each['high']:+.4f} "
-                    f"| {each['wins']} of {each['recordings']} |"
-                )
-        lines.append("")
-        data["sets"][set_name] = entry
-    for suffix, text in ((".json", json.dumps(data, indent=1)), (".md", "\n".join(lines))):
+    title, today, machine = STUDIES[name].title, date.today().isoformat(), describe_machine()
+    sets, lines = study_tables(results, untrained)
+    data = {"title": title, "date": today, "command": command, "machine": machine, "sets": sets}
+    about = ", ".join(f"{key} {value}" for key, value in machine.items())
+    text = "\n".join([f"# {title}", "", f"{today}. `{command}`. {about}.", "", *lines])
+    for suffix, written in ((".json", json.dumps(data, indent=1)), (".md", text)):
         with atomic_path(RESULTS / f"{name}{suffix}") as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.write_text(written + "\n", encoding="utf-8")
     print(f"wrote {RESULTS / name}.md and .json")
-
-
-def markdown(rows: list[dict[str, Any]], horizons: tuple[float, ...]) -> list[str]:
-    """Format rows as a Markdown table, with half-widths of the intervals."""
-    lines = ["| row | " + " | ".join(f"{horizon * 1000:.0f} ms" for horizon in horizons) + " |"]
-    lines += ["|---" * (len(horizons) + 1) + "|"]
-    for row in rows:
-        cells = [
-            f"{value:.4f} ({low:.3f} to {high:.3f})"
-            for value, low, high in zip(row["bits_per_spike"], row["low"], row["high"], strict=True)
-        ]
-        lines.append(f"| {row['row']} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
 
 
 if __name__ == "__main__":

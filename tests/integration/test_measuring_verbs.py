@@ -1,6 +1,7 @@
 """Baselines alone, exports for other benchmarks, references of several lengths, as users do."""
 
 import csv
+import importlib
 import json
 import re
 import shutil
@@ -131,7 +132,7 @@ def test_a_baseline_is_exported_by_its_name(work, tmp_path):
     assert found == pytest.approx({row["recording"]: float(row["nlb"]) for row in ours})
 
 
-def test_several_lengths_of_reference_are_scored_at_once(work, tmp_path, capsys):
+def test_several_lengths_of_reference_are_scored_at_once(work, tmp_path, capsys, root, monkeypatch):
     run = tmp_path / "alone"
     shutil.copytree(work / "alone", run)
     data = json.loads((run / "data.json").read_text())
@@ -153,6 +154,12 @@ def test_several_lengths_of_reference_are_scored_at_once(work, tmp_path, capsys)
     assert "By seconds of reference, 100 ms" in (run / "report" / "index.html").read_text()
     curve = rows_of(run / "report/figures/reference_length_held-out.csv", row="reference rate")
     assert {row["reference_s"] for row in curve} == {"10.0", "30.0", "60.0"}
+    # The benchmark's tables show the same.
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    tables = importlib.import_module("tables")
+    lines = tables.reference_lines(tables.by_reference_length(of_set))
+    assert lines[0] == "| horizon | row | 10 s | 30 s | 60 s |"
+    assert len(lines[2].split("|")) == 7
 
 
 @pytest.mark.parametrize(
