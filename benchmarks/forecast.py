@@ -111,6 +111,7 @@ STUDIES = {
 ORIGINAL = (
     "model.decoder=causal_bins",
     "training.adapter_dropout=0",
+    "training.queries_per_window=24",
     "model.identity=statistics",
     "model.use_past=false",
     "model.use_adapter=false",
