@@ -28,6 +28,7 @@ ON_DEMAND = {
     "accelerate",
     "dandi",
     "diffusers",
+    "huggingface_hub",
     "one",
     "optuna",
     "pandas",

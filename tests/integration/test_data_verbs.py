@@ -1,14 +1,19 @@
 """``neurohorizon data ...`` as a user meets it: exit codes, lines, files."""
 
+import re
 import shlex
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
 from neurohorizon.cli.app import main
-from neurohorizon.recordings.store import open_recording
-from neurohorizon.sources.prepare import read_manifest
+from neurohorizon.recordings.store import list_recordings, open_recording
+from neurohorizon.sources import catalogue, npz
+from neurohorizon.sources.manifest import read_manifest
+from neurohorizon.sources.source import RemoteFile, RemoteSession
+from servers import FileServer, status
 
 
 def write_npz(path, *, seed=0, **arrays):
@@ -43,9 +48,10 @@ def test_list_and_card(capsys, only_error):
     out = capsys.readouterr().out
     assert "GPL-2" in out
     assert "10.1186/2047-217X-3-3" in out
-    assert "54 files" in out
+    assert "neurohorizon data fetch retinal_waves" in out
+    assert re.search(r"^recordings +54$", out, re.M)
     assert main(["data", "card", "nothing"]) == 2
-    assert "choose one of retinal_waves" in only_error()
+    assert "choose one of ibl, allen, nlb" in only_error()
 
 
 def test_prepare_says_what_it_made(tmp_path, capsys):
@@ -169,3 +175,60 @@ def test_show_names_the_formats(prepared, tmp_path, only_error):
 def test_fetch_a_format(tmp_path, only_error):
     assert main(["data", "fetch", "npz", "--out", str(tmp_path / "x")]) == 2
     assert "nothing to download" in only_error()
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A public data set of two sessions on a server of this machine, the second one lost."""
+    with FileServer() as server:
+        for seed, name in enumerate("ab"):
+            path = write_npz(tmp_path / "server" / f"{name}.npz", seed=seed)
+            server.files[f"/{name}.npz"] = path.read_bytes()
+
+        def list_sessions(folder):
+            return [
+                RemoteSession(
+                    name, len(content), (RemoteFile(name, server.url(f"/{name}"), len(content)),)
+                )
+                for name, content in ((path[1:], held) for path, held in server.files.items())
+            ]
+
+        source = replace(npz.SOURCE, name="toy", list_sessions=list_sessions, licence="none")
+        monkeypatch.setattr(catalogue, "DATA_SETS", (source,))
+        monkeypatch.setenv("NEUROHORIZON_CACHE", str(tmp_path / "cache"))
+        yield server
+
+
+def test_fetch_ends_with_recordings(toy, tmp_path, capsys, only_error):
+    out = tmp_path / "out"
+    assert main(["data", "fetch", "toy", "--out", str(out), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^a.npz +0.0 MB$", said, re.M)
+    assert "2 sessions, 2 to download: 0.1 MB, into" in said
+    assert not out.exists()
+    assert not toy.requests
+    toy.tricks["/b.npz"] = [status(404)]
+    assert main(["data", "fetch", "toy", "--out", str(out)]) == 2
+    assert "b.npz: not there (the server answers 404)" in only_error()
+    assert [path.name for path in list_recordings(out)] == ["a.h5"]
+    # Given again, it does what is missing.
+    assert main(["data", "fetch", "toy", "--out", str(out)]) == 0
+    assert [path.name for path in list_recordings(out)] == ["a.h5", "b.h5"]
+    assert [path for path, _ in toy.requests] == ["/a.npz", "/b.npz", "/b.npz"]
+    assert read_manifest(out)["source"]["licence"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["toy", "--max-gb", "1e-6"], "more than --max-gb 1e-06"),
+        (["toy", "--sessions", "c.npz"], "no session 'c.npz': did you mean"),
+        (["toy", "label=1"], "this source has no settings"),
+        (["toys"], "unknown source 'toys'"),
+    ],
+)
+def test_fetch_refuses_before_it_downloads(toy, tmp_path, only_error, words, reason):
+    assert main(["data", "fetch", *words, "--out", str(tmp_path / "out")]) == 2
+    assert reason in only_error()
+    assert not toy.requests
+    assert not (tmp_path / "out").exists()

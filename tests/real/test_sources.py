@@ -10,7 +10,8 @@ from neurohorizon.recordings.splits import hold_out
 from neurohorizon.recordings.store import open_recording
 from neurohorizon.recordings.validate import validate_recording
 from neurohorizon.sources import ca1_maze, nwb, retinal_waves
-from neurohorizon.sources.prepare import prepare, read_manifest
+from neurohorizon.sources.manifest import read_manifest
+from neurohorizon.sources.prepare import prepare
 
 
 @pytest.fixture(scope="module")

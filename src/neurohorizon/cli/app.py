@@ -59,25 +59,36 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "data list",
-        "data:list_sources",
+        "data_list:list_sources",
         "List the public data sets and the formats that can be prepared.",
     ),
-    Verb("data card", "data:card", "Tell a data set's licence, citation, size and cautions."),
+    Verb(
+        "data card",
+        "data_card:card",
+        "Tell a data set's licence, citation, size, settings and known problems.",
+    ),
     Verb(
         "data fetch",
-        "data:fetch",
-        "Download a public data set; files that are already there are kept.",
+        "data_fetch:fetch",
+        "Download sessions of a public data set and make recordings of them.",
     ),
     Verb(
         "data prepare",
-        "data:prepare",
-        "Make recordings of a data set, or of your own NWB or .npz files.",
+        "data_prepare:prepare",
+        "Make recordings of a data set, or of your own files.",
     ),
-    Verb("data validate", "data:validate", "Say what is wrong, or strange, with recordings."),
+    Verb(
+        "data embed",
+        "data_embed:embed",
+        "Embed pictures with a frozen image encoder; what is embedded already is kept.",
+    ),
+    Verb(
+        "data validate", "data_validate:validate", "Say what is wrong, or strange, with recordings."
+    ),
     Verb(
         "data show",
-        "data:show",
-        "Draw a recording's session card: rates, raster, violations, behaviour, split.",
+        "data_show:show",
+        "Draw a recording's session card, or a page on a folder of recordings.",
     ),
     Verb(
         "simulate population",

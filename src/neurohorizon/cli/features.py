@@ -5,12 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from neurohorizon.ops.files import atomic_path
-from neurohorizon.recordings.feature_table import write_feature_table
+from neurohorizon.ops.files import atomic_path, write_json
+from neurohorizon.recordings.feature_table import feature_statistics, write_feature_table
 from neurohorizon.recordings.store import list_recordings, open_recording
 
 
-def features(path: Path, *, reference_s: float = 120.0, out: Path | None = None) -> None:
+def features(
+    path: Path,
+    *,
+    reference_s: float = 120.0,
+    out: Path | None = None,
+    statistics: Path | None = None,
+    leave_out: str | None = None,
+) -> None:
     """Write the 33 reference features of every unit as CSV.
 
     They are raw values; a model sees them standardised with the statistics of its training
@@ -25,8 +32,20 @@ def features(path: Path, *, reference_s: float = 120.0, out: Path | None = None)
         recording without a split.
     out
         CSV file; the terminal by default.
+    statistics
+        Write mean and deviation of each feature to this .json file instead, with the
+        recordings and the split that they come from.
+    leave_out
+        Ids of recordings that are not of the training set, separated by commas.
     """
-    recordings = (open_recording(file) for file in list_recordings(path))
+    left_out = set(leave_out.split(",") if leave_out else ())
+    opened = (open_recording(file) for file in list_recordings(path))
+    recordings = (recording for recording in opened if recording.id not in left_out)
+    if statistics is not None:
+        found = feature_statistics(recordings, reference_s=reference_s)
+        write_json(statistics, found)
+        print(f"{statistics}: {found['num_units']} units of {found['num_recordings']} recordings")
+        return
     if out is None:
         write_feature_table(recordings, sys.stdout, reference_s=reference_s)
         return

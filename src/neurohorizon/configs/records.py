@@ -34,7 +34,7 @@ from neurohorizon.configs.schema import Config
 from neurohorizon.configs.sessions import Session, Sessions, prepare_recording
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
 from neurohorizon.evaluation.protocol import LEFT_OUT_QUALITIES
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import atomic_path, checksum
 from neurohorizon.recordings.store import open_recording
 
 CONFIG_FILE = "config.yaml"
@@ -264,12 +264,6 @@ def write_records(
         _write(folder / name, json.dumps(content, indent=1) + "\n")
     header = f"# neurohorizon {__version__}, recipe {loaded.recipe}\n"
     _write(folder / CONFIG_FILE, header + to_yaml(loaded.config))
-
-
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(data: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from neurohorizon.configs.build import protocol
 from neurohorizon.configs.data_schema import SimulatedData
-from neurohorizon.configs.records import checksum, load_run, open_run_sessions
+from neurohorizon.configs.records import load_run, open_run_sessions
 from neurohorizon.configs.schema import ObserverConfig
 from neurohorizon.configs.sessions import Progress
 from neurohorizon.errors import ConfigError, NeuroHorizonError
@@ -17,6 +17,7 @@ from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SET_NAMES, SetNa
 from neurohorizon.evaluation.run_scoring import ObserverPlan, score_run
 from neurohorizon.models.checkpoint import MODEL_FILE
 from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.ops.files import checksum
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.simulate.recordings import load_truth
 

@@ -33,7 +33,6 @@ from neurohorizon.evaluation.predictability import predictability
 from neurohorizon.evaluation.result_files import load_result
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.summary import strongest_by_horizon
-from neurohorizon.ops.files import atomic_path
 
 SetName = Literal["held-out", "later"]
 SET_NAMES: tuple[SetName, ...] = ("held-out", "later")
@@ -211,9 +210,3 @@ def read_json(path: Path, default: Any) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}): evaluate again") from error
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file; an existing one is replaced once all is written."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

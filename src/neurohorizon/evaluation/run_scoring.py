@@ -47,9 +47,9 @@ from neurohorizon.evaluation.run_results import (
     part_path,
     read_json,
     reference_part,
-    write_json,
 )
 from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.ops.files import write_json
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.validate import validate_recording
 from neurohorizon.simulate.population import SimulatedSession

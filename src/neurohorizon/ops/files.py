@@ -1,13 +1,16 @@
-"""Writing files so that a reader never meets a half-written one."""
+"""Writing files so that a reader never meets a half-written one; checksums."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,3 +62,15 @@ def _is_about(error: OSError, temporary: Path) -> bool:
     """Tell whether writing to the temporary file failed; a full disk's errors name no file."""
     nameless = error.filename is None and error.errno in NO_ROOM
     return nameless or str(error.filename) == str(temporary)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file; an existing one is replaced once all is written."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

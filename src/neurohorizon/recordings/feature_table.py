@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -16,10 +16,13 @@ from neurohorizon.recordings.reference_features import (
     AUTOCORRELOGRAM_EDGES_S,
     FANO_BIN_S,
     ISI_EDGES_S,
+    FeatureScaler,
     reference_features,
+    skewed_reference_features,
 )
 from neurohorizon.recordings.reference_pool import SHORTEST_REFERENCE_S, last_stretch
 from neurohorizon.recordings.schema import FloatArray, Recording
+from neurohorizon.recordings.splits import PARTS
 
 UNIT_COLUMNS = ("recording", "unit", "area", "reference_s")
 
@@ -87,8 +90,8 @@ def reference_stretch(recording: Recording, reference_s: float) -> FloatArray:
     return last_stretch(readable, reference_s)
 
 
-def feature_rows(recording: Recording, *, reference_s: float) -> Iterator[list[str | float]]:
-    """Yield one row a unit: recording, unit, area, seconds read, and the 33 features."""
+def stretch_features(recording: Recording, *, reference_s: float) -> tuple[FloatArray, float]:
+    """Return the raw features of a recording's units, (N, 33), and the seconds that were read."""
     if len(recording.spike_times) == 0:
         raise DataError(f"{recording.id}: no spikes, so there are no features: leave it out")
     stretch = reference_stretch(recording, reference_s)
@@ -97,6 +100,12 @@ def feature_rows(recording: Recording, *, reference_s: float) -> Iterator[list[s
     features = reference_features(
         times, unit, num_units=recording.num_units, start_s=0.0, end_s=read_s
     )
+    return features, read_s
+
+
+def feature_rows(recording: Recording, *, reference_s: float) -> Iterator[list[str | float]]:
+    """Yield one row a unit: recording, unit, area, seconds read, and the 33 features."""
+    features, read_s = stretch_features(recording, reference_s=reference_s)
     units = recording.units
     for unit_id, area, values in zip(units.id, units.area, features, strict=True):
         rounded = [float(f"{value:.6g}") for value in values]
@@ -115,3 +124,49 @@ def write_feature_table(
             writer.writerow(row)
             num_units += 1
     return num_units
+
+
+def feature_statistics(recordings: Iterable[Recording], *, reference_s: float) -> dict[str, Any]:
+    """Return mean and deviation of each feature over the units of training recordings.
+
+    Parameters
+    ----------
+    recordings : iterable of Recording
+        Read one at a time, in one pass.
+    reference_s : float
+        Seconds to read of each.
+
+    Returns
+    -------
+    dict
+        As JSON can hold it: which recordings, how each of them is split, seconds, and by
+        feature whether its logarithm is meant, its mean and its standard deviation.
+    """
+    split: dict[str, Any] = {}
+    num_units = 0
+
+    def batches() -> Iterator[FloatArray]:
+        nonlocal num_units
+        for recording in recordings:
+            features, read_s = stretch_features(recording, reference_s=reference_s)
+            parts = recording.split
+            split[recording.id] = {
+                "units": recording.num_units,
+                "seconds_read": round(read_s, 3),
+                **({name: parts.domain(name).tolist() for name in PARTS} if parts else {}),
+            }
+            num_units += recording.num_units
+            yield features
+
+    scaler = FeatureScaler.fit_in_one_pass(batches(), log=skewed_reference_features())
+    columns = zip(feature_names(), scaler.log, scaler.mean, scaler.scale, strict=True)
+    return {
+        "reference_s": reference_s,
+        "num_recordings": len(split),
+        "num_units": num_units,
+        "features": [
+            {"name": name, "log": bool(log), "mean": float(mean), "deviation": float(scale)}
+            for name, log, mean, scale in columns
+        ],
+        "recordings": split,
+    }

@@ -17,12 +17,14 @@ checkpoint.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import count_in_windows
 from neurohorizon.recordings.schema import FloatArray
 
@@ -138,9 +140,32 @@ class FeatureScaler:
     @classmethod
     def fit(cls, features: FloatArray, *, log: NDArray[np.bool_]) -> FeatureScaler:
         """Fit on stacked features of training units, shape (N, F)."""
-        values = _log_columns(features, log)
-        scale = values.std(axis=0)
-        return cls(log=log, mean=values.mean(axis=0), scale=np.where(scale > 1e-6, scale, 1.0))
+        return cls.fit_in_one_pass([features], log=log)
+
+    @classmethod
+    def fit_in_one_pass(
+        cls, batches: Iterable[FloatArray], *, log: NDArray[np.bool_]
+    ) -> FeatureScaler:
+        """Fit on (N, F) features of one recording after another, none of which is kept.
+
+        References
+        ----------
+        Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance.
+        """
+        num, mean, spread = 0, np.zeros(len(log)), np.zeros(len(log))
+        for features in batches:
+            values = _log_columns(features, log)
+            if len(values) == 0:
+                continue
+            shift = values.mean(axis=0) - mean
+            share = len(values) / (num + len(values))
+            spread += ((values - values.mean(axis=0)) ** 2).sum(axis=0) + shift**2 * num * share
+            mean += shift * share
+            num += len(values)
+        if num == 0:
+            raise DataError("no units to fit the standardisation of features on")
+        scale = np.sqrt(spread / num)
+        return cls(log=log, mean=mean, scale=np.where(scale > 1e-6, scale, 1.0))
 
     def transform(self, features: FloatArray) -> FloatArray:
         """Standardise (N, F) features, clipped to five standard deviations."""

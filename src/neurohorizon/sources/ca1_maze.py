@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import FloatArray, Recording, Series, Units
-from neurohorizon.sources.source import RemoteFile, Source
+from neurohorizon.sources.source import RemoteFile, RemoteSession, Source
 
 NAME = "ca1_maze"
 URL = (
@@ -138,6 +138,27 @@ def _read_position(path: Path) -> Series:
     return Series(rows["time"][order] / CLOCK_HZ, values[order], unit="px")
 
 
+SIZES = {
+    "linear-track": {SPIKES: 176_567, POSITION: 1_427_777},
+    "w-maze": {SPIKES: 2_806_793, POSITION: 3_144_137},
+}
+
+
+def list_sessions(folder: Path) -> list[RemoteSession]:
+    """List both sessions; they are always the same ones."""
+    return [
+        RemoteSession(
+            id=session,
+            num_bytes=sum(sizes.values()),
+            files=tuple(
+                RemoteFile(f"{session}/{name}", f"{URL}/{session}/{name}", size)
+                for name, size in sizes.items()
+            ),
+        )
+        for session, sizes in SIZES.items()
+    ]
+
+
 SOURCE = Source(
     name=NAME,
     title="Rat CA1 on a linear track and a W-maze, with head position",
@@ -149,15 +170,7 @@ SOURCE = Source(
     num_recordings=2,
     num_units=56,
     num_spikes=547_181,
-    remote_files=tuple(
-        RemoteFile(path, f"{URL}/{path}", size)
-        for path, size in (
-            (f"linear-track/{SPIKES}", 176567),
-            (f"linear-track/{POSITION}", 1427777),
-            (f"w-maze/{SPIKES}", 2806793),
-            (f"w-maze/{POSITION}", 3144137),
-        )
-    ),
+    list_sessions=list_sessions,
     notes=(
         "One W-maze cluster fires at 107 Hz and holds 89 % of all spikes: unsorted activity, "
         'kept with quality "unsorted" and left out of pooled scores.',

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from neurohorizon.errors import DataError
-from neurohorizon.sources import ca1_maze, npz, nwb, retinal_waves
+from neurohorizon.sources import (
+    allen,
+    ca1_maze,
+    ibl,
+    macaque_v4,
+    nlb,
+    npz,
+    nwb,
+    perich_miller,
+    retinal_waves,
+    tables,
+    tvsd,
+)
 from neurohorizon.sources.source import Source
 
-DATA_SETS = (retinal_waves.SOURCE, ca1_maze.SOURCE)
-FORMATS = (nwb.SOURCE, npz.SOURCE)
+DATA_SETS = (
+    ibl.SOURCE,
+    allen.SOURCE,
+    nlb.SOURCE,
+    perich_miller.SOURCE,
+    retinal_waves.SOURCE,
+    ca1_maze.SOURCE,
+    tvsd.SOURCE,
+    macaque_v4.SOURCE,
+)
+FORMATS = (nwb.SOURCE, npz.SOURCE, tables.SOURCE)
 
 
 def find_source(name: str) -> Source:

@@ -10,6 +10,11 @@ array            shape       meaning
                  (K, 2)      the whole seconds around the spikes
 ``subject``      () str      optional: the animal, for holding out animals
 ===============  ==========  ==================================================
+
+What pynapple's ``TsGroup.save`` writes is read too: times ``t``, unit ``index``, ``keys``, and
+the time support ``start`` and ``end``, which becomes the domain. Its metadata (areas and the
+like) are pickled by current versions, and nothing here unpickles; plain columns of earlier
+versions are read.
 """
 
 from __future__ import annotations
@@ -28,6 +33,11 @@ from neurohorizon.sources.source import Source
 
 NAME = "npz"
 KNOWN = ("spike_times", "unit_index", "num_units", "domain", "subject")
+# Of a TsGroup of pynapple; "d" holds values beside the times, which spikes have not.
+GROUP_NEEDS = ("t", "index", "keys", "start", "end")
+PICKLED = "_metadata"
+AREA_COLUMNS = ("location", "area", "brain_area", "region", "brain_region")
+QUALITY_COLUMNS = ("quality", "group_quality", "label")
 
 
 def find_files(path: Path) -> list[Path]:
@@ -38,6 +48,10 @@ def find_files(path: Path) -> list[Path]:
 def convert(path: Path) -> Recording:
     """Read one ``.npz`` file.
 
+    Parameters
+    ----------
+    path : Path
+
     Raises
     ------
     DataError
@@ -45,6 +59,8 @@ def convert(path: Path) -> Recording:
         Unsorted, negative or non-finite times are left for validation to report.
     """
     arrays = _load(path)
+    if _is_group(arrays):
+        return _from_group(path, arrays)
     for name in ("spike_times", "unit_index"):
         if name not in arrays:
             raise DataError(
@@ -90,7 +106,9 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path}: not a readable .npz file; write one with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            is_group = "type" in file.files and _is_group({"type": file["type"]})
+            names = [name for name in file.files if not (is_group and name == PICKLED)]
+            return {name: file[name] for name in names}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         if "pickle" in str(error):
             raise DataError(
@@ -98,6 +116,60 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
                 "save plain arrays: one of all times, one of the units"
             ) from error
         raise DataError(f"{path}: not a readable .npz file ({error})") from error
+
+
+def _is_group(arrays: dict[str, NDArray[Any]]) -> bool:
+    """Tell whether pynapple wrote the file from a TsGroup."""
+    kind = arrays.get("type")
+    return kind is not None and kind.dtype.kind == "U" and "TsGroup" in kind.ravel().tolist()
+
+
+def _from_group(path: Path, arrays: dict[str, NDArray[Any]]) -> Recording:
+    missing = [name for name in GROUP_NEEDS if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: a TsGroup without {', '.join(missing)}; save it again")
+    keys, index = arrays["keys"], arrays["index"]
+    times = np.asarray(arrays["t"], dtype=np.float64)
+    if times.ndim != 1 or index.shape != times.shape or keys.ndim != 1:
+        raise DataError(f"{path}: a TsGroup whose times and index do not fit; save it again")
+    order = np.argsort(keys, kind="stable")
+    place = np.searchsorted(keys, index, sorter=order)
+    unit_index = order[np.minimum(place, len(keys) - 1)] if len(keys) else place
+    if len(keys) == 0 or np.any(keys[unit_index] != index):
+        raise DataError(f"{path}: a TsGroup with times of units that it does not list")
+    left_out = [name for name in arrays if name not in (*GROUP_NEEDS, "type")]
+
+    def column(names: tuple[str, ...]) -> NDArray[np.str_]:
+        for name in names:
+            if name in arrays and arrays[name].shape == keys.shape:
+                left_out.remove(name)
+                return np.array([to_ascii(str(value)) for value in arrays[name]], dtype=np.str_)
+        return np.full(len(keys), "", dtype=np.str_)
+
+    units = Units(
+        id=np.array([f"unit_{key}" for key in keys], dtype=np.str_),
+        area=column(AREA_COLUMNS),
+        position_um=np.full((len(keys), 3), np.nan),
+        quality=column(QUALITY_COLUMNS),
+    )
+    if _has_pickle(path):
+        left_out.append("metadata of units (pickled, which is never loaded)")
+    by_time = np.argsort(times, kind="stable")
+    return Recording(
+        id=to_name(path.stem),
+        subject="unknown",
+        source=NAME,
+        spike_times=times[by_time],
+        spike_unit_index=unit_index[by_time],
+        units=units,
+        domain=_domain(path, np.column_stack([arrays["start"], arrays["end"]])),
+        metadata={"left_out": to_ascii(", ".join(left_out))} if left_out else {},
+    )
+
+
+def _has_pickle(path: Path) -> bool:
+    with np.load(path, allow_pickle=False) as file:
+        return PICKLED in file.files
 
 
 def _num_units(path: Path, given: NDArray[Any] | None, unit_index: NDArray[np.int64]) -> int:
@@ -124,7 +196,7 @@ def _domain(path: Path, given: NDArray[Any]) -> NDArray[np.float64]:
 
 SOURCE = Source(
     name=NAME,
-    title="your own .npz files: spike_times (s), unit_index",
+    title="your own .npz files: spike_times (s), unit_index; or a saved TsGroup of pynapple",
     find_files=find_files,
     convert=convert,
 )

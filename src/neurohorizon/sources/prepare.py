@@ -1,30 +1,39 @@
 """From a source's files to a folder of recordings with a manifest.
 
-``manifest.json`` tells where each recording came from, who may not be on both sides of a
-split (`group`, in a `stratum`), what validation found, and the checksum of each file. It is
-rewritten after every recording, so an interrupted run goes on where it stopped.
+Each input is converted, split, validated and written by itself, here or in other processes;
+the manifest is rewritten after every recording, so an interrupted run goes on where it
+stopped, and what comes out does not depend on which recording was done first.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from neurohorizon import __version__
-from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.errors import ConfigError, DataError, NeuroHorizonError
+from neurohorizon.ops.files import checksum
+from neurohorizon.recordings.responses import ResponseRecording
+from neurohorizon.recordings.responses_store import write_responses
+from neurohorizon.recordings.responses_validate import validate_responses
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import FRACTIONS, GUARD_S, split_in_time, split_interleaved
 from neurohorizon.recordings.store import write_recording
 from neurohorizon.recordings.validate import Finding, validate_recording
-from neurohorizon.sources.source import Source
+from neurohorizon.sources.manifest import MANIFEST, Entries, read_entries, write_manifest
+from neurohorizon.sources.parallel import Launcher, WorkerDied, run_all
+from neurohorizon.sources.source import Source, Value
 
-MANIFEST = "manifest.json"
 Progress = Callable[[int, int, str], None]
+LOCK = ".prepare.lock"
+#: What a killed process leaves of a recording or a manifest.
+_LEFT_BEHIND = re.compile(r"^\..*\.([0-9a-f]{8}\.part|staged)\.(h5|json)$")
 
 
 @dataclass(frozen=True)
@@ -97,12 +106,37 @@ class Prepared:
         return self.folder / MANIFEST
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs to make one recording."""
+
+    source: Source
+    path: Path | str
+    staged: Path
+    split: SplitPlan
+    settings: Mapping[str, Value]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a worker made, or why it made nothing."""
+
+    entry: dict[str, Any] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+    failure: str = ""
+
+
 def prepare(
     source: Source,
     in_path: Path | str,
     out_folder: Path | str,
     *,
+    inputs: Sequence[Path | str] | None = None,
     split: SplitPlan | None = None,
+    settings: Mapping[str, Value] | None = None,
+    num_workers: int = 1,
+    launcher: Launcher = "processes",
     progress: Progress | None = None,
 ) -> Prepared:
     """Convert, split, validate and write all recordings of a source.
@@ -110,112 +144,234 @@ def prepare(
     Parameters
     ----------
     source : Source
-    in_path : path
-        A folder with the source's files, or one of them.
+    in_path : path or str
+        A folder with the source's files, or one of them; or an address, if the source reads any.
     out_folder : path
         Where ``<recording id>.h5`` and ``manifest.json`` shall be.
+    inputs : sequence of path, optional
+        What to convert; by default all that the source finds at `in_path`.
     split : SplitPlan, optional
         Default: in time, 60 / 10 / 30 %.
+    settings : mapping, optional
+        Convert settings of the source that differ from their defaults.
+    num_workers : int
+        Recordings that are made at the same time.
+    launcher : {"processes", "ray"}
+        Where: see :func:`neurohorizon.sources.parallel.run_all`.
     progress : callable, optional
-        Called with (files done, files in all, name) before each file and at the end.
+        Called with (inputs done, inputs in all, name) before each and at the end.
 
     Returns
     -------
     Prepared
-        A file that fails stops nothing but itself, and leaves nothing behind.
+        An input that fails stops nothing but itself, and leaves nothing behind.
 
     Raises
     ------
     DataError
-        If there is nothing to convert, or the manifest of another source is in the way.
+        If there is nothing to convert, the manifest of another source is in the way, or
+        somebody else is preparing the same folder.
     """
-    in_path, out_folder = Path(in_path), Path(out_folder)
-    split = split or SplitPlan()
-    if not in_path.exists():
-        raise DataError(f"{in_path}: no such file or folder")
-    out = out_folder.resolve()
-    inputs = [path for path in source.find_files(in_path) if out not in path.resolve().parents]
-    if not inputs:
-        raise DataError(f"{in_path}: nothing here that {source.name} can be made of")
-    entries = _read_entries(out_folder / MANIFEST, source)
-    made_from: dict[str, Path] = {}
-    result = Prepared(out_folder)
+    out_folder = Path(out_folder)
+    split, settings = split or SplitPlan(), dict(settings or {})
+    if inputs is None:
+        inputs = _find_inputs(source, in_path, out_folder)
+    entries = read_entries(out_folder, source)
+    result, chosen = Prepared(out_folder), {"split": asdict(split), "settings": settings}
+    made_from: dict[str, int] = {}
+    numbers: list[int] = []
+    jobs: list[_Job] = []
     for number, path in enumerate(inputs):
-        if progress:
-            progress(number, len(inputs), path.name)
-        fingerprint = _fingerprint(path, split)
+        fingerprint = _fingerprint(path, split, settings)
         done = _done(out_folder, entries, fingerprint)
         if done and done not in made_from:
-            made_from[done] = path
+            made_from[done] = number
             result.skipped.append(out_folder / done)
-            continue
-        try:
-            recording, findings = _convert(source, path, split)
-            file = out_folder / f"{recording.id}.h5"
-            if file.name in made_from:
-                raise DataError(
-                    f"{path}: becomes {file.name}, as {made_from[file.name]} did; rename one"
+        else:
+            staged = out_folder / f".{number}.{fingerprint[:8]}.staged.h5"
+            numbers.append(number)
+            jobs.append(_Job(source, path, staged, split, settings, fingerprint))
+    failed: dict[int, str] = {}
+    findings: dict[int, Sequence[Finding]] = {}
+    with _alone_in(out_folder, wanted=bool(jobs)):
+        done_before = len(inputs) - len(jobs)
+        outcomes = run_all(_make, jobs, num_workers=num_workers, launcher=launcher)
+        for count in range(len(jobs)):
+            if progress:
+                following = _name(jobs[count].path) if num_workers == 1 else ""
+                progress(done_before + count, len(inputs), following)
+            place, made = next(outcomes)
+            number, staged = numbers[place], jobs[place].staged
+            if isinstance(made, WorkerDied):
+                made = _Made(
+                    failure=f"{inputs[number]}: the process that converted it was killed, most "
+                    "likely for want of memory; prepare it with fewer workers at a time"
                 )
-            write_recording(recording, file)
-        except DataError as error:
-            result.failed[str(path)] = str(error)
-            continue
-        made_from[file.name] = path
-        entries[file.name] = _entry(recording, findings, file, path, fingerprint)
-        _write_manifest(out_folder / MANIFEST, source, split, entries)
-        result.written.append(file)
-        result.findings[recording.id] = findings
+            if made.failure:
+                failed[number] = made.failure
+                continue
+            name = made.entry["file"]
+            other = made_from.get(name, number)
+            if other != number:
+                # Two inputs for one name: the first of them keeps it, whoever was faster.
+                first, second = sorted((other, number))
+                findings.pop(second, None)
+                failed[second] = (
+                    f"{inputs[second]}: becomes {name}, as {inputs[first]} did; rename one"
+                )
+                if first == other:
+                    staged.unlink()
+                    continue
+            made_from[name], findings[number] = number, made.findings
+            staged.replace(out_folder / name)
+            entries[name] = made.entry
+            write_manifest(out_folder, source, entries, settings=chosen)
     if progress:
         progress(len(inputs), len(inputs), "")
+    files = {number: out_folder / name for name, number in made_from.items()}
+    for number in sorted(findings):
+        result.written.append(files[number])
+        result.findings[files[number].stem] = list(findings[number])
+    result.failed.update({str(inputs[number]): failed[number] for number in sorted(failed)})
     return result
 
 
-def read_manifest(folder: Path | str) -> dict[str, Any]:
-    """Read the manifest of a prepared folder.
+def _find_inputs(source: Source, in_path: Path | str, out_folder: Path) -> Sequence[Path | str]:
+    addresses = source.find_addresses(str(in_path)) if source.find_addresses else ()
+    if addresses:
+        return addresses
+    in_path, out = Path(in_path), out_folder.resolve()
+    if not in_path.exists():
+        raise DataError(f"{in_path}: no such file or folder")
+    inputs = [path for path in source.find_files(in_path) if out not in path.resolve().parents]
+    if not inputs:
+        raise DataError(f"{in_path}: nothing here that {source.name} can be made of")
+    return inputs
 
-    Raises
-    ------
-    DataError
-        If there is none, or it is damaged.
+
+@contextmanager
+def _alone_in(folder: Path, *, wanted: bool) -> Iterator[None]:
+    """Keep others from preparing the same folder, and clear what a killed one left behind.
+
+    The folder is made, and removed again if nothing came to lie in it.
     """
-    path = Path(folder) / MANIFEST
-    if not path.is_file():
-        raise DataError(f"{path}: no manifest; make one with `neurohorizon data prepare`")
+    if not wanted:
+        yield
+        return
+    absent = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        manifest["recordings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: damaged manifest ({error}); remove it, prepare again") from error
-    return manifest
-
-
-def _convert(source: Source, path: Path, split: SplitPlan) -> tuple[Recording, list[Finding]]:
-    recording = source.convert(path)
-    # Errors in the spikes come before those that a split of them would meet.
-    findings = validate_recording(recording)
-    if not any(finding.severity == "error" for finding in findings):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    with lock:
+        _lock(lock, folder)
+        _clear(folder)
         try:
-            recording = split.apply(recording)
-        except DataError as error:
-            raise DataError(f"{path}: {error}; leave it out or give a smaller guard_s") from error
-        findings = validate_recording(recording)
+            yield
+        finally:
+            _clear(folder)
+            (folder / LOCK).unlink(missing_ok=True)
+            for each in absent:
+                with suppress(OSError):  # it holds something by now
+                    each.rmdir()
+
+
+def _lock(file: TextIO, folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: two at a time are then not noticed
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: somebody else is preparing recordings there; wait, or choose another --out"
+        ) from error
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if _LEFT_BEHIND.match(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _make(job: _Job) -> _Made:
+    """Make one recording at its staged path. Runs in a worker; raises nothing it can name."""
+    try:
+        recording = job.source.convert(job.path, **job.settings)
+        if isinstance(recording, ResponseRecording):
+            findings = validate_responses(recording)
+            _refuse_errors(findings, job)
+            write_responses(recording, job.staged)
+            holds: dict[str, Any] = {"num_presentations": len(recording.responses)}
+        else:
+            recording, findings = _split(recording, job)
+            write_recording(recording, job.staged)
+            holds = {
+                "num_spikes": len(recording.spike_times),
+                "duration_s": round(recording.duration_s, 3),
+            }
+    except NeuroHorizonError as error:
+        return _Made(failure=str(error))
+    except MemoryError:
+        return _Made(failure=f"{job.path}: does not fit into memory")
+    entry = {
+        "id": recording.id,
+        "file": f"{recording.id}.h5",
+        "input": _name(job.path),
+        "group": recording.subject,
+        "stratum": recording.metadata.get("laboratory", ""),
+        "num_units": recording.num_units,
+        **holds,
+        "num_bytes": job.staged.stat().st_size,
+        "sha256": checksum(job.staged),
+        "fingerprint": job.fingerprint,
+        "findings": [asdict(finding) for finding in findings],
+    }
+    return _Made(entry, findings)
+
+
+def _split(recording: Recording, job: _Job) -> tuple[Recording, list[Finding]]:
+    """Return the recording with its split, and what validation says of both."""
+    # Errors in the spikes come before those that a split of them would meet.
+    _refuse_errors(validate_recording(recording), job)
+    try:
+        recording = job.split.apply(recording)
+    except DataError as error:
+        raise DataError(f"{job.path}: {error}; leave it out or give a smaller guard_s") from error
+    findings = validate_recording(recording)
+    _refuse_errors(findings, job)
+    return recording, findings
+
+
+def _refuse_errors(findings: Sequence[Finding], job: _Job) -> None:
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
         mend = f"; {errors[0].mend}" if errors[0].mend else ""
-        raise DataError(f"{path}: {errors[0].what}{mend}{more}")
-    return recording, findings
+        raise DataError(f"{job.path}: {errors[0].what}{mend}{more}")
 
 
-def _fingerprint(path: Path, split: SplitPlan) -> str:
-    """Tell whether input, settings and this package are as they were, without reading much."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    content = json.dumps([path.name, stats, asdict(split), __version__])
+def _fingerprint(path: Path | str, split: SplitPlan, settings: Mapping[str, Value]) -> str:
+    """Tell whether input, settings and this package are as they were, without reading much.
+
+    What lies at an address is taken to stay as it is.
+    """
+    stats: list[tuple[str, int, int]] = []
+    if isinstance(path, Path):
+        files = (each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        for file in sorted(files):
+            stats.append((file.name, file.stat().st_size, file.stat().st_mtime_ns))
+    content = json.dumps([_name(path), stats, asdict(split), dict(settings), __version__])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _done(folder: Path, entries: dict[str, dict[str, Any]], fingerprint: str) -> str | None:
+def _name(path: Path | str) -> str:
+    return path.name if isinstance(path, Path) else path
+
+
+def _done(folder: Path, entries: Entries, fingerprint: str) -> str | None:
     """Return the file that was made of this input before, if it is still there."""
     for name, entry in entries.items():
         file = folder / name
@@ -223,53 +379,3 @@ def _done(folder: Path, entries: dict[str, dict[str, Any]], fingerprint: str) ->
         if same and file.is_file() and file.stat().st_size == entry["num_bytes"]:
             return name
     return None
-
-
-def _entry(
-    recording: Recording, findings: list[Finding], file: Path, path: Path, fingerprint: str
-) -> dict[str, Any]:
-    return {
-        "id": recording.id,
-        "file": file.name,
-        "input": path.name,
-        "group": recording.subject,
-        "stratum": recording.metadata.get("laboratory", ""),
-        "num_units": recording.num_units,
-        "num_spikes": len(recording.spike_times),
-        "duration_s": round(recording.duration_s, 3),
-        "num_bytes": file.stat().st_size,
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "fingerprint": fingerprint,
-        "findings": [asdict(finding) for finding in findings],
-    }
-
-
-def _read_entries(path: Path, source: Source) -> dict[str, dict[str, Any]]:
-    if not path.exists():
-        return {}
-    manifest = read_manifest(path.parent)
-    other = manifest.get("source", {}).get("name")
-    if other != source.name:
-        raise DataError(f"{path}: holds recordings of {other}; choose another --out")
-    return {entry["file"]: entry for entry in manifest["recordings"]}
-
-
-def _write_manifest(
-    path: Path, source: Source, split: SplitPlan, entries: dict[str, dict[str, Any]]
-) -> None:
-    groups: dict[str, list[str]] = {}
-    recordings = sorted(entries.values(), key=lambda entry: entry["id"])
-    for entry in recordings:
-        groups.setdefault(entry["group"], []).append(entry["id"])
-    manifest = {
-        "source": {
-            key: getattr(source, key)
-            for key in ("name", "title", "licence", "citation", "homepage", "notes")
-        },
-        "version": __version__,
-        "split": asdict(split),
-        "groups": groups,
-        "recordings": recordings,
-    }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ import numpy as np
 
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import Recording, Units
-from neurohorizon.sources.source import RemoteFile, Source
+from neurohorizon.sources.source import RemoteFile, RemoteSession, Source
 
 NAME = "retinal_waves"
 URL = "https://raw.githubusercontent.com/sje30/waverepo/a1be18b93979fa2861c8e206472b57500bb7fb92"
@@ -166,13 +166,19 @@ def convert(path: Path) -> Recording:
     )
 
 
-def _remote_files() -> tuple[RemoteFile, ...]:
-    return tuple(
-        RemoteFile(path, f"{URL}/hdf5/{path}", int(size))
+def list_sessions(folder: Path) -> list[RemoteSession]:
+    """List all sessions; they are always the same ones."""
+    return [
+        RemoteSession(
+            id=f"{laboratory}_{name}",
+            num_bytes=int(size),
+            files=(RemoteFile(path, f"{URL}/hdf5/{path}", int(size)),),
+            about={"laboratory": laboratory},
+        )
         for laboratory, listing in FILES.items()
         for name, size in (entry.split() for entry in listing.split(","))
         for path in [f"{laboratory}/{laboratory}_{name}.h5"]
-    )
+    ]
 
 
 SOURCE = Source(
@@ -186,7 +192,7 @@ SOURCE = Source(
     num_recordings=54,
     num_units=2404,
     num_spikes=2_359_472,
-    remote_files=_remote_files(),
+    list_sessions=list_sessions,
     notes=(
         "Activity comes in waves seconds apart: a constant rate is a weak null, so compare "
         "with the whole ladder of baselines.",

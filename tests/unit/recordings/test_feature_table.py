@@ -11,7 +11,9 @@ from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
 from neurohorizon.recordings.feature_table import (
     feature_names,
+    feature_statistics,
     reference_stretch,
+    stretch_features,
     write_feature_table,
 )
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
@@ -61,3 +63,26 @@ def test_a_reference_too_short_or_absent_is_refused():
     everything = Split(empty_intervals(), empty_intervals(), recording.domain)
     with pytest.raises(DataError, match="nothing lies before the test domain"):
         reference_stretch(replace(recording, split=everything), 20.0)
+
+
+def test_statistics_in_one_pass_are_those_of_all_units_together():
+    recordings = [
+        poisson_recording(
+            seed=seed, num_units=3 + 5 * seed, rate_hz=2.0 + 4 * seed, name=f"s{seed}"
+        )
+        for seed in range(3)
+    ]
+    found = feature_statistics(iter(recordings), reference_s=20.0)
+    every = np.concatenate([stretch_features(each, reference_s=20.0)[0] for each in recordings])
+    log = np.array([column["log"] for column in found["features"]])
+    values = np.where(log, np.log(np.maximum(every, 1e-3)), every)
+    np.testing.assert_allclose(
+        [column["mean"] for column in found["features"]], values.mean(axis=0)
+    )
+    deviation = np.array([column["deviation"] for column in found["features"]])
+    varied = values.std(axis=0) > 1e-6
+    np.testing.assert_allclose(deviation[varied], values.std(axis=0)[varied])
+    assert (found["num_units"], list(found["recordings"])) == (24, ["s0", "s1", "s2"])
+    assert found["recordings"]["s0"]["test"] == recordings[0].require_split().test.tolist()
+    with pytest.raises(DataError, match="no units"):
+        feature_statistics(iter(()), reference_s=20.0)

@@ -1,97 +1,156 @@
-import urllib.error
-import urllib.request
+"""Downloads from a server that drops connections, lies, and is busy."""
+
+import errno
+import hashlib
+from pathlib import Path
 
 import pytest
 
 from neurohorizon.errors import DataError
-from neurohorizon.sources.catalogue import find_source
-from neurohorizon.sources.download import fetch
-from neurohorizon.sources.source import RemoteFile, Source
+from neurohorizon.sources.download import download_file
+from neurohorizon.sources.source import RemoteFile
+from servers import FileServer, drop_after, ignore_range, instead, status
+
+CONTENT = bytes(range(256)) * 40
+SIZE = len(CONTENT)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture
-def source(tmp_path):
-    """Two files on a "server": a folder named by file URLs."""
-    server = tmp_path / "server"
-    server.mkdir()
-    (server / "a.bin").write_bytes(b"x" * 10)
-    (server / "b.bin").write_bytes(b"y" * 20)
-    return Source(
-        name="toy",
-        title="toy",
-        find_files=lambda folder: [],
-        convert=lambda path: pytest.fail("not asked for"),
-        homepage="https://example.org/toy",
-        remote_files=(
-            RemoteFile("one/a.bin", (server / "a.bin").as_uri(), 10),
-            RemoteFile("two/b.bin", (server / "b.bin").as_uri(), 20),
-        ),
-    )
+def server():
+    with FileServer({"/a.bin": CONTENT}) as server:
+        yield server
 
 
-def test_files_arrive(source, tmp_path):
+def get(server, path, *, num_bytes=SIZE, sha256=SHA256, name="/a.bin", **options):
+    file = RemoteFile("a.bin", server.url(name), num_bytes, sha256)
+    return download_file(file, path, **({"wait": lambda seconds: None} | options))
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_file_arrives_with_progress_and_is_not_asked_for_again(server, tmp_path):
     steps = []
-    paths = fetch(source, tmp_path / "in", progress=lambda *step: steps.append(step))
-    assert [path.read_bytes() for path in paths] == [b"x" * 10, b"y" * 20]
-    assert steps == [(0, 30, "one/a.bin"), (10, 30, "two/b.bin"), (30, 30, "")]
+    path = tmp_path / "in" / "a.bin"
+    assert get(server, path, progress=lambda *step: steps.append(step))
+    assert path.read_bytes() == CONTENT
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
+    assert not get(server, path)
+    assert len(server.requests) == 1
+    assert left(tmp_path) == ["a.bin"]
 
 
-def test_what_is_there_is_not_downloaded_again(source, tmp_path, monkeypatch):
-    paths = fetch(source, tmp_path / "in")
-    paths[1].write_bytes(b"half")
-    asked = []
-    real = urllib.request.urlopen
-
-    def spy(url, **options):
-        asked.append(url)
-        return real(url, **options)
-
-    monkeypatch.setattr(urllib.request, "urlopen", spy)
-    fetch(source, tmp_path / "in")
-    assert [url.rsplit("/")[-1] for url in asked] == ["b.bin"]
-    assert paths[1].read_bytes() == b"y" * 20
+def test_dropped_connections_go_on_where_they_stopped(server, tmp_path):
+    server.tricks["/a.bin"] = [drop_after(4000)]
+    waits = []
+    get(server, tmp_path / "a.bin", wait=waits.append)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert server.requests == [("/a.bin", None), ("/a.bin", "bytes=4000-")]
+    assert server.num_bytes_sent == len(CONTENT) - 4000
+    assert left(tmp_path) == ["a.bin"]
 
 
-def test_wrong_size_is_refused_and_leaves_nothing(source, tmp_path):
-    (tmp_path / "server" / "b.bin").write_bytes(b"y" * 7)
-    with pytest.raises(DataError, match="got 7 bytes, expected 20"):
-        fetch(source, tmp_path / "in")
-    assert [p.name for p in (tmp_path / "in").rglob("*") if p.is_file()] == ["a.bin"]
+def test_a_server_that_keeps_dropping_is_given_up(server, tmp_path):
+    server.tricks["/a.bin"] = [drop_after(4000), *[drop_after(0)] * 3]
+    with pytest.raises(DataError, match=r"the connection broke after 0 of 10240 bytes.*kept"):
+        get(server, tmp_path / "a.bin", num_attempts=3)
+    assert "a.bin" not in left(tmp_path)
 
 
-@pytest.mark.parametrize("reason", [urllib.error.URLError("no route"), TimeoutError("slow")])
-def test_no_network(source, tmp_path, monkeypatch, reason):
-    def offline(url, **_):
-        raise reason
+def test_an_interrupted_download_is_resumed_by_the_next_one(server, tmp_path):
+    server.tricks["/a.bin"] = [drop_after(4000)]
 
-    monkeypatch.setattr(urllib.request, "urlopen", offline)
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(server, tmp_path / "a.bin", wait=interrupt)
+    assert left(tmp_path) == [".a.bin.download", ".a.bin.download.json"]
+    get(server, tmp_path / "a.bin")
+    assert server.requests[-1] == ("/a.bin", "bytes=4000-")
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_a_part_of_another_version_is_thrown_away(server, tmp_path):
+    server.tricks["/a.bin"] = [drop_after(4000)]
+    new = CONTENT[::-1]
+
+    def change(seconds):
+        server.files["/a.bin"], server.etags["/a.bin"] = new, '"2"'
+
+    get(server, tmp_path / "a.bin", sha256=hashlib.sha256(new).hexdigest(), wait=change)
+    assert (tmp_path / "a.bin").read_bytes() == new
+
+
+def test_a_server_that_ignores_ranges_sends_everything_once_more(server, tmp_path):
+    server.tricks["/a.bin"] = [drop_after(4000), ignore_range]
+    get(server, tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_a_busy_server_is_asked_again_when_it_says(server, tmp_path):
+    server.tricks["/a.bin"] = [status(503), status(429, Retry_After="7"), status(500)]
+    waits = []
+    get(server, tmp_path / "a.bin", wait=waits.append)
+    assert waits == [2.0, 7.0, 8.0]
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("trick", "reason"),
+    [
+        (status(404), "not there (the server answers 404)"),
+        (status(403), "not allowed (the server answers 403)"),
+        (instead(b"<html>log in</html>", "text/html; charset=utf-8"), "sent a web page"),
+        (status(503), "the server answers 503"),
+        (instead(CONTENT[:-1]), "got 10239 bytes, expected 10240"),
+        (instead(CONTENT + b"x"), "got 10241 bytes, expected 10240"),
+        (instead(CONTENT[::-1]), "the checksum of what arrived is not the listing's"),
+    ],
+)
+def test_what_cannot_be_had_is_one_line_and_leaves_no_file(server, tmp_path, trick, reason):
+    server.tricks["/a.bin"] = [trick] * 10
     with pytest.raises(DataError) as caught:
-        fetch(source, tmp_path / "in")
-    message = str(caught.value)
-    assert "a.bin: cannot be downloaded" in message
-    assert "https://example.org/toy" in message
-    assert "neurohorizon data prepare toy FOLDER" in message
-    assert not (tmp_path / "in").exists()
-    assert "\n" not in message
+        get(server, tmp_path / "a.bin")
+    line = str(caught.value)
+    assert reason in line
+    assert "\n" not in line
+    assert server.url("/a.bin") in line
+    assert not (tmp_path / "a.bin").exists()
 
 
-def test_formats_have_nothing_to_download(tmp_path):
-    with pytest.raises(DataError, match="nwb: nothing to download"):
-        fetch(find_source("nwb"), tmp_path)
+def test_a_wrong_answer_once_is_asked_for_again(server, tmp_path):
+    server.tricks["/a.bin"] = [instead(CONTENT[:-1])]
+    get(server, tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
-def test_unknown_source():
-    with pytest.raises(DataError, match="choose one of retinal_waves, ca1_maze, nwb, npz"):
-        find_source("retina")
+def test_without_size_and_checksum_the_servers_word_is_taken(server, tmp_path):
+    get(server, tmp_path / "a.bin", num_bytes=None, sha256="")
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
-def test_remote_files_are_pinned():
-    for name in ("retinal_waves", "ca1_maze"):
-        source = find_source(name)
-        assert source.licence
-        assert source.citation
-        for file in source.remote_files:
-            assert file.url.startswith("https://")
-            commit = file.url.split("/")[5]
-            assert len(commit) == 40
-            assert file.url.endswith(file.path)
+def test_nobody_answers(tmp_path):
+    with FileServer() as server:
+        url = server.url("/a.bin")
+    file = RemoteFile("a.bin", url, 5)
+    with pytest.raises(DataError, match=r"cannot be downloaded \(.*refused"):
+        download_file(file, tmp_path / "a.bin", wait=lambda seconds: None, num_attempts=2)
+    with pytest.raises(DataError, match="not an address"):
+        download_file(RemoteFile("a.bin", "a.bin"), tmp_path / "a.bin")
+
+
+def test_a_full_disk_is_named(server, tmp_path, monkeypatch):
+    real = Path.open
+
+    def full(self, mode="r", *args, **options):
+        if self.name.endswith(".download") and "b" in mode:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return real(self, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
+        get(server, tmp_path / "a.bin")
+    assert not (tmp_path / "a.bin").exists()

@@ -123,6 +123,76 @@ class TestEverything:
         np.testing.assert_array_equal(again.spike_times, recording.spike_times)
 
 
+class TestStimuli:
+    @pytest.fixture
+    def recording(self, tmp_path):
+        file = new_file()
+        plain_units(file)
+        table = pynwb.epoch.TimeIntervals(name="gratings", description="as shown")
+        table.add_column("orientation", "degrees")
+        table.add_row(start_time=1.0, stop_time=2.0, orientation=45.0)
+        file.add_stimulus(table)
+        blocks = pynwb.epoch.TimeIntervals(name="movie_presentations", description="as shown")
+        blocks.add_column("frame", "index")
+        clock = pynwb.TimeSeries(name="clock", data=np.arange(5.0), rate=1.0, unit="s")
+        file.add_stimulus(clock)
+        for frame in range(3):
+            blocks.add_interval(
+                start_time=3.0 + frame, stop_time=4.0 + frame, timeseries=[clock], frame=frame
+            )
+        file.add_time_intervals(blocks)
+        pictures = pynwb.base.Images(
+            name="pictures",
+            images=[
+                pynwb.image.GrayscaleImage(name=f"p{i}", data=np.zeros((2, 2))) for i in (0, 1)
+            ],
+        )
+        pictures.order_of_images = pynwb.base.ImageReferences(
+            name="order_of_images", data=list(pictures.images.values())
+        )
+        file.add_stimulus_template(pictures)
+        file.add_stimulus(
+            pynwb.image.IndexSeries(
+                name="shown",
+                data=np.array([1, 0, 1], dtype=np.uint32),
+                indexed_images=pictures,
+                timestamps=[1.0, 2.0, 2.5],
+                unit="N/A",
+            )
+        )
+        return convert(save(file, tmp_path / "a.nwb"))
+
+    def test_tables_of_presentations(self, recording):
+        assert recording.tables["gratings"].columns["orientation"].tolist() == [45.0]
+        movie = recording.tables["movie_presentations"]
+        assert movie.start.tolist() == [3.0, 4.0, 5.0]
+        assert movie.columns["frame"].tolist() == [0, 1, 2]
+        assert "movie_presentations.timeseries" in recording.metadata["left_out"]
+
+    def test_pictures_by_their_index(self, recording):
+        shown = recording.tables["shown"]
+        assert shown.start.tolist() == [1.0, 2.0, 2.5]
+        assert shown.end.tolist() == [2.0, 2.5, 3.25]
+        assert shown.columns["frame"].tolist() == [1, 0, 1]
+
+    def test_numeric_stimuli_are_series(self, recording):
+        assert recording.series["clock"].values.ravel().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_pynwb_refuses_is_one_short_line(full):
+    import h5py
+
+    with h5py.File(full, "r+") as file:
+        hand = file["processing/behavior/Position/hand"]
+        about = dict(hand["timestamps"].attrs)
+        del hand["timestamps"]
+        hand["timestamps"] = np.zeros((2, 5))
+        hand["timestamps"].attrs.update(about)
+    with pytest.raises(DataError, match="incorrect shape for timestamps") as caught:
+        convert(full)
+    assert len(str(caught.value)) < 400
+
+
 class TestLittle:
     def test_units_alone(self, tmp_path):
         file = new_file(subject=None)

@@ -1,6 +1,9 @@
 import errno
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +13,8 @@ from torch_brain.data import Data
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.store import list_recordings, open_recording
 from neurohorizon.sources import npz
-from neurohorizon.sources.prepare import SplitPlan, prepare, read_manifest
+from neurohorizon.sources.manifest import read_manifest
+from neurohorizon.sources.prepare import LOCK, SplitPlan, prepare
 
 
 def write(path, *, seed=0, **arrays):
@@ -182,3 +186,97 @@ def test_damaged_manifest(folder, tmp_path):
 def test_unknown_split():
     with pytest.raises(ConfigError, match="choose time or interleaved"):
         SplitPlan("random")
+
+
+def test_workers_give_the_same_as_one_process(folder, tmp_path):
+    write(folder / "bad.npz", spike_times=np.linspace(100, 0, 500))
+    alone = prepare(npz.SOURCE, folder, tmp_path / "alone")
+    steps = []
+    many = prepare(
+        npz.SOURCE,
+        folder,
+        tmp_path / "many",
+        num_workers=3,
+        progress=lambda *step: steps.append(step),
+    )
+    assert [path.name for path in many.written] == [path.name for path in alone.written]
+    assert many.failed == alone.failed
+    assert many.findings == alone.findings
+    assert names(many.folder) == names(alone.folder)
+    for path in many.folder.iterdir():
+        assert path.read_bytes() == (alone.folder / path.name).read_bytes()
+    assert [done for done, _, _ in steps] == [0, 1, 2, 3, 4]
+
+
+def test_the_first_of_two_for_one_name_keeps_it_whoever_is_faster(tmp_path):
+    # The first takes longer: its file is large.
+    rng = np.random.default_rng(0)
+    first = write(
+        tmp_path / "in" / "day1" / "s.npz",
+        spike_times=np.sort(rng.uniform(0, 1000, 3_000_000)),
+        unit_index=rng.integers(0, 4, 3_000_000),
+    )
+    second = write(tmp_path / "in" / "day2" / "s.npz", seed=1)
+    result = prepare(npz.SOURCE, tmp_path / "in", tmp_path / "out", num_workers=2)
+    assert result.failed == {str(second): f"{second}: becomes s.h5, as {first} did; rename one"}
+    assert open_recording(tmp_path / "out" / "s.h5").subject == "mouse0"
+    (entry,) = read_manifest(tmp_path / "out")["recordings"]
+    assert entry["num_spikes"] == 3_000_000
+    assert names(tmp_path / "out") == ["manifest.json", "s.h5"]
+
+
+def test_a_killed_run_leaves_nothing_half_and_goes_on(folder, tmp_path):
+    for seed in range(3, 8):
+        write(folder / f"s{seed}.npz", seed=seed)
+    code = (
+        "import os, signal, sys\n"
+        "from neurohorizon.sources import npz\n"
+        "from neurohorizon.sources.prepare import prepare\n"
+        "def kill(done, total, name):\n"
+        "    if done == 4: os.killpg(os.getpgrp(), signal.SIGKILL)\n"
+        "if __name__ == '__main__':\n"
+        "    prepare(npz.SOURCE, sys.argv[1], sys.argv[2], num_workers=2, progress=kill)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    out = tmp_path / "out"
+    killed = subprocess.run(
+        [sys.executable, script, folder, out], start_new_session=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    whole = [path for path in out.glob("*.h5") if not path.name.startswith(".")]
+    assert len(whole) >= 4
+    for path in whole:
+        open_recording(path)
+    (out / ".s9.0123abcd.part.h5").write_bytes(b"left behind")
+    result = prepare(npz.SOURCE, folder, out)
+    assert len(result.skipped) == 4
+    assert len(result.written) == 4
+    assert names(out) == ["manifest.json", *[f"s{seed}.h5" for seed in range(8)]]
+
+
+def test_one_at_a_time_in_a_folder(folder, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    out = tmp_path / "out"
+    out.mkdir()
+    with (out / LOCK).open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="somebody else is preparing recordings there"):
+            prepare(npz.SOURCE, folder, out)
+    assert len(prepare(npz.SOURCE, folder, out).written) == 3
+
+
+def test_settings_are_part_of_what_was_done(folder, tmp_path):
+    source = replace(npz.SOURCE, convert=convert_late)
+    assert len(prepare(source, folder, tmp_path / "out").written) == 3
+    assert len(prepare(source, folder, tmp_path / "out").skipped) == 3
+    late = prepare(source, folder, tmp_path / "out", settings={"shift_s": 1.0})
+    assert len(late.written) == 3
+    assert read_manifest(tmp_path / "out")["settings"] == {"shift_s": 1.0}
+    assert open_recording(late.written[0]).spike_times[0] > 1.0
+
+
+def convert_late(path, *, shift_s=0.0):
+    recording = npz.convert(path)
+    times, domain = recording.spike_times + shift_s, recording.domain + shift_s
+    return replace(recording, spike_times=times, domain=domain)

@@ -1,9 +1,17 @@
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 
 from neurohorizon.errors import DataError
-from neurohorizon.sources.retinal_waves import SOURCE, convert, find_files, subject_of
+from neurohorizon.sources.retinal_waves import (
+    SOURCE,
+    convert,
+    find_files,
+    list_sessions,
+    subject_of,
+)
 
 
 def write(path, *, spikes=(0.5, 1.5, 0.2, 7.25), counts=(2, 1, 1), positions=3, **meta):
@@ -88,6 +96,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_every_remote_file_can_be_grouped():
-    assert len(SOURCE.remote_files) == SOURCE.num_recordings == 54
-    assert all(subject_of(file.path.split("/")[1][:-3]) for file in SOURCE.remote_files)
-    assert sum(file.num_bytes for file in SOURCE.remote_files) > 10e6
+    sessions = list_sessions(Path())
+    assert len(sessions) == SOURCE.num_recordings == 54
+    assert all(subject_of(session.id) for session in sessions)
+    assert sum(session.num_bytes or 0 for session in sessions) > 10e6

@@ -1,0 +1,1 @@
+"""Pictures, frozen image encoders, and banks of image embeddings."""

@@ -1,0 +1,261 @@
+"""Responses on disk: HDF5 in torch_brain's format, values written and read a few rows at a time.
+
+Everything but the values is written through torch_brain's own ``Data``; the values are one more
+column of its ``responses``, so that torch_brain opens the file::
+
+    responses/{start, end, image, part, repeat, day, values}   Interval
+    images/{name, path, sha256, category}                      ArrayDict
+    units/{id, area, position_um, quality, <statistic>, ...}   ArrayDict
+    response_bins/{edge_s}                                     ArrayDict, where there are bins
+    domain, session, subject, brainset, metadata               as in `store`
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohorizon.errors import DataError
+from neurohorizon.ops.files import atomic_path
+from neurohorizon.recordings import hdf5_read, store
+from neurohorizon.recordings.hdf5_write import to_torch_brain
+from neurohorizon.recordings.responses import (
+    UNIT_COLUMNS,
+    Images,
+    ResponseRecording,
+    Responses,
+    response_problem,
+)
+from neurohorizon.recordings.schema import Recording, Table
+
+if TYPE_CHECKING:
+    from torch_brain.data import Data
+
+COLUMNS = ("image", "part", "repeat", "day")
+SPARE_BYTES = 2**20
+
+
+def write_responses(recording: ResponseRecording, path: Path | str) -> Path:
+    """Write responses so that torch_brain and this package can open them.
+
+    Parameters
+    ----------
+    recording : ResponseRecording
+        Values that are read when asked for are read here, a few rows at a time.
+    path : path
+        Where the file shall be; an existing one is replaced only once all is written.
+
+    Raises
+    ------
+    DataError
+        If something does not fit together or cannot be stored (text that is not ASCII, a
+        name that is taken), or writing fails; nothing is left behind.
+    """
+    path = Path(path)
+    problem = response_problem(recording)
+    if problem:
+        raise DataError(f"{recording.id}: not written: {problem}")
+    data, shape = _to_torch_brain(recording), tuple(recording.responses.values.shape)
+    num_bytes = 4 * int(np.prod(shape))
+    try:
+        with atomic_path(path) as temporary:
+            _require_room(path, num_bytes + SPARE_BYTES)
+            with h5py.File(temporary, "w", alignment_threshold=1024, alignment_interval=8) as file:
+                data.to_hdf5(file)
+                offset = _reserve(file, shape)
+            # Past HDF5, which cannot be stopped cleanly once a disk is full.
+            with temporary.open("r+b") as stream:
+                stream.seek(offset)
+                for _, values in recording.responses.blocks():
+                    stream.write(np.ascontiguousarray(values, dtype="<f4").data)
+    except (OSError, RuntimeError) as error:
+        code = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(code) if code else str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: could not be written ({reason}); nothing was left behind, "
+            "check the free space and the permissions"
+        ) from error
+    return path
+
+
+def is_response_file(path: Path | str) -> bool:
+    """Tell whether a file opens as HDF5 and holds responses."""
+    try:
+        with h5py.File(path, "r") as file:
+            return isinstance(file.get("responses/values"), h5py.Dataset)
+    except OSError:
+        return False
+
+
+def open_responses(path: Path | str) -> ResponseRecording:
+    """Open responses; their values stay on disk.
+
+    Parameters
+    ----------
+    path : path
+        A file of `write_responses`.
+
+    Returns
+    -------
+    ResponseRecording
+        Its values are a memory map; where they lie in pieces or compressed, because another
+        program wrote them, rows are read by h5py when asked for.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, without responses, or does not fit together.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            if not isinstance(file.get("responses/values"), h5py.Dataset):
+                found = hdf5_read._listing(file)
+                raise DataError(f"{path}: no responses (expected responses/values, found {found})")
+            recording = _read(file, path)
+    except DataError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {store._why_unreadable(path, error)}") from error
+    problem = response_problem(recording)
+    if problem:
+        raise DataError(f"{path}: {problem}")
+    return recording
+
+
+@dataclass(frozen=True)
+class StoredValues:
+    """Values in an HDF5 file that cannot be mapped: opened and read at every slice.
+
+    Parameters
+    ----------
+    path : path
+    name : str
+        Of the data set in the file.
+    shape : tuple of int
+    dtype : numpy dtype
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Read the responses of some presentations."""
+        with h5py.File(self.path, "r") as file:
+            return hdf5_read._dataset(file, self.name)[rows]
+
+
+def _to_torch_brain(recording: ResponseRecording) -> Data:
+    """Make torch_brain's ``Data`` of all but the values."""
+    from torch_brain.data import ArrayDict
+
+    responses, where = recording.responses, recording.id
+    columns = {name: getattr(responses, name) for name in COLUMNS}
+    carrier = Recording(
+        id=recording.id,
+        subject=recording.subject,
+        source=recording.source,
+        spike_times=np.empty(0),
+        spike_unit_index=np.empty(0, dtype=np.int64),
+        units=recording.units,
+        domain=np.array([[responses.start[0], responses.end[-1]]]),
+        tables={"responses": Table(responses.start, responses.end, columns)},
+        metadata=recording.metadata,
+    )
+    data = to_torch_brain(carrier)
+    delattr(data, "spikes")
+    images = ArrayDict()
+    for name in ("name", "path", "sha256", "category"):
+        values = np.asarray(getattr(recording.images, name), dtype=np.str_)
+        strange = [value for value in values.tolist() if not value.isascii()]
+        if strange:
+            raise DataError(f"{where}: {name} {strange[0]!r} of an image is not ASCII; rename it")
+        setattr(images, name, values)
+    data.images = images
+    for name, values in recording.statistics.items():
+        if not name.isidentifier() or name.startswith("_") or hasattr(ArrayDict, name):
+            raise DataError(f"{where}: a statistic cannot be called {name!r} here; rename it")
+        setattr(data.units, name, np.asarray(values))
+    if responses.bin_edges_s is not None:
+        data.response_bins = ArrayDict(edge_s=np.asarray(responses.bin_edges_s, dtype=np.float64))
+    return data
+
+
+def _require_room(path: Path, num_bytes: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < num_bytes:
+        raise DataError(
+            f"{path}: needs {num_bytes / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; "
+            "make room or choose another disk"
+        )
+
+
+def _reserve(file: h5py.File, shape: tuple[int, ...]) -> int:
+    """Make ``responses/values`` in one piece without filling it; return where it starts."""
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_layout(h5py.h5d.CONTIGUOUS)
+    layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    layout.set_obj_track_times(False)
+    group = file["responses"]
+    space = h5py.h5s.create_simple(shape)
+    dataset = h5py.h5d.create(group.id, b"values", h5py.h5t.IEEE_F32LE, space, layout)
+    return dataset.get_offset()
+
+
+def _read(file: h5py.File, path: Path) -> ResponseRecording:
+    group, images, units = (_group(file, name) for name in ("responses", "images", "units"))
+    columns = hdf5_read._datasets(group)
+    known = hdf5_read._datasets(images)
+    stored = columns["values"]
+    plain = stored.chunks is None and stored.id.get_offset() is not None
+    values = (
+        hdf5_read._map_or_read(stored, path)
+        if plain
+        else StoredValues(path, "responses/values", stored.shape, stored.dtype)
+    )
+    edges_s = None
+    if "response_bins" in file:
+        edges_s = hdf5_read._dataset(_group(file, "response_bins"), "edge_s")[:]
+    text = {name: hdf5_read._text(column[:]) for name, column in known.items()}
+    return ResponseRecording(
+        id=hdf5_read._description(file, "session") or path.stem,
+        subject=hdf5_read._description(file, "subject") or hdf5_read.UNKNOWN,
+        source=hdf5_read._description(file, "brainset") or hdf5_read.UNKNOWN,
+        units=hdf5_read._units(units, path),
+        responses=Responses(
+            values=values,
+            start=columns["start"][:],
+            end=columns["end"][:],
+            image=columns["image"][:],
+            part=hdf5_read._text(columns["part"][:]),
+            repeat=columns["repeat"][:],
+            day=columns["day"][:],
+            bin_edges_s=edges_s,
+        ),
+        images=Images(text["name"], text["path"], text["sha256"], text["category"]),
+        statistics={
+            name: column[:]
+            for name, column in hdf5_read._datasets(units).items()
+            if name not in UNIT_COLUMNS and column.ndim == 1 and column.dtype.kind in "fiu"
+        },
+        metadata=hdf5_read._metadata(file),
+    )
+
+
+def _group(file: h5py.File, name: str) -> h5py.Group:
+    found = file[name]
+    if not isinstance(found, h5py.Group):
+        raise KeyError(f"{name} is not a group")
+    return found

@@ -1,0 +1,117 @@
+"""Units of the Allen Institute's NWB files, read with h5py: which pass, where, and their spikes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohorizon.errors import DataError
+from neurohorizon.recordings.schema import FloatArray, IntArray, Units
+from neurohorizon.sources.allen_tables import H5, column
+
+ELECTRODES = "general/extracellular_ephys/electrodes"
+# What AllenSDK takes for "outside of the brain, or nobody knows".
+NO_AREA = ("", "None", "nan", "null")
+
+
+def electrode_of_units(file: H5, path: Path | str) -> NDArray[np.int64]:
+    """Return the row of each unit's electrode, -1 where the file has none for it."""
+    channel = _required(file, path, "units/peak_channel_id")
+    number = _required(file, path, f"{ELECTRODES}/id")
+    row = {int(one): index for index, one in enumerate(number)}
+    return np.array([row.get(int(one), -1) for one in channel], dtype=np.int64)
+
+
+def _required(file: H5, path: Path | str, name: str) -> NDArray[np.generic]:
+    values = column(file, name)
+    if values is None:
+        raise DataError(f"{path}: no {name}: not a session's file of Visual Coding Neuropixels")
+    return values
+
+
+def passing(
+    file: H5,
+    path: Path | str,
+    electrode: NDArray[np.int64],
+    limits: dict[str, float],
+    quality: str,
+    out_of_brain: bool,
+) -> tuple[NDArray[np.int64], str]:
+    """Return the rows of the units that pass, and what they passed in words."""
+    keep = np.ones(len(electrode), dtype=bool)
+    words = []
+    if quality:
+        keep &= _required(file, path, "units/quality") == quality
+        valid = column(file, f"{ELECTRODES}/valid_data")
+        if valid is not None:
+            keep &= np.where(electrode >= 0, valid.astype(bool)[electrode], False)
+        words.append(f"quality {quality}")
+    for name, limit in limits.items():
+        least = name == "presence_ratio"
+        if limit <= 0 if least else limit == np.inf:
+            continue
+        values = np.asarray(_required(file, path, f"units/{name}"), dtype=np.float64)
+        keep &= values >= limit if least else values <= limit
+        words.append(f"{name} {'>=' if least else '<='} {limit:g}")
+    if not out_of_brain:
+        keep &= ~np.isin(_areas(file, electrode), NO_AREA)
+        words.append("in the brain")
+    kept = np.flatnonzero(keep)
+    if len(kept) == 0:
+        raise DataError(
+            f"{path}: none of {len(electrode)} units passes ({', '.join(words)}); loosen the "
+            "settings"
+        )
+    return kept, ", ".join(words) or "none"
+
+
+def _areas(file: H5, electrode: NDArray[np.int64]) -> NDArray[np.str_]:
+    location = column(file, f"{ELECTRODES}/location")
+    if location is None:
+        return np.full(len(electrode), "", dtype=np.str_)
+    area = np.where(electrode >= 0, location.astype(np.str_)[electrode], "")
+    return np.where(np.isin(area, NO_AREA), "", area)
+
+
+def spikes(file: H5, kept: NDArray[np.int64]) -> tuple[FloatArray, IntArray, int]:
+    """Read the spikes of these units alone: (times, units, number dropped)."""
+    units = file["units"]
+    ends = np.asarray(units["spike_times_index"][:], dtype=np.int64)
+    starts = np.concatenate([[0], ends[:-1]])
+    times = np.empty(int((ends - starts)[kept].sum()))
+    # Units side by side lie side by side in the file: one read for each such run.
+    runs = np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1)
+    low = 0
+    for run in runs:
+        first, last = int(starts[run[0]]), int(ends[run[-1]])
+        times[low : low + last - first] = units["spike_times"][first:last]
+        low += last - first
+    unit_index = np.repeat(np.arange(len(kept)), (ends - starts)[kept])
+    usable = np.isfinite(times) & (times >= 0)
+    num_dropped = int((~usable).sum())
+    times, unit_index = times[usable], unit_index[usable]
+    order = np.argsort(times, kind="stable")
+    return times[order], unit_index[order], num_dropped
+
+
+def units(file: H5, kept: NDArray[np.int64], electrode: NDArray[np.int64]) -> Units:
+    """Return who they are; `electrode` is of the units that are kept."""
+    number = file["units/id"][:][kept]
+    quality = column(file, "units/quality")
+    position = np.full((len(kept), 3), np.nan)
+    for axis, name in enumerate("xyz"):
+        values = column(file, f"{ELECTRODES}/{name}")
+        if values is not None:
+            one = np.asarray(values, dtype=np.float64)[electrode]
+            # Channels that were not found in the atlas carry -1 or nothing.
+            position[:, axis] = np.where((electrode >= 0) & (one > 0), one, np.nan)
+    return Units(
+        id=np.array([f"unit_{one}" for one in number], dtype=np.str_),
+        area=_areas(file, electrode).astype(np.str_),
+        position_um=position,
+        quality=np.full(len(kept), "", dtype=np.str_)
+        if quality is None
+        else quality[kept].astype(np.str_),
+    )
