@@ -27,6 +27,7 @@ def show(path: Path, *, out: Path | None = None) -> None:
     from neurohorizon.report.overview import compute_overview, draw_overview
     from neurohorizon.report.response_card import compute_response_card, draw_response_card
     from neurohorizon.report.session_card import compute_session_card, draw_session_card
+    from neurohorizon.report.signal_card import compute_signal_card, draw_signal_card
     from neurohorizon.report.style import save_figure
 
     if path.is_dir():
@@ -38,5 +39,9 @@ def show(path: Path, *, out: Path | None = None) -> None:
         figure = draw_response_card(compute_response_card(open_responses(path)))
         print(save_figure(figure, out or path.with_suffix(".png")))
     else:
-        figure = draw_session_card(compute_session_card(open_recording(path)))
+        recording = open_recording(path)
+        if recording.signals and len(recording.spike_times) == 0:
+            figure = draw_signal_card(compute_signal_card(recording))
+        else:
+            figure = draw_session_card(compute_session_card(recording))
         print(save_figure(figure, out or path.with_suffix(".png")))

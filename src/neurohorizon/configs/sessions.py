@@ -148,6 +148,11 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
     spec = config.window.spec()
     # Unsorted activity would outweigh all units: it is neither read nor trained on nor scored.
     recording = recording.without_qualities(config.data.left_out_qualities)
+    if recording.signals and len(recording.spike_times) == 0:
+        raise DataError(
+            f"{path}: holds signals ({', '.join(recording.signals)}) and no spikes, which a "
+            "forecast is of; leave it out with data.leave_out"
+        )
     if len(recording.spike_times) < 2 or recording.num_units < 2:
         raise DataError(
             f"{path}: {_plural(recording.num_units, 'unit')} and "

@@ -40,13 +40,18 @@ def read_recording(file: h5py.File, path: Path) -> Recording:
     """
     spikes, units = file.get("spikes"), file.get("units")
     if not isinstance(spikes, h5py.Group) or not {"timestamps", "unit_index"} <= set(spikes):
+        spikes = None
+    series, signals = _series_and_signals(file, path, has_spikes=spikes is not None)
+    if spikes is None and not signals:
         raise DataError(
             f"{path}: no spikes (expected the groups spikes/timestamps and spikes/unit_index "
             f"of torch_brain's format, found {_listing(file)})"
         )
     if not isinstance(units, h5py.Group):
         raise DataError(f"{path}: no units (expected a group `units`, found {_listing(file)})")
-    times, unit_index = _spikes(spikes, path)
+    times, unit_index = np.empty(0), np.empty(0, dtype=np.int64)
+    if spikes is not None:
+        times, unit_index = _spikes(spikes, path)
     return Recording(
         id=_description(file, "session") or path.stem,
         subject=_description(file, "subject") or UNKNOWN,
@@ -55,7 +60,8 @@ def read_recording(file: h5py.File, path: Path) -> Recording:
         spike_unit_index=unit_index,
         units=_units(units, path),
         domain=_domain(file, spikes, times),
-        series=_series(file, path),
+        series=series,
+        signals=signals,
         tables=_tables(file),
         split=_split(file),
         metadata=_metadata(file),
@@ -156,8 +162,9 @@ def _intervals(group: h5py.Group) -> FloatArray:
     return rows.astype(np.float64).reshape(-1, 2)
 
 
-def _domain(file: h5py.File, spikes: h5py.Group, times: FloatArray) -> FloatArray:
-    for group in (file.get("domain"), spikes.get("domain")):
+def _domain(file: h5py.File, spikes: h5py.Group | None, times: FloatArray) -> FloatArray:
+    own = None if spikes is None else spikes.get("domain")
+    for group in (file.get("domain"), own):
         if isinstance(group, h5py.Group) and {"start", "end"} <= set(group):
             rows = _intervals(group)
             if len(rows):
@@ -204,9 +211,21 @@ def _groups(group: h5py.Group, prefix: str = "") -> Iterator[tuple[str, str, h5p
             yield f"{prefix}{name}", str(kind), child
 
 
-def _series(file: h5py.File, path: Path) -> dict[str, Series]:
+def _series_and_signals(
+    file: h5py.File, path: Path, *, has_spikes: bool
+) -> tuple[dict[str, Series], dict[str, Series]]:
+    """Read behaviour, and the continuous values of units.
+
+    Signals are those that the file names so or, in another's file without spikes, whatever
+    has one column a unit.
+    """
     units = file["series_unit"].attrs if "series_unit" in file else {}
-    series = {}
+    listed = str(file["signals"].attrs.get("names", "")) if "signals" in file else ""
+    named = set(listed.split(",")) - {""}
+    guess = not has_spikes and not named
+    num_units = _num_units(file) if guess else 0
+    series: dict[str, Series] = {}
+    signals: dict[str, Series] = {}
     for name, kind, group in _groups(file):
         columns = {
             key: column
@@ -229,9 +248,20 @@ def _series(file: h5py.File, path: Path) -> dict[str, Series]:
                 raise DataError(
                     f"{path}: series {full_name} has {column.shape[0]} values at {len(times)} times"
                 )
+            unit = str(units.get(full_name, ""))
+            of_units = column.ndim == 2 and column.shape[1] == num_units > 1
+            if full_name in named or (guess and of_units):
+                signals[full_name] = Series(times, _map_or_read(column, path), unit=unit)
+                continue
             values = column[:].astype(np.float64).reshape(len(times), -1 if column.size else 1)
-            series[full_name] = Series(times, values, unit=str(units.get(full_name, "")))
-    return series
+            series[full_name] = Series(times, values, unit=unit)
+    return series, signals
+
+
+def _num_units(file: h5py.File) -> int:
+    group = file.get("units")
+    columns = _datasets(group) if isinstance(group, h5py.Group) else {}
+    return max((column.shape[0] for column in columns.values() if column.shape), default=0)
 
 
 def _tables(file: h5py.File) -> dict[str, Table]:

@@ -20,6 +20,7 @@ RESERVED = {
     "units",
     "metadata",
     "series_unit",
+    "signals",
     "split",
     *DESCRIPTIONS,
     *(f"{name}_domain" for name in SPLIT_NAMES),
@@ -76,20 +77,25 @@ def to_torch_brain(recording: Recording) -> Data:
         "session": SessionDescription(id=recording.id),
         "metadata": _attributes(metadata),
         "units": _units(recording.units, where),
-        "spikes": IrregularTimeSeries(
+    }
+    if len(recording.spike_times) or not recording.signals:
+        children["spikes"] = IrregularTimeSeries(
             timestamps=np.asarray(recording.spike_times, dtype=np.float64),
             unit_index=np.asarray(recording.spike_unit_index),
             domain=domain,
-        ),
-    }
+        )
     if recording.split is not None:
         for name in SPLIT_NAMES:
             children[f"{name}_domain"] = _interval(recording.split.domain(name))
         children["split"] = _attributes({"interleaved": recording.split.interleaved})
-    if recording.series:
-        units = {name: series.unit for name, series in recording.series.items()}
+    if recording.signals:
+        _require_unit_columns(recording, where)
+        # The name of the group and its one array: what torch_brain's users see as a series.
+        children["signals"] = _attributes({"names": ",".join(recording.signals)})
+    if every := {**recording.series, **recording.signals}:
+        units = {name: series.unit for name, series in every.items()}
         children["series_unit"] = _attributes(units)
-        children |= _series_groups(recording.series, where)
+        children |= _series_groups(every, where)
     for name, table in recording.tables.items():
         _place(children, name, _table(table, where, name), where)
     return Data(domain=Interval(domain.start, domain.end), **_nest(children, domain))
@@ -134,7 +140,11 @@ def _is_attribute(name: str) -> bool:
 
 
 def _require_free_names(where: str, recording: Recording) -> None:
-    for word, names in (("series", recording.series), ("table", recording.tables)):
+    for word, names in (
+        ("series", recording.series),
+        ("signal", recording.signals),
+        ("table", recording.tables),
+    ):
         for name in names:
             _require_ascii([name], where, f"name of {word}")
             if is_taken(name):
@@ -142,6 +152,17 @@ def _require_free_names(where: str, recording: Recording) -> None:
     for key in recording.metadata:
         if key in ("object", "absolute_start") or _is_attribute(key):
             raise DataError(f"{where}: metadata cannot be called {key!r} here; rename it")
+
+
+def _require_unit_columns(recording: Recording, where: str) -> None:
+    for name, signal in recording.signals.items():
+        if name in recording.series:
+            raise DataError(f"{where}: a series and a signal are both called {name!r}; rename one")
+        if signal.values.ndim != 2 or signal.values.shape[1] != recording.num_units:
+            raise DataError(
+                f"{where}: signal {name!r} has shape {signal.values.shape}, expected one column "
+                f"for each of {recording.num_units} units"
+            )
 
 
 def _text_column(values: NDArray[np.str_], where: str, word: str) -> NDArray[np.str_]:
@@ -188,7 +209,9 @@ def _series_groups(series: Mapping[str, Series], where: str) -> dict[str, Any]:
             timestamps=times, domain=Interval(times[:1], np.nextafter(times[-1:], np.inf))
         )
         for column, one in columns.items():
-            setattr(groups[group], column, np.asarray(one.values, dtype=np.float64))
+            values = np.asarray(one.values)
+            kept = values if values.dtype == np.float32 else values.astype(np.float64)
+            setattr(groups[group], column, kept)
     return groups
 
 

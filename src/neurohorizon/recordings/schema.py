@@ -85,7 +85,7 @@ class Series:
     """
 
     timestamps: FloatArray
-    values: FloatArray
+    values: NDArray[np.floating[Any]]
     unit: str = ""
 
 
@@ -149,12 +149,15 @@ class Recording:
     source : str
         Name of the data set.
     spike_times : (S,) float64
-        Seconds, sorted.
+        Seconds, sorted; none where the units have signals instead.
     spike_unit_index : (S,) int
         Row of `units` of each spike.
     units : Units
     domain : (K, 2) float64
         Stretches during which the recording ran, sorted and disjoint.
+    signals : mapping
+        Continuous values of the units by name: calcium, multi-unit activity, LFP power; one
+        column a unit, values may be memory maps.
     series, tables : mapping
         Behaviour by name; trials and stimuli by name ("trials", "stimuli", ...).
     split : Split or None
@@ -170,6 +173,7 @@ class Recording:
     units: Units
     domain: FloatArray
     series: Mapping[str, Series] = field(default_factory=dict)
+    signals: Mapping[str, Series] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     split: Split | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -238,4 +242,8 @@ class Recording:
             spike_times=self.spike_times[kept >= 0],
             spike_unit_index=kept[kept >= 0],
             units=self.units.select(unit_index),
+            signals={
+                name: replace(signal, values=signal.values[:, unit_index])
+                for name, signal in self.signals.items()
+            },
         )

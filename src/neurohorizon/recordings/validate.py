@@ -102,7 +102,8 @@ def validate_recording(recording: Recording) -> list[Finding]:
     """
     findings = list(_broken(recording))
     if not findings:
-        for check in (_units, _twins, _time, _behaviour, _split, _metadata):
+        of_units = (_units, _twins, _time) if len(recording.spike_times) else (_signals,)
+        for check in (*of_units, _behaviour, _split, _metadata):
             findings += check(recording)
     order = ("error", "warning", "note")
     return sorted(findings, key=lambda finding: order.index(finding.severity))
@@ -111,9 +112,14 @@ def validate_recording(recording: Recording) -> list[Finding]:
 def _broken(recording: Recording) -> Iterator[Finding]:
     """Find what makes every further number meaningless."""
     where, domain = recording.id, recording.domain
-    if len(recording.spike_times) == 0:
+    if len(recording.spike_times) == 0 and not recording.signals:
         yield Finding("error", "empty recording: no spikes", where, "nothing can be forecast")
         return
+    for name, signal in recording.signals.items():
+        if np.any(np.diff(signal.timestamps) <= 0) or not np.isfinite(signal.timestamps).all():
+            yield Finding(
+                "error", "times are not increasing or not finite", f"{where}, signal {name}"
+            )
     problem = spike_problem(recording)
     if problem:
         yield Finding("error", problem, where)
@@ -182,6 +188,37 @@ def _units(recording: Recording) -> Iterator[Finding]:
             "pooled scores would be this unit's score: leave it out of them"
             + ("" if known else ' (quality "unsorted")'),
         )
+
+
+def _signals(recording: Recording) -> Iterator[Finding]:
+    ids = recording.units.id
+    for name, signal in recording.signals.items():
+        where = f"{recording.id}, signal {name}"
+        # A sample tells a dead unit from a living one, however long the recording.
+        step = max(1, len(signal.timestamps) // 20_000)
+        values = np.asarray(signal.values[::step], dtype=np.float64)
+        missing = np.isnan(values)
+        if missing.any():
+            yield Finding("note", f"{missing.mean():.1%} of its values are missing (NaN)", where)
+        known = np.where(missing, -np.inf, values).max(axis=0, initial=-np.inf)
+        lowest = np.where(missing, np.inf, values).min(axis=0, initial=np.inf)
+        dead = ids[known <= lowest]
+        if len(dead):
+            yield Finding(
+                "warning",
+                f"{len(dead)} of {len(ids)} units never change: {_names(dead)}",
+                where,
+                "leave them out",
+            )
+        span = np.array([[signal.timestamps[0], signal.timestamps[-1]]])
+        share = total_s(intersect(recording.domain, span)) / recording.duration_s
+        if share < 0.5:
+            yield Finding(
+                "warning",
+                f"it covers {share:.0%} of the recording ({_span(span)})",
+                where,
+                "signals and behaviour must share one clock in seconds",
+            )
 
 
 def _twins(recording: Recording) -> Iterator[Finding]:
@@ -307,7 +344,7 @@ def _split(recording: Recording) -> Iterator[Finding]:
         assert_no_leakage(split, context_s=CONTEXT_S, horizon_s=HORIZON_S)
     except DataError as error:
         yield Finding("warning", str(error), where)
-    if len(split.test):
+    if len(split.test) and len(recording.spike_times):
         num_test = int(np.sum([len(recording.between(*stretch)[0]) for stretch in split.test]))
         if num_test < LEAST_TEST_SPIKES:
             yield Finding(

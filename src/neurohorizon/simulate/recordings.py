@@ -306,7 +306,7 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
         rate_hz=np.exp(np.minimum(log_rate, np.log(world.max_rate_hz))).astype(np.float32),
         units=units,
         trials=trials,
-        velocity=None if velocity is None else velocity.values,
+        velocity=None if velocity is None else np.asarray(velocity.values, dtype=np.float64),
         velocity_timestamps=None if velocity is None else velocity.timestamps,
         world=world,
         seed=seed[0] if len(seed) == 1 else seed,

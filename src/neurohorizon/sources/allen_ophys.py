@@ -111,7 +111,8 @@ def _recording(data: Any) -> Recording:
     tables[brainsets.SPLIT_TABLE] = brainsets.split_as_table(Split(train, valid, test))
     domain = _rows(data.domain)
     # Half-open: the last sample must lie inside.
-    domain[-1, 1] = np.nextafter(max(domain[-1, 1], series[TRACES].timestamps[-1]), np.inf)
+    traces = series.pop(TRACES)
+    domain[-1, 1] = np.nextafter(max(domain[-1, 1], traces.timestamps[-1]), np.inf)
     return Recording(
         id=str(data.session.id),
         subject=str(data.subject.id),
@@ -126,6 +127,7 @@ def _recording(data: Any) -> Recording:
         ),
         domain=domain,
         series=series,
+        signals={TRACES: traces},
         tables=tables,
         metadata=_metadata(data),
     )

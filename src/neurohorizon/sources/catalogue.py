@@ -5,6 +5,7 @@ from __future__ import annotations
 from neurohorizon.errors import DataError
 from neurohorizon.sources import (
     allen,
+    allen_ophys,
     ca1_maze,
     ibl,
     macaque_v4,
@@ -21,6 +22,7 @@ from neurohorizon.sources.source import Source
 DATA_SETS = (
     ibl.SOURCE,
     allen.SOURCE,
+    allen_ophys.SOURCE,
     nlb.SOURCE,
     perich_miller.SOURCE,
     retinal_waves.SOURCE,

@@ -10,12 +10,15 @@ A file may lie on disk, on a web server, in a public bucket or on DANDI (`nwb_op
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurohorizon.errors import DataError
-from neurohorizon.recordings.schema import Recording
-from neurohorizon.sources import nwb_series, nwb_tables, nwb_units
+from neurohorizon.recordings.schema import Recording, Series, Units
+from neurohorizon.sources import nwb_series, nwb_signals, nwb_tables, nwb_units
 from neurohorizon.sources.naming import to_ascii, to_name
 from neurohorizon.sources.nwb_open import find_addresses, find_nwb, is_address, name_of, open_nwb
 from neurohorizon.sources.source import Setting, Source
@@ -52,15 +55,31 @@ def convert(path: Path | str, *, behaviour: bool = True) -> Recording:
 
 
 def _recording(file: NWBFile, path: Path | str, behaviour: bool) -> Recording:
-    if file.units is None or "spike_times" not in file.units.colnames:
-        raise DataError(f"{path}: no units with spike times, so there is nothing to forecast")
     left_out: list[str] = []
+    has_spikes = file.units is not None and "spike_times" in file.units.colnames
+    found = {} if has_spikes else nwb_signals.unit_signals(file)
+    if not has_spikes and not found:
+        raise DataError(
+            f"{path}: no units with spike times and no series of values per unit (fluorescence, "
+            "MUA, binned counts), so there is nothing to read"
+        )
     metadata = _metadata(file)
     # Small things first: after a long read remfile reads ahead at every short one.
-    units = nwb_units.units(file)
+    if has_spikes:
+        units, signals = nwb_units.units(file), {}
+    else:
+        units, signals = _signals_of_one_population(found, left_out)
     tables = nwb_tables.all_tables(file, left_out) if behaviour else {}
     series = nwb_series.all_series(file, left_out) if behaviour else {}
-    times, unit_index = nwb_units.spikes(file)
+    # A small series of values per unit looks like behaviour.
+    series = {name: one for name, one in series.items() if name not in signals}
+    if has_spikes:
+        times, unit_index = nwb_units.spikes(file)
+        domain = nwb_units.domain(file, times)
+    else:
+        times, unit_index = np.empty(0), np.empty(0, dtype=np.int64)
+        clocks = np.concatenate([signal.timestamps[[0, -1]] for signal in signals.values()])
+        domain = np.array([[clocks.min(), np.nextafter(clocks.max(), np.inf)]])
     if left_out:
         metadata["left_out"] = to_ascii("; ".join(left_out))
     if is_address(path):
@@ -74,11 +93,27 @@ def _recording(file: NWBFile, path: Path | str, behaviour: bool) -> Recording:
         spike_times=times,
         spike_unit_index=unit_index,
         units=units,
-        domain=nwb_units.domain(file, times),
+        domain=domain,
         series=series,
+        signals=signals,
         tables=tables,
         metadata=metadata,
     )
+
+
+def _signals_of_one_population(
+    found: dict[str, nwb_signals.UnitSignal], left_out: list[str]
+) -> tuple[Units, dict[str, Series]]:
+    """Return the units with most columns, and all signals of these; name the others."""
+    most = max(found.values(), key=lambda signal: len(signal.names))
+    kept = {}
+    for name, signal in found.items():
+        if np.array_equal(signal.names, most.names):
+            values = np.asarray(signal.values, dtype=np.float32)
+            kept[name] = Series(signal.timestamps, values, unit=signal.unit)
+        else:
+            left_out.append(f"{name} (its units are not those of the other signals)")
+    return replace(Units.numbered(len(most.names)), id=most.names), kept
 
 
 def _metadata(file: NWBFile) -> dict[str, str]:

@@ -131,7 +131,8 @@ class TestConvert:
         assert path.name == f"{SESSION}.h5"
         assert (recording.id, recording.subject) == (SESSION, "511510753")
         assert len(recording.spike_times) == 0
-        series = recording.series[TRACES]
+        series = recording.signals[TRACES]
+        assert TRACES not in recording.series
         np.testing.assert_allclose(series.timestamps, Experiment.times, atol=1e-9)
         np.testing.assert_allclose(series.values, traces(Experiment.times).T)
         assert recording.domain[0, 0] == 10.0

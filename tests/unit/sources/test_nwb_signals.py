@@ -4,6 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
+from neurohorizon.recordings.store import open_recording, write_recording
+from neurohorizon.sources import nwb
 from neurohorizon.sources.nwb_open import open_nwb
 from neurohorizon.sources.nwb_signals import unit_signals
 
@@ -136,3 +138,20 @@ def test_units_first_is_turned_by_the_table(tmp_path):
     with open_nwb(path) as opened:
         signal = unit_signals(opened)["Fluorescence_RoiResponseSeries"]
     np.testing.assert_allclose(signal.values, VALUES * 10)
+
+
+def test_a_file_without_spikes_becomes_a_recording_of_its_largest_population(
+    path, signals, tmp_path
+):
+    recording = nwb.convert(path)
+    assert len(recording.spike_times) == 0
+    assert list(recording.signals) == ["binned_spikes"]
+    assert "MUA (its units are not those of the other signals)" in recording.metadata["left_out"]
+    assert "binned_spikes" not in recording.series
+    assert "hand_velocity" in recording.series
+    assert recording.units.id.tolist() == signals["binned_spikes"].names.tolist()
+    again = open_recording(write_recording(recording, tmp_path / "a.h5"))
+    signal = again.signals["binned_spikes"]
+    np.testing.assert_array_equal(signal.values, signals["binned_spikes"].values)
+    assert signal.unit == "counts"
+    assert again.domain[0].tolist() == [0.0, np.nextafter(0.06, np.inf)]
