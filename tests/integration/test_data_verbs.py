@@ -174,7 +174,7 @@ def test_show_names_the_formats(prepared, tmp_path, only_error):
 
 def test_fetch_a_format(tmp_path, only_error):
     assert main(["data", "fetch", "npz", "--out", str(tmp_path / "x")]) == 2
-    assert "nothing to download" in only_error()
+    assert "npz: nothing that can be downloaded from here" in only_error()
 
 
 @pytest.fixture

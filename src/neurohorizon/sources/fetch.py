@@ -10,6 +10,7 @@ import difflib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,11 +130,19 @@ def plan_fetch(
     """
     folder = Path(folder)
     if source.list_sessions is None:
+        whose = f"get it from {source.homepage}" if source.homepage else "bring your own files"
         raise DataError(
-            f"{source.name}: nothing to download; your own files go to "
+            f"{source.name}: nothing that can be downloaded from here: {whose} and run "
             f"`neurohorizon data prepare {source.name} PATH --out FOLDER`"
         )
-    sessions = list(source.list_sessions(folder, **(settings or {})))
+    absent = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        sessions = list(source.list_sessions(folder, **(settings or {})))
+    except BaseException:
+        for each in absent:  # a library may have made its cache before it failed
+            with suppress(OSError):
+                each.rmdir()
+        raise
     if ids:
         known = {session.id: session for session in sessions}
         for wanted in ids:

@@ -166,8 +166,18 @@ def test_downloads_of_another_source_and_a_damaged_record_are_refused(source, tm
 
 
 def test_formats_have_nothing_to_download(tmp_path):
-    with pytest.raises(DataError, match="npz: nothing to download"):
+    with pytest.raises(DataError, match="npz: nothing that can be downloaded.*bring your own"):
         plan_fetch(npz.SOURCE, tmp_path)
+
+
+def test_a_listing_that_fails_leaves_no_folder(source, tmp_path):
+    def fail(folder):
+        folder.mkdir(parents=True)
+        raise DataError("no network")
+
+    with pytest.raises(DataError, match="no network"):
+        plan_fetch(replace(source, list_sessions=fail), tmp_path / "cache" / "toy")
+    assert not list(tmp_path.iterdir())
 
 
 def test_fixed_listings_are_pinned(tmp_path):
