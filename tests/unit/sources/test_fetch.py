@@ -166,7 +166,7 @@ def test_downloads_of_another_source_and_a_damaged_record_are_refused(source, tm
 
 
 def test_formats_have_nothing_to_download(tmp_path):
-    with pytest.raises(DataError, match="npz: nothing that can be downloaded.*bring your own"):
+    with pytest.raises(DataError, match=r"npz: nothing that can be downloaded.*bring your own"):
         plan_fetch(npz.SOURCE, tmp_path)
 
 
