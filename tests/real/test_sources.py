@@ -40,7 +40,9 @@ def test_counts_are_those_of_the_catalogue(name, request):
 @pytest.mark.parametrize("source", [retinal_waves.SOURCE, ca1_maze.SOURCE], ids=lambda s: s.name)
 def test_sizes_are_those_that_a_download_expects(source, real_data):
     folder = real_data(source.name)
-    for file in source.remote_files:
+    files = [file for session in source.list_sessions(folder) for file in session.files]
+    assert files
+    for file in files:
         assert (folder / file.path).stat().st_size == file.num_bytes
 
 
