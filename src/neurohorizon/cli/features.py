@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from neurohorizon.errors import ConfigError
 from neurohorizon.ops.files import atomic_path, write_json
 from neurohorizon.recordings.feature_table import feature_statistics, write_feature_table
 from neurohorizon.recordings.store import list_recordings, open_recording
@@ -38,9 +39,13 @@ def features(
     leave_out
         Ids of recordings that are not of the training set, separated by commas.
     """
+    if out is not None and statistics is not None:
+        raise ConfigError("--out and --statistics: one file a call; give one of them")
     left_out = set(leave_out.split(",") if leave_out else ())
-    opened = (open_recording(file) for file in list_recordings(path))
-    recordings = (recording for recording in opened if recording.id not in left_out)
+    opened = [open_recording(file) for file in list_recordings(path)]
+    if unknown := left_out - {recording.id for recording in opened}:
+        raise ConfigError(f"--leave-out {', '.join(sorted(unknown))}: no recording of this id")
+    recordings = [recording for recording in opened if recording.id not in left_out]
     if statistics is not None:
         found = feature_statistics(recordings, reference_s=reference_s)
         write_json(statistics, found)

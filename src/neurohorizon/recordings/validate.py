@@ -116,7 +116,9 @@ def _broken(recording: Recording) -> Iterator[Finding]:
         yield Finding("error", "empty recording: no spikes", where, "nothing can be forecast")
         return
     for name, signal in recording.signals.items():
-        if np.any(np.diff(signal.timestamps) <= 0) or not np.isfinite(signal.timestamps).all():
+        if len(signal.timestamps) == 0:
+            yield Finding("error", "no values", f"{where}, signal {name}", "leave it out")
+        elif np.any(np.diff(signal.timestamps) <= 0) or not np.isfinite(signal.timestamps).all():
             yield Finding(
                 "error", "times are not increasing or not finite", f"{where}, signal {name}"
             )

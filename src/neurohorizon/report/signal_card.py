@@ -70,6 +70,8 @@ def compute_signal_card(recording: Recording) -> SignalCard:
     if not recording.signals:
         raise DataError(f"{recording.id}: no signals, so there is nothing to show")
     name, signal = next(iter(recording.signals.items()))
+    if len(signal.timestamps) < 2:
+        raise DataError(f"{recording.id}: signal {name} has fewer than two samples")
     order = np.argsort(recording.units.area, kind="stable")
     area = recording.units.area[order]
     step = max(1, len(signal.timestamps) // (10 * MOST_SAMPLES))

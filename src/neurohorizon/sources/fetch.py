@@ -206,7 +206,9 @@ def fetch(plan: FetchPlan, *, progress: Progress | None = None) -> Fetched:
             result.downloaded.append(session.id)
             result.paths[session.id] = paths
             relative = [path.relative_to(folder).as_posix() for path in paths]
-            state[session.id] = {"paths": relative, "num_bytes": num_bytes, **session.about}
+            state[session.id] = {"paths": relative, "num_bytes": num_bytes} | (
+                {"about": dict(session.about)} if session.about else {}
+            )
         _write_state(folder, source, state)
     if progress:
         progress(max(done, 1), max(done, 1), "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal, TypeVar
@@ -18,8 +18,6 @@ from neurohorizon.errors import ConfigError, MissingExtraError
 Launcher = Literal["processes", "ray"]
 Input = TypeVar("Input")
 Output = TypeVar("Output")
-#: How often an input may be at work when a worker dies before it is given up.
-_LIVES = 2
 
 
 class WorkerDied(Exception):
@@ -32,7 +30,7 @@ def run_all(
     *,
     num_workers: int = 1,
     launcher: Launcher = "processes",
-) -> Iterator[tuple[int, Output | WorkerDied]]:
+) -> Generator[tuple[int, Output | WorkerDied], None, None]:
     """Apply a function to all inputs.
 
     Parameters
@@ -73,35 +71,42 @@ def run_all(
 def _in_processes(
     function: Callable[[Input], Output], inputs: Sequence[Input], num_workers: int
 ) -> Iterator[tuple[int, Output | WorkerDied]]:
-    waiting, deaths = list(range(len(inputs))), dict.fromkeys(range(len(inputs)), 0)
-    # After a death, those that were at work go on one at a time, to find out which it was.
-    num_at_once = num_workers
+    waiting = list(range(len(inputs)))
+    while waiting:
+        suspects = yield from _until_a_death(function, inputs, waiting, num_workers)
+        # One of those that were at work killed its worker: each goes on by itself.
+        for number in suspects:
+            waiting_alone = [number]
+            if (yield from _until_a_death(function, inputs, waiting_alone, 1)):
+                yield number, WorkerDied()
+
+
+def _until_a_death(
+    function: Callable[[Input], Output],
+    inputs: Sequence[Input],
+    waiting: list[int],
+    num_workers: int,
+) -> Generator[tuple[int, Output | WorkerDied], None, list[int]]:
+    """Work off `waiting`; return what was at work when a worker died, nothing if none did."""
+    at_work: dict[Future[Output], int] = {}
     # A forked process inherits locks that threads of this one hold: start afresh.
     context = multiprocessing.get_context("spawn")
-    while waiting:
-        at_work: dict[Future[Output], int] = {}
-        with ProcessPoolExecutor(num_at_once, mp_context=context) as pool:
-            try:
-                while waiting or at_work:
-                    while waiting and len(at_work) < num_at_once:
-                        number = waiting.pop(0)
-                        at_work[pool.submit(function, inputs[number])] = number
-                    done, _ = wait(at_work, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        result = future.result()
-                        yield at_work.pop(future), result
-            except BrokenProcessPool:
-                alone = num_at_once == 1
-                num_at_once = 1 if not alone else num_workers
-                for number in sorted(at_work.values(), reverse=True):
-                    deaths[number] += 1
-                    if deaths[number] < _LIVES:
-                        waiting.insert(0, number)
-                    else:
-                        yield number, WorkerDied()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+        try:
+            while waiting or at_work:
+                while waiting and len(at_work) < num_workers:
+                    at_work[pool.submit(function, inputs[waiting[0]])] = waiting[0]
+                    waiting.pop(0)
+                done, _ = wait(at_work, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    yield at_work.pop(future), result
+        except BrokenProcessPool:
+            return sorted(at_work.values())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return []
 
 
 def _on_ray(

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -193,9 +193,9 @@ def prepare(
             jobs.append(_Job(source, path, staged, split, settings, fingerprint))
     failed: dict[int, str] = {}
     findings: dict[int, Sequence[Finding]] = {}
-    with _alone_in(out_folder, wanted=bool(jobs)):
+    workers = run_all(_make, jobs, num_workers=num_workers, launcher=launcher)
+    with _alone_in(out_folder, wanted=bool(jobs)), closing(workers) as outcomes:
         done_before = len(inputs) - len(jobs)
-        outcomes = run_all(_make, jobs, num_workers=num_workers, launcher=launcher)
         for count in range(len(jobs)):
             if progress:
                 following = _name(jobs[count].path) if num_workers == 1 else ""
@@ -316,6 +316,8 @@ def _make(job: _Job) -> _Made:
         return _Made(failure=str(error))
     except MemoryError:
         return _Made(failure=f"{job.path}: does not fit into memory")
+    except OSError as error:
+        return _Made(failure=f"{job.path}: cannot be read ({error.strerror or error})")
     entry = {
         "id": recording.id,
         "file": f"{recording.id}.h5",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from neurohorizon.errors import DataError
-from neurohorizon.sources import download, npz
 from neurohorizon.sources import fetch as fetching
+from neurohorizon.sources import npz
 from neurohorizon.sources.catalogue import DATA_SETS
 from neurohorizon.sources.fetch import FETCHED, fetch, plan_fetch
 from neurohorizon.sources.source import RemoteFile, RemoteSession
@@ -18,8 +18,7 @@ FILES = {f"/{name}.npz": name.encode() * 1000 for name in ("a", "b", "c")}
 
 
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
+def server():
     with FileServer(dict(FILES)) as server:
         yield server
 
@@ -36,10 +35,6 @@ def source(server):
         ]
 
     return replace(npz.SOURCE, name="toy", list_sessions=list_sessions)
-
-
-def failures(result):
-    return {session: line.split(": ", 2)[-1] for session, line in result.failed.items()}
 
 
 def test_sessions_arrive_and_are_not_fetched_again(source, server, tmp_path):

@@ -19,12 +19,14 @@ def test_all_inputs_are_done_once(num_workers):
     assert dict(run_all(math.factorial, NUMBERS, num_workers=num_workers)) == FACTORIALS
 
 
-def test_a_killed_worker_costs_its_own_input_alone():
+def test_killed_workers_cost_their_own_inputs_alone():
     inputs = [partial(math.factorial, number) for number in NUMBERS]
-    inputs[3] = partial(os._exit, 1)
+    killers = (2, 3, 6)
+    for number in killers:
+        inputs[number] = partial(os._exit, 1)
     results = dict(run_all(operator.call, inputs, num_workers=2))
-    assert isinstance(results.pop(3), WorkerDied)
-    assert results == {key: value for key, value in FACTORIALS.items() if key != 3}
+    assert all(isinstance(results.pop(number), WorkerDied) for number in killers)
+    assert results == {key: value for key, value in FACTORIALS.items() if key not in killers}
 
 
 def test_ray_gives_the_same():
