@@ -1,5 +1,6 @@
 """``neurohorizon data ...`` as a user meets it: exit codes, lines, files."""
 
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -7,9 +8,12 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from neurohorizon.cli.app import main
-from neurohorizon.recordings.store import list_recordings, open_recording
+from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.recordings.schema import Recording, Series, Units
+from neurohorizon.recordings.store import list_recordings, open_recording, write_recording
 from neurohorizon.sources import catalogue, npz
 from neurohorizon.sources.manifest import read_manifest
 from neurohorizon.sources.source import RemoteFile, RemoteSession
@@ -232,3 +236,57 @@ def test_fetch_refuses_before_it_downloads(toy, tmp_path, only_error, words, rea
     assert reason in only_error()
     assert not toy.requests
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_and_its_features_at_a_glance(prepared, tmp_path, capsys, only_error):
+    assert main(["data", "show", str(prepared), "--out", str(tmp_path / "page.svg")]) == 0
+    assert "2 recordings of 2 subjects" in (tmp_path / "page.svg").read_text()
+    report = tmp_path / "findings.json"
+    assert main(["data", "validate", str(prepared), "--out", str(report)]) == 0
+    assert json.loads(report.read_text())["units"] == 8
+    statistics = tmp_path / "statistics.json"
+    words = ["features", str(prepared), "--reference-s", "30"]
+    assert main([*words, "--statistics", str(statistics), "--leave-out", "b"]) == 0
+    assert list(json.loads(statistics.read_text())["recordings"]) == ["a"]
+    capsys.readouterr()
+    assert main([*words, "--statistics", str(statistics), "--leave-out", "c"]) == 2
+    assert "--leave-out c: no recording of this id" in only_error()
+    assert main([*words, "--statistics", str(statistics), "--out", str(tmp_path / "x.csv")]) == 2
+    assert "one file a call" in only_error()
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_signals_are_shown(tmp_path, capsys):
+    times = np.arange(900) / 30
+    units = Units.numbered(3)
+    recording = Recording(
+        id="calcium",
+        subject="mouse",
+        source="tests",
+        spike_times=np.empty(0),
+        spike_unit_index=np.empty(0, dtype=np.int64),
+        units=units,
+        domain=np.array([[0.0, 30.0]]),
+        signals={"dff": Series(times, np.random.default_rng(0).normal(size=(900, 3)))},
+    )
+    path = write_recording(recording, tmp_path / "a.h5")
+    assert main(["data", "show", str(path)]) == 0
+    assert path.with_suffix(".png").is_file()
+    assert main(["data", "validate", str(path)]) == 0
+    assert "no spikes" not in capsys.readouterr().out
+
+
+def test_embed_a_folder_of_pictures(tmp_path, capsys, only_error):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), dtype=np.uint8)
+    for number, each in enumerate(pixels):
+        Image.fromarray(each).save(folder / f"{number}.png")
+    words = ["data", "embed", str(folder), "--encoder", "layout", "--out", str(tmp_path / "bank")]
+    assert main(words) == 0
+    assert "3 pictures, 1056 numbers each, by layout" in capsys.readouterr().out
+    assert len(EmbeddingBank.load(tmp_path / "bank")) == 3
+    (folder / "3.png").write_bytes(b"no picture")
+    assert main(words) == 2
+    assert "3.png: cannot be decoded as a picture" in only_error()
+    assert len(EmbeddingBank.load(tmp_path / "bank")) == 3

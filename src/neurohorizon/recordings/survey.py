@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,31 +75,30 @@ def survey_file(path: Path | str) -> Surveyed:
     path = Path(path)
     try:
         if is_response_file(path):
-            return _survey_responses(open_responses(path), path)
+            responses = open_responses(path)
+            found = _describe(responses, path, tuple(validate_responses(responses)))
+            return replace(found, num_presentations=len(responses.responses))
         recording = open_recording(path, check=False)
     except DataError as error:
         finding = Finding("error", str(error).removeprefix(f"{path}: "), str(path))
         return Surveyed(
             path.name, "", "", "", 0, 0, 0.0, np.empty(0), {}, (), (), findings=(finding,)
         )
-    areas = Counter(str(area) or UNKNOWN for area in recording.units.area)
-    return Surveyed(
-        file=path.name,
-        id=recording.id,
-        subject=recording.subject,
-        source=recording.source,
-        num_units=recording.num_units,
+    found = _describe(recording, path, tuple(validate_recording(recording)))
+    return replace(
+        found,
         num_spikes=len(recording.spike_times),
         duration_s=recording.duration_s,
         rate_hz=_rates(recording),
-        units_by_area=dict(sorted(areas.items())),
         behaviour=tuple(sorted(recording.series)),
         tables=tuple(sorted(recording.tables)),
-        findings=tuple(validate_recording(recording)),
     )
 
 
-def _survey_responses(recording: ResponseRecording, path: Path) -> Surveyed:
+def _describe(
+    recording: Recording | ResponseRecording, path: Path, findings: tuple[Finding, ...]
+) -> Surveyed:
+    """Describe what recordings of both kinds have."""
     areas = Counter(str(area) or UNKNOWN for area in recording.units.area)
     return Surveyed(
         file=path.name,
@@ -113,8 +112,7 @@ def _survey_responses(recording: ResponseRecording, path: Path) -> Surveyed:
         units_by_area=dict(sorted(areas.items())),
         behaviour=(),
         tables=(),
-        findings=tuple(validate_responses(recording)),
-        num_presentations=len(recording.responses),
+        findings=findings,
     )
 
 
@@ -159,7 +157,9 @@ def survey_record(rows: Sequence[Surveyed]) -> dict[str, Any]:
 
 
 def _rates(recording: Recording) -> FloatArray:
-    """Return mean rates; zeros where the spikes are too broken to be counted."""
+    """Return mean rates; zeros where spikes are too broken to be counted, none without any."""
+    if len(recording.spike_times) == 0 and recording.signals:
+        return np.empty(0)
     unit_index = np.asarray(recording.spike_unit_index)
     within = (unit_index >= 0) & (unit_index < recording.num_units)
     counts = np.bincount(unit_index[within], minlength=recording.num_units)
