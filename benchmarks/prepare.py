@@ -113,6 +113,7 @@ def kill_and_resume(cache: Path, out: Path, arguments: argparse.Namespace) -> di
     words = command(cache, out, arguments.workers)
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
     while len(list(out.glob("[!.]*.h5"))) < arguments.sessions / 3:
+        assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -45,47 +45,50 @@ def read_recording(file: h5py.File, path: Path) -> Recording:
     if spikes is None and not signals:
         raise DataError(
             f"{path}: no spikes (expected the groups spikes/timestamps and spikes/unit_index "
-            f"of torch_brain's format, found {_listing(file)})"
+            f"of torch_brain's format, found {listing(file)})"
         )
     if not isinstance(units, h5py.Group):
-        raise DataError(f"{path}: no units (expected a group `units`, found {_listing(file)})")
+        raise DataError(f"{path}: no units (expected a group `units`, found {listing(file)})")
     times, unit_index = np.empty(0), np.empty(0, dtype=np.int64)
     if spikes is not None:
         times, unit_index = _spikes(spikes, path)
     return Recording(
-        id=_description(file, "session") or path.stem,
-        subject=_description(file, "subject") or UNKNOWN,
-        source=_description(file, "brainset") or UNKNOWN,
+        id=read_description(file, "session") or path.stem,
+        subject=read_description(file, "subject") or UNKNOWN,
+        source=read_description(file, "brainset") or UNKNOWN,
         spike_times=times,
         spike_unit_index=unit_index,
-        units=_units(units, path),
+        units=read_units(units, path),
         domain=_domain(file, spikes, times),
         series=series,
         signals=signals,
         tables=_tables(file),
         split=_split(file),
-        metadata=_metadata(file),
+        metadata=read_metadata(file),
     )
 
 
-def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+def dataset_of(group: h5py.Group, name: str) -> h5py.Dataset:
+    """Return an array of a group; KeyError if it is something else."""
     found = group[name]
     if not isinstance(found, h5py.Dataset):
         raise KeyError(f"{group.name}/{name} is not an array")
     return found
 
 
-def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+def datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """Return all arrays of a group by name."""
     return {name: child for name, child in group.items() if isinstance(child, h5py.Dataset)}
 
 
-def _listing(group: h5py.Group) -> str:
+def listing(group: h5py.Group) -> str:
+    """Name a few members of a group, for messages."""
     names = sorted(group)
     return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "nothing"
 
 
 def _spikes(group: h5py.Group, path: Path) -> tuple[FloatArray, IntArray]:
-    times, unit_index = _dataset(group, "timestamps"), _dataset(group, "unit_index")
+    times, unit_index = dataset_of(group, "timestamps"), dataset_of(group, "unit_index")
     if times.ndim != 1 or times.dtype.kind != "f":
         raise DataError(
             f"{path}: spikes/timestamps is {times.dtype} of shape {times.shape}, "
@@ -98,13 +101,13 @@ def _spikes(group: h5py.Group, path: Path) -> tuple[FloatArray, IntArray]:
             f"{path}: {len(times)} spike times but unit indices of shape {unit_index.shape}: "
             "expected one unit a spike"
         )
-    index = _map_or_read(unit_index, path)
+    index = map_or_read(unit_index, path)
     if index.dtype.kind == "u":
         index = index.astype(np.int64)
-    return _map_or_read(times, path).astype(np.float64, copy=False), index
+    return map_or_read(times, path).astype(np.float64, copy=False), index
 
 
-def _map_or_read(dataset: h5py.Dataset, path: Path) -> NDArray[Any]:
+def map_or_read(dataset: h5py.Dataset, path: Path) -> NDArray[Any]:
     """Map a contiguous, uncompressed data set of native byte order; read any other."""
     offset = dataset.id.get_offset()
     plain = dataset.chunks is None and not dataset.is_virtual and dataset.external is None
@@ -113,7 +116,7 @@ def _map_or_read(dataset: h5py.Dataset, path: Path) -> NDArray[Any]:
     return np.memmap(path, mode="r", dtype=dataset.dtype, offset=offset, shape=dataset.shape)
 
 
-def _text(values: NDArray[Any]) -> NDArray[np.str_]:
+def read_text(values: NDArray[Any]) -> NDArray[np.str_]:
     """Return strings from any of the ways in which HDF5 stores them."""
     if values.dtype.kind == "S":
         return np.char.decode(values, "utf-8")
@@ -126,11 +129,12 @@ def _text(values: NDArray[Any]) -> NDArray[np.str_]:
 
 def _values(dataset: h5py.Dataset) -> NDArray[Any]:
     values = dataset[:]
-    return _text(values) if values.dtype.kind in "SO" else values
+    return read_text(values) if values.dtype.kind in "SO" else values
 
 
-def _units(group: h5py.Group, path: Path) -> Units:
-    columns = _datasets(group)
+def read_units(group: h5py.Group, path: Path) -> Units:
+    """Read units, whatever this format's other writers call their columns."""
+    columns = datasets(group)
     if not columns:
         raise DataError(f"{path}: the group `units` is empty: expected one row a unit")
     lengths = {name: column.shape[0] if column.shape else 0 for name, column in columns.items()}
@@ -141,7 +145,7 @@ def _units(group: h5py.Group, path: Path) -> Units:
 
     def column(names: tuple[str, ...], default: NDArray[np.str_]) -> NDArray[np.str_]:
         found = [name for name in names if name in columns]
-        return _text(columns[found[0]][:]) if found else default
+        return read_text(columns[found[0]][:]) if found else default
 
     position = np.full((num_units, 3), np.nan)
     stored = columns.get("position_um")
@@ -158,7 +162,7 @@ def _units(group: h5py.Group, path: Path) -> Units:
 
 def _intervals(group: h5py.Group) -> FloatArray:
     """Read starts and ends as they are: joining or sorting them is for those who use them."""
-    rows = np.column_stack([_dataset(group, "start")[:], _dataset(group, "end")[:]])
+    rows = np.column_stack([dataset_of(group, "start")[:], dataset_of(group, "end")[:]])
     return rows.astype(np.float64).reshape(-1, 2)
 
 
@@ -229,15 +233,15 @@ def _series_and_signals(
     for name, kind, group in _groups(file):
         columns = {
             key: column
-            for key, column in _datasets(group).items()
+            for key, column in datasets(group).items()
             if key not in ("timestamps", "timestamp_indices_1s")
             and column.dtype.kind in "fiub"
             and column.ndim >= 1
         }
         if kind == "IrregularTimeSeries":
-            times = np.asarray(_dataset(group, "timestamps")[:], dtype=np.float64)
+            times = np.asarray(dataset_of(group, "timestamps")[:], dtype=np.float64)
         elif kind == "RegularTimeSeries" and columns:
-            start = _dataset(group, "domain/start")[0] if "domain/start" in group else 0.0
+            start = dataset_of(group, "domain/start")[0] if "domain/start" in group else 0.0
             num_samples = next(iter(columns.values())).shape[0]
             times = start + np.arange(num_samples) / np.asarray(group.attrs["sampling_rate"])
         else:
@@ -251,7 +255,7 @@ def _series_and_signals(
             unit = str(units.get(full_name, ""))
             of_units = column.ndim == 2 and column.shape[1] == num_units > 1
             if full_name in named or (guess and of_units):
-                signals[full_name] = Series(times, _map_or_read(column, path), unit=unit)
+                signals[full_name] = Series(times, map_or_read(column, path), unit=unit)
                 continue
             values = column[:].astype(np.float64).reshape(len(times), -1 if column.size else 1)
             series[full_name] = Series(times, values, unit=unit)
@@ -260,7 +264,7 @@ def _series_and_signals(
 
 def _num_units(file: h5py.File) -> int:
     group = file.get("units")
-    columns = _datasets(group) if isinstance(group, h5py.Group) else {}
+    columns = datasets(group) if isinstance(group, h5py.Group) else {}
     return max((column.shape[0] for column in columns.values() if column.shape), default=0)
 
 
@@ -271,7 +275,7 @@ def _tables(file: h5py.File) -> dict[str, Table]:
             continue
         columns = {
             key: _values(column)
-            for key, column in _datasets(group).items()
+            for key, column in datasets(group).items()
             if key not in ("start", "end")
         }
         rows = _intervals(group)
@@ -279,13 +283,15 @@ def _tables(file: h5py.File) -> dict[str, Table]:
     return tables
 
 
-def _description(file: h5py.File, name: str) -> str:
+def read_description(file: h5py.File, name: str) -> str:
+    """Return the id of the session, the subject or the data set; "" if it has none."""
     group = file.get(name)
     value = group.attrs.get("id", "") if isinstance(group, h5py.Group) else ""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _metadata(file: h5py.File) -> dict[str, str]:
+def read_metadata(file: h5py.File) -> dict[str, str]:
+    """Return what else the file tells of its origin."""
     if isinstance(file.get("metadata"), h5py.Group):
         attributes = dict(file["metadata"].attrs)
     else:

@@ -119,13 +119,13 @@ def open_responses(path: Path | str) -> ResponseRecording:
     try:
         with h5py.File(path, "r") as file:
             if not isinstance(file.get("responses/values"), h5py.Dataset):
-                found = hdf5_read._listing(file)
+                found = hdf5_read.listing(file)
                 raise DataError(f"{path}: no responses (expected responses/values, found {found})")
             recording = _read(file, path)
     except DataError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {store._why_unreadable(path, error)}") from error
+        raise DataError(f"{path}: {store.why_unreadable(path, error)}") from error
     problem = response_problem(recording)
     if problem:
         raise DataError(f"{path}: {problem}")
@@ -153,7 +153,7 @@ class StoredValues:
     def __getitem__(self, rows: slice, /) -> NDArray[Any]:
         """Read the responses of some presentations."""
         with h5py.File(self.path, "r") as file:
-            return hdf5_read._dataset(file, self.name)[rows]
+            return hdf5_read.dataset_of(file, self.name)[rows]
 
 
 def _to_torch_brain(recording: ResponseRecording) -> Data:
@@ -216,30 +216,30 @@ def _reserve(file: h5py.File, shape: tuple[int, ...]) -> int:
 
 def _read(file: h5py.File, path: Path) -> ResponseRecording:
     group, images, units = (_group(file, name) for name in ("responses", "images", "units"))
-    columns = hdf5_read._datasets(group)
-    known = hdf5_read._datasets(images)
+    columns = hdf5_read.datasets(group)
+    known = hdf5_read.datasets(images)
     stored = columns["values"]
     plain = stored.chunks is None and stored.id.get_offset() is not None
     values = (
-        hdf5_read._map_or_read(stored, path)
+        hdf5_read.map_or_read(stored, path)
         if plain
         else StoredValues(path, "responses/values", stored.shape, stored.dtype)
     )
     edges_s = None
     if "response_bins" in file:
-        edges_s = hdf5_read._dataset(_group(file, "response_bins"), "edge_s")[:]
-    text = {name: hdf5_read._text(column[:]) for name, column in known.items()}
+        edges_s = hdf5_read.dataset_of(_group(file, "response_bins"), "edge_s")[:]
+    text = {name: hdf5_read.read_text(column[:]) for name, column in known.items()}
     return ResponseRecording(
-        id=hdf5_read._description(file, "session") or path.stem,
-        subject=hdf5_read._description(file, "subject") or hdf5_read.UNKNOWN,
-        source=hdf5_read._description(file, "brainset") or hdf5_read.UNKNOWN,
-        units=hdf5_read._units(units, path),
+        id=hdf5_read.read_description(file, "session") or path.stem,
+        subject=hdf5_read.read_description(file, "subject") or hdf5_read.UNKNOWN,
+        source=hdf5_read.read_description(file, "brainset") or hdf5_read.UNKNOWN,
+        units=hdf5_read.read_units(units, path),
         responses=Responses(
             values=values,
             start=columns["start"][:],
             end=columns["end"][:],
             image=columns["image"][:],
-            part=hdf5_read._text(columns["part"][:]),
+            part=hdf5_read.read_text(columns["part"][:]),
             repeat=columns["repeat"][:],
             day=columns["day"][:],
             bin_edges_s=edges_s,
@@ -247,10 +247,10 @@ def _read(file: h5py.File, path: Path) -> ResponseRecording:
         images=Images(text["name"], text["path"], text["sha256"], text["category"]),
         statistics={
             name: column[:]
-            for name, column in hdf5_read._datasets(units).items()
+            for name, column in hdf5_read.datasets(units).items()
             if name not in UNIT_COLUMNS and column.ndim == 1 and column.dtype.kind in "fiu"
         },
-        metadata=hdf5_read._metadata(file),
+        metadata=hdf5_read.read_metadata(file),
     )
 
 

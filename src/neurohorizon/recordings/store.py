@@ -102,7 +102,7 @@ def open_recording(path: Path | str, *, check: bool = True) -> Recording:
     except DataError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {_why_unreadable(path, error)}") from error
+        raise DataError(f"{path}: {why_unreadable(path, error)}") from error
     if check:
         problem = spike_problem(recording)
         if problem:
@@ -187,7 +187,8 @@ def spike_problem(recording: Recording) -> str | None:
     return None
 
 
-def _why_unreadable(path: Path, error: Exception) -> str:
+def why_unreadable(path: Path, error: Exception) -> str:
+    """Say in a few words what is wrong with a file that h5py cannot read."""
     text = str(error)
     if "truncated" in text:
         return "truncated HDF5 file; copy or download it again"
