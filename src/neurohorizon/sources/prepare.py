@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -318,6 +320,9 @@ def _make(job: _Job) -> _Made:
         return _Made(failure=f"{job.path}: does not fit into memory")
     except OSError as error:
         return _Made(failure=f"{job.path}: cannot be read ({error.strerror or error})")
+    except Exception as error:
+        # What no reader foresaw costs its own input alone, however many others there are.
+        return _Made(failure=f"{job.path}: {_unforeseen(error)}")
     entry = {
         "id": recording.id,
         "file": f"{recording.id}.h5",
@@ -332,6 +337,18 @@ def _make(job: _Job) -> _Made:
         "findings": [asdict(finding) for finding in findings],
     }
     return _Made(entry, findings)
+
+
+def _unforeseen(error: Exception) -> str:
+    """Say in one line what went wrong where, for a report."""
+    if os.environ.get("NEUROHORIZON_TRACEBACK"):
+        raise error
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    said = next(iter(str(error).splitlines()), "")
+    return (
+        f"cannot be converted ({type(error).__name__}: {said}, in {Path(where.filename).name}, "
+        f"line {where.lineno}); if the file is whole, please report this line"
+    )
 
 
 def _split(recording: Recording, job: _Job) -> tuple[Recording, list[Finding]]:

@@ -280,3 +280,18 @@ def convert_late(path, *, shift_s=0.0):
     recording = npz.convert(path)
     times, domain = recording.spike_times + shift_s, recording.domain + shift_s
     return replace(recording, spike_times=times, domain=domain)
+
+
+def test_what_no_reader_foresaw_stops_nothing_else(folder, tmp_path):
+    source = replace(npz.SOURCE, convert=stumble)
+    result = prepare(source, folder, tmp_path / "out")
+    assert [path.name for path in result.written] == ["s0.h5", "s2.h5"]
+    (line,) = result.failed.values()
+    assert "s1.npz: cannot be converted (KeyError: 'gone', in test_prepare.py, line" in line
+    assert "please report" in line
+
+
+def stumble(path):
+    if path.stem == "s1":
+        raise KeyError("gone")
+    return npz.convert(path)
