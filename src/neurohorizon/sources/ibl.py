@@ -54,6 +54,7 @@ class _Probe:
     ccf_um: FloatArray
     along_um: FloatArray
     area_from: str
+    num_dropped: int
 
 
 def find_files(path: Path) -> list[Path]:
@@ -108,6 +109,8 @@ def convert(
         _read_probe(path, name, found, regions=regions) for name, found in files.probes.items()
     ]
     series, tables, left_out = read_behaviour(path, files.behaviour)
+    if num_dropped := sum(probe.num_dropped for probe in probes):
+        left_out.append(f"{num_dropped} spikes before 0 or without a time")
     domain = _domain(path, probes, tables.get("trials") if task_only else None, task_only)
     ccf = all(np.isfinite(probe.ccf_um).any() for probe in probes)
     populations = [
@@ -216,6 +219,7 @@ def _read_probe(
         ccf_um=_position(of_clusters(CCF), num_clusters),
         along_um=_position(of_clusters(ALONG_PROBE), num_clusters),
         area_from=area_from,
+        num_dropped=int((~good).sum()),
     )
 
 

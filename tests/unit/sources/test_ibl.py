@@ -574,3 +574,14 @@ def test_the_source_says_what_it_takes(tmp_path):
     assert SOURCE.list_sessions is not None
     assert len(SOURCE.list_sessions(tmp_path, **query)) == 1
     assert SOURCE.num_recordings == 459
+
+
+def test_spikes_without_a_usable_time_are_counted(tmp_path):
+    session = write_session(tmp_path)
+    path = next(session.rglob("spikes.times*.npy"))
+    times = np.load(path)
+    times[:3] = [-0.5, -0.25, np.nan]
+    np.save(path, times)
+    recording = convert(session)
+    assert "3 spikes before 0 or without a time" in recording.metadata["left_out"]
+    assert recording.spike_times[0] >= 0
