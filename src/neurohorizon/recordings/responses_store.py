@@ -12,7 +12,6 @@ column of its ``responses``, so that torch_brain opens the file::
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +75,7 @@ def write_responses(recording: ResponseRecording, path: Path | str) -> Path:
                 for _, values in recording.responses.blocks():
                     stream.write(np.ascontiguousarray(values, dtype="<f4").data)
     except (OSError, RuntimeError) as error:
-        code = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(code) if code else str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: could not be written ({reason}); nothing was left behind, "
-            "check the free space and the permissions"
-        ) from error
+        raise store.not_written(path, error) from error
     return path
 
 

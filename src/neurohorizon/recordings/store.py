@@ -144,12 +144,7 @@ def write_recording(recording: Recording, path: Path | str) -> Path:
         with atomic_path(path) as temporary:
             temporary.write_bytes(content.getbuffer())
     except (OSError, RuntimeError) as error:
-        code = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(code) if code else str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: could not be written ({reason}); nothing was left behind, "
-            "check the free space and the permissions"
-        ) from error
+        raise not_written(path, error) from error
     return path
 
 
@@ -185,6 +180,16 @@ def spike_problem(recording: Recording) -> str | None:
             f"({recording.num_units} units); number units from 0, and list every one of them"
         )
     return None
+
+
+def not_written(path: Path, error: OSError | RuntimeError) -> DataError:
+    """Return what to tell of a file that could not be written."""
+    code = error.errno if isinstance(error, OSError) else None
+    reason = os.strerror(code) if code else str(error).splitlines()[0]
+    return DataError(
+        f"{path}: could not be written ({reason}); nothing was left behind, "
+        "check the free space and the permissions"
+    )
 
 
 def why_unreadable(path: Path, error: Exception) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,7 +24,7 @@ from neurohorizon.ops.spike_trains import (
 )
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.splits import PARTS, assert_no_leakage
-from neurohorizon.recordings.store import open_recording, spike_problem
+from neurohorizon.recordings.store import spike_problem
 
 # Sorted units rarely exceed 1 % of intervals below 1.5 ms.
 REFRACTORY_S, MOST_VIOLATIONS = 0.0015, 0.01
@@ -67,25 +66,6 @@ class Finding:
     def __str__(self) -> str:
         """Return the finding as one line."""
         return f"{self.severity}: {self.where}: {self.what}" + (f"; {self.mend}" * bool(self.mend))
-
-
-def validate_file(path: Path | str) -> list[Finding]:
-    """Open a file, however damaged, and say what is wrong with it.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    list of Finding
-        Errors first. A file that does not open gives one error.
-    """
-    try:
-        recording = open_recording(path, check=False)
-    except DataError as error:
-        return [Finding("error", str(error).removeprefix(f"{path}: "), str(path))]
-    return validate_recording(recording)
 
 
 def validate_recording(recording: Recording) -> list[Finding]:

@@ -3,9 +3,9 @@
 What needs transformers is skipped where it is not installed (the extra `vision`).
 """
 
-import builtins
 import hashlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -268,14 +268,7 @@ def test_loading_prints_nothing_and_leaves_logging_as_it_was(transformers, tmp_p
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch, tmp_path):
-    real = builtins.__import__
-
-    def refuse(name, *arguments, **named):
-        if name.split(".")[0] == "transformers":
-            raise ImportError(name)
-        return real(name, *arguments, **named)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"embed pictures with clip .*neurohorizon\[vision"):
         open_encoder("clip", checkpoint=tmp_path)
     assert open_encoder("layout").encode(PICTURES).shape == (5, 1056)

@@ -7,7 +7,8 @@ import pytest
 from neurohorizon.recordings.schema import Recording, Series, Split, Table, Units
 from neurohorizon.recordings.splits import split_in_time
 from neurohorizon.recordings.store import write_recording
-from neurohorizon.recordings.validate import Finding, validate_file, validate_recording
+from neurohorizon.recordings.survey import survey_file
+from neurohorizon.recordings.validate import Finding, validate_recording
 
 SECONDS = 300.0
 
@@ -265,29 +266,31 @@ class TestMetadata:
 
 class TestFile:
     def test_good_file(self, tmp_path):
-        assert validate_file(write_recording(make_recording(), tmp_path / "a.h5")) == []
+        assert (
+            list(survey_file(write_recording(make_recording(), tmp_path / "a.h5")).findings) == []
+        )
 
     def test_damaged_spikes_are_told_like_any_other(self, tmp_path):
         path = write_recording(make_recording(), tmp_path / "a.h5")
         with h5py.File(path, "r+") as file:
             file["spikes/timestamps"][5] = np.nan
-        (finding,) = validate_file(path)
+        (finding,) = list(survey_file(path).findings)
         assert finding.severity == "error"
         assert "1 spike times are not finite (the first is spike 5)" in finding.what
 
     def test_truncated(self, tmp_path):
         path = write_recording(make_recording(), tmp_path / "a.h5")
         path.write_bytes(path.read_bytes()[:5000])
-        (finding,) = validate_file(path)
+        (finding,) = list(survey_file(path).findings)
         assert finding == Finding(
             "error", "truncated HDF5 file; copy or download it again", str(path)
         )
 
     def test_missing_and_foreign(self, tmp_path):
-        assert "no such file" in validate_file(tmp_path / "none.h5")[0].what
+        assert "no such file" in next(iter(survey_file(tmp_path / "none.h5").findings)).what
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["weather"] = np.zeros(3)
-        assert "no spikes" in validate_file(tmp_path / "a.h5")[0].what
+        assert "no spikes" in next(iter(survey_file(tmp_path / "a.h5").findings)).what
 
 
 def test_split_dataclass_of_another_file_may_be_partly_empty():

@@ -7,7 +7,7 @@ import pytest
 
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.store import list_recordings, open_recording
-from neurohorizon.recordings.validate import validate_file
+from neurohorizon.recordings.survey import survey_file
 from neurohorizon.simulate import recordings
 from neurohorizon.simulate.observer import IdealObserver
 from neurohorizon.simulate.population import simulate_population
@@ -62,7 +62,9 @@ def test_the_recording_tells_what_an_experimenter_would_know(folder):
     assert set(np.round(trials.columns["direction_rad"] / (np.pi / 4), 6)) <= set(range(8))
     assert recording.split is not None
     assert [
-        f for f in validate_file(folder / "seed3_session0000.h5") if f.severity == "error"
+        f
+        for f in list(survey_file(folder / "seed3_session0000.h5").findings)
+        if f.severity == "error"
     ] == []
 
 

@@ -1,4 +1,4 @@
-import builtins
+import sys
 from dataclasses import replace
 
 import h5py
@@ -282,14 +282,7 @@ class TestRefusals:
 
     def test_without_pynwb(self, tmp_path, monkeypatch):
         path, _, _ = nlb_world.write_nlb(tmp_path, "mc_rtt")
-        real = builtins.__import__
-
-        def without(name, *args, **kwargs):
-            if name == "pynwb":
-                raise ImportError(name)
-            return real(name, *args, **kwargs)
-
-        monkeypatch.setattr(builtins, "__import__", without)
+        monkeypatch.setitem(sys.modules, "pynwb", None)
         with pytest.raises(MissingExtraError, match=r"neurohorizon\[nwb\]"):
             convert(path)
 

@@ -1,4 +1,4 @@
-import builtins
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -249,14 +249,7 @@ class TestRefusals:
         assert "\n" not in str(caught.value)
 
     def test_without_pynwb(self, full, monkeypatch):
-        real = builtins.__import__
-
-        def without(name, *args, **kwargs):
-            if name == "pynwb":
-                raise ImportError(name)
-            return real(name, *args, **kwargs)
-
-        monkeypatch.setattr(builtins, "__import__", without)
+        monkeypatch.setitem(sys.modules, "pynwb", None)
         with pytest.raises(MissingExtraError, match=r"neurohorizon\[nwb\]"):
             convert(full)
 
