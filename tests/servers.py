@@ -76,8 +76,9 @@ class FileServer:
         request.send_header("ETag", etag)
         request.send_header("Content-Length", str(len(content) - start))
         request.end_headers()
-        request.wfile.write(content[start:])
+        # Counted first: the client may be done before this thread goes on.
         self.num_bytes_sent += len(content) - start
+        request.wfile.write(content[start:])
 
 
 def status(code: int, **headers: str) -> Answer:

@@ -58,7 +58,7 @@ def test_single_trials_average_to_the_means(folder, recordings):
     for image in (0, 17, 639):
         mine = responses.values[responses.image == image].mean(axis=0, dtype=np.float64)
         np.testing.assert_allclose(mine, means[:, image], atol=1e-6)
-    statistics = recordings["210325"].statistics
+    statistics = recordings["210325"].units.columns
     assert 0.1 < np.median(statistics["reliability"]) < 0.9
     assert np.corrcoef(statistics["snr"], statistics["reliability"])[0, 1] > 0.9
 

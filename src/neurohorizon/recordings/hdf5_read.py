@@ -24,6 +24,7 @@ from neurohorizon.recordings.schema import (
 
 SPLIT_NAMES = ("train", "valid", "test")
 DESCRIPTIONS = ("brainset", "subject", "session", "device")
+UNIT_COLUMNS = ("id", "area", "position_um", "quality")
 # What other writers of this format call a unit's name and brain area, best first.
 ID_COLUMNS = ("id", "unit_id")
 AREA_COLUMNS = ("area", "brain_region", "brain_area", "region", "location")
@@ -157,6 +158,12 @@ def read_units(group: h5py.Group, path: Path) -> Units:
         area=column(AREA_COLUMNS, numbered.area),
         position_um=position,
         quality=column(("quality",), numbered.quality),
+        columns={
+            name: _values(values)
+            for name, values in columns.items()
+            # Anything of more dimensions is waveforms, not a property.
+            if name not in UNIT_COLUMNS and values.ndim <= 2 and values.dtype.kind in "biufSO"
+        },
     )
 
 

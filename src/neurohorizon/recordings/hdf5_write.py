@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
-from neurohorizon.recordings.hdf5_read import DESCRIPTIONS, SPLIT_NAMES
+from neurohorizon.recordings.hdf5_read import DESCRIPTIONS, SPLIT_NAMES, UNIT_COLUMNS
 from neurohorizon.recordings.schema import FloatArray, Recording, Series, Table, Units
 
 if TYPE_CHECKING:
@@ -171,17 +171,36 @@ def _text_column(values: NDArray[np.str_], where: str, word: str) -> NDArray[np.
     return values
 
 
+def _column(values: NDArray[Any], where: str, word: str) -> NDArray[Any]:
+    if values.dtype.kind in "USO":
+        return _text_column(values, where, word)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: column {word} is {values.dtype}: numbers or text")
+    return values
+
+
 def _units(units: Units, where: str) -> ArrayDict:
     from torch_brain.data import ArrayDict
 
     if len(units) == 0:
         raise DataError(f"{where}: no units, so there is nothing to write")
-    return ArrayDict(
+    made = ArrayDict(
         id=_text_column(units.id, where, "unit id"),
         area=_text_column(units.area, where, "area"),
         position_um=np.asarray(units.position_um, dtype=np.float64),
         quality=_text_column(units.quality, where, "quality"),
     )
+    for name, values in units.columns.items():
+        values = np.asarray(values)
+        if name in UNIT_COLUMNS or name.startswith("_") or "/" in name or hasattr(ArrayDict, name):
+            raise DataError(f"{where}: a column of units cannot be called {name!r} here; rename it")
+        if values.ndim not in (1, 2) or len(values) != len(units):
+            raise DataError(
+                f"{where}: column {name!r} of units has shape {values.shape}, expected one row "
+                f"for each of {len(units)} units"
+            )
+        setattr(made, name, _column(values, where, f"units.{name}"))
+    return made
 
 
 def _series_groups(series: Mapping[str, Series], where: str) -> dict[str, Any]:
@@ -220,14 +239,9 @@ def _table(table: Table, where: str, name: str) -> ArrayDict:
 
     columns: dict[str, NDArray[Any]] = {}
     for key, values in table.columns.items():
-        values = np.asarray(values)
         if key in ("start", "end", "timekeys") or key.startswith("_") or "/" in key:
             raise DataError(f"{where}: a column of {name!r} cannot be called {key!r}; rename it")
-        if values.dtype.kind in "USO":
-            values = _text_column(values, where, f"{name}.{key}")
-        elif values.dtype.kind not in "biuf":
-            raise DataError(f"{where}: column {name}.{key} is {values.dtype}: numbers or text")
-        columns[key] = values
+        columns[key] = _column(np.asarray(values), where, f"{name}.{key}")
     start = np.asarray(table.start, dtype=np.float64)
     end = np.asarray(table.end, dtype=np.float64)
     in_order = np.all(np.diff(start) >= 0) and np.all(np.diff(end) >= 0)

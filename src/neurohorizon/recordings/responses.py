@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from neurohorizon.recordings.schema import FloatArray, IntArray, Units
 
 BLOCK_BYTES = 32 * 2**20
-UNIT_COLUMNS = ("id", "area", "position_um", "quality")
 PARTS = ("train", "test")
 
 
@@ -125,8 +124,6 @@ class ResponseRecording:
     units : Units
     responses : Responses
     images : Images
-    statistics : mapping of str to (N,) array
-        Numbers about each unit by name: "snr", "reliability", "oracle", "latency_s", ...
     metadata : mapping of str to str
     """
 
@@ -136,7 +133,6 @@ class ResponseRecording:
     units: Units
     responses: Responses
     images: Images
-    statistics: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -166,9 +162,6 @@ def response_problem(recording: ResponseRecording) -> str | None:
     lengths = {len(column) for column in columns}
     if lengths != {len(responses)}:
         return f"{len(responses)} presentations, but columns of {sorted(lengths)} rows"
-    for name, values in recording.statistics.items():
-        if np.shape(values) != (recording.num_units,) or name in UNIT_COLUMNS:
-            return f"statistic {name} of shape {np.shape(values)}: expected one number a unit"
     times = np.stack([responses.start, responses.end])
     if not np.isfinite(times).all() or np.any(np.diff(times) < 0) or np.any(np.diff(times.T) <= 0):
         return "presentations are not sorted in time, or one of them ends before it starts"

@@ -5,7 +5,7 @@ column of its ``responses``, so that torch_brain opens the file::
 
     responses/{start, end, image, part, repeat, day, values}   Interval
     images/{name, path, sha256, category}                      ArrayDict
-    units/{id, area, position_um, quality, <statistic>, ...}   ArrayDict
+    units/{id, area, position_um, quality, <column>, ...}      ArrayDict
     response_bins/{edge_s}                                     ArrayDict, where there are bins
     domain, session, subject, brainset, metadata               as in `store`
 """
@@ -26,7 +26,6 @@ from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings import hdf5_read, store
 from neurohorizon.recordings.hdf5_write import to_torch_brain
 from neurohorizon.recordings.responses import (
-    UNIT_COLUMNS,
     Images,
     ResponseRecording,
     Responses,
@@ -177,10 +176,6 @@ def _to_torch_brain(recording: ResponseRecording) -> Data:
             raise DataError(f"{where}: {name} {strange[0]!r} of an image is not ASCII; rename it")
         setattr(images, name, values)
     data.images = images
-    for name, values in recording.statistics.items():
-        if not name.isidentifier() or name.startswith("_") or hasattr(ArrayDict, name):
-            raise DataError(f"{where}: a statistic cannot be called {name!r} here; rename it")
-        setattr(data.units, name, np.asarray(values))
     if responses.bin_edges_s is not None:
         data.response_bins = ArrayDict(edge_s=np.asarray(responses.bin_edges_s, dtype=np.float64))
     return data
@@ -239,11 +234,6 @@ def _read(file: h5py.File, path: Path) -> ResponseRecording:
             bin_edges_s=edges_s,
         ),
         images=Images(text["name"], text["path"], text["sha256"], text["category"]),
-        statistics={
-            name: column[:]
-            for name, column in hdf5_read.datasets(units).items()
-            if name not in UNIT_COLUMNS and column.ndim == 1 and column.dtype.kind in "fiu"
-        },
         metadata=hdf5_read.read_metadata(file),
     )
 

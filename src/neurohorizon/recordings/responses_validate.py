@@ -196,7 +196,7 @@ def _images(recording: ResponseRecording) -> Iterator[Finding]:
 
 
 def _latency(recording: ResponseRecording) -> Iterator[Finding]:
-    latency_s, area = recording.statistics.get("latency_s"), recording.units.area
+    latency_s, area = recording.units.columns.get("latency_s"), recording.units.area
     if latency_s is None:
         return
     median_s = {

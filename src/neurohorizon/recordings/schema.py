@@ -39,12 +39,16 @@ class Units:
         Position in micrometres, NaN where unknown.
     quality : (N,) str
         The sorter's or curator's word ("good", "mua", ...), ``""`` where unknown.
+    columns : mapping of str to (N,) or (N, D) array
+        What else the source tells of each unit, numbers or text: quality metrics, signal to
+        noise ratio, latency, whether a benchmark holds the unit out.
     """
 
     id: NDArray[np.str_]
     area: NDArray[np.str_]
     position_um: FloatArray
     quality: NDArray[np.str_]
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -67,6 +71,21 @@ class Units:
             area=self.area[unit_index],
             position_um=self.position_um[unit_index],
             quality=self.quality[unit_index],
+            columns={name: values[unit_index] for name, values in self.columns.items()},
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Units]) -> Units:
+        """Return the units of several parts, one after the other, with the columns of all."""
+        shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+        return cls(
+            id=np.concatenate([part.id for part in parts]),
+            area=np.concatenate([part.area for part in parts]),
+            position_um=np.concatenate([part.position_um for part in parts]),
+            quality=np.concatenate([part.quality for part in parts]),
+            columns={
+                name: np.concatenate([part.columns[name] for part in parts]) for name in shared
+            },
         )
 
 

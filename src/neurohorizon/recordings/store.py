@@ -7,7 +7,7 @@ and that reading one costs no import of torch_brain.
 Where things lie in a file::
 
     spikes/{timestamps, unit_index}         IrregularTimeSeries
-    units/{id, area, position_um, quality}  ArrayDict
+    units/{id, area, position_um, quality, <column>, ...}  ArrayDict
     <series>/{timestamps, values}           a behavioural series "<series>"
     <group>/{timestamps, pos, vel}          series "<group>.pos" and "<group>.vel"
     <table>/{start, end, ...}               trials, stimuli: Interval (ArrayDict if unsorted)

@@ -89,8 +89,8 @@ def compute_response_card(recording: ResponseRecording) -> ResponseCard:
         presentations[pair] = presentations.get(pair, 0) + 1
     numeric = {
         name: np.asarray(values, dtype=np.float64)[order]
-        for name, values in recording.statistics.items()
-        if np.asarray(values).dtype.kind in "fiu"
+        for name, values in recording.units.columns.items()
+        if np.asarray(values).dtype.kind in "fiu" and np.ndim(values) == 1
     }
     telling = [name for name in ("reliability", "snr", "oracle", "latency_s") if name in numeric]
     names = telling or sorted(numeric)

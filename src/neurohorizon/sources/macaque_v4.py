@@ -213,6 +213,7 @@ def convert(path: Path, *, test_share: float = 0.2, trials: bool = True) -> Resp
             area=np.full(num_units, "V4"),
             position_um=np.full((num_units, 3), np.nan),
             quality=np.full(num_units, ""),
+            columns=statistics,
         ),
         responses=Responses(
             values=np.ascontiguousarray(values, dtype=np.float32),
@@ -224,7 +225,6 @@ def convert(path: Path, *, test_share: float = 0.2, trials: bool = True) -> Resp
             day=np.full(len(image), -1),
         ),
         images=images,
-        statistics=statistics,
         metadata=metadata,
     )
 

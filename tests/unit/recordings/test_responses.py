@@ -45,6 +45,7 @@ def make(values=None, *, bin_edges_s=None, sha256=None, statistics=None, area=No
         units=replace(
             Units.numbered(num_units),
             area=np.full(num_units, "V4") if area is None else np.array(area),
+            columns=statistics or {},
         ),
         responses=Responses(values, start, end, **{**columns, **changed}, bin_edges_s=bin_edges_s),
         images=Images(
@@ -53,7 +54,6 @@ def make(values=None, *, bin_edges_s=None, sha256=None, statistics=None, area=No
             sha256=np.array(hashes),
             category=np.full(num_shown, "a"),
         ),
-        statistics=statistics or {},
         metadata={"species": "macaque"},
     )
 
@@ -100,9 +100,9 @@ def test_what_is_written_comes_back(tmp_path, bins):
         assert read.responses.bin_edges_s is None
     else:
         np.testing.assert_array_equal(read.responses.bin_edges_s, bins)
-    assert read.statistics.keys() == statistics.keys()
+    assert read.units.columns.keys() == statistics.keys()
     for name, numbers in statistics.items():
-        np.testing.assert_array_equal(read.statistics[name], numbers)
+        np.testing.assert_array_equal(read.units.columns[name], numbers)
     assert read.units.area.tolist() == ["V4"] * 6
     assert (read.id, read.subject, read.source) == ("session", "monkeyF", "source")
     assert read.metadata == {"species": "macaque"}
@@ -189,8 +189,8 @@ def test_damaged_files_are_refused(tmp_path):
         (make(image=np.full(40, 99)), "images are numbered 99 to 99, expected 0 to 39"),
         (make(part=np.full(40, "valid")), "part is 'valid'"),
         (make(repeat=np.zeros(3, dtype=int)), "40 presentations, but columns of"),
-        (make(statistics={"snr": np.zeros(5)}), "statistic snr"),
-        (make(statistics={"a-b": np.zeros(6)}), "statistic cannot be called"),
+        (make(statistics={"snr": np.zeros(5)}), "column 'snr' of units has shape"),
+        (make(statistics={"a/b": np.zeros(6)}), "column of units cannot be called"),
         (make(sha256=["é"] * 40), "not ASCII"),
         (replace(make(), id=""), "session id is empty"),
     ],

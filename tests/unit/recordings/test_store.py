@@ -28,6 +28,12 @@ def make_recording(num_spikes=2000, num_units=5, seed=0):
             area=np.array(["CA1", "", "V1", "V1", "CA3"][:num_units]),
             position_um=rng.normal(size=(num_units, 3)),
             quality=np.array(["good"] * num_units),
+            columns={
+                "snr": rng.normal(size=num_units),
+                "held_out": np.arange(num_units) % 2 == 1,
+                "features": rng.normal(size=(num_units, 3)),
+                "sorter": np.array(["a", "b", "a", "a", "b"][:num_units]),
+            },
         ),
         domain=np.array([[0.0, 40.0], [41.0, seconds]]),
         series={
@@ -59,6 +65,10 @@ def assert_same(left: Recording, right: Recording):
     np.testing.assert_array_equal(left.spike_unit_index, right.spike_unit_index)
     for name in ("id", "area", "position_um", "quality"):
         np.testing.assert_array_equal(getattr(left.units, name), getattr(right.units, name))
+    assert set(left.units.columns) == set(right.units.columns)
+    for name, values in left.units.columns.items():
+        np.testing.assert_array_equal(values, right.units.columns[name])
+        assert values.dtype.kind == right.units.columns[name].dtype.kind
     np.testing.assert_array_equal(left.domain, right.domain)
     assert dict(left.metadata) == dict(right.metadata)
     assert set(left.series) == set(right.series)
@@ -289,6 +299,14 @@ class TestRefusesToWrite:
             ({"source": ""}, "source is empty"),
             ({"units": Units.numbered(5, prefix="µ")}, "unit id 'µ_0000' is not ASCII"),
             ({"units": Units.numbered(4)}, "unit indices run from 0 to 4, expected 0 to 3"),
+            (
+                {"units": replace(Units.numbered(5), columns={"area": np.zeros(5)})},
+                "a column of units cannot be called 'area'",
+            ),
+            (
+                {"units": replace(Units.numbered(5), columns={"snr": np.zeros(4)})},
+                r"column 'snr' of units has shape \(4,\), expected one row for each of 5",
+            ),
             ({"domain": np.empty((0, 2))}, "domain is empty"),
             ({"series": {"spikes": make_recording().series["pupil"]}}, "cannot be called 'spikes'"),
             ({"tables": {"slice": Table(np.zeros(1), np.ones(1))}}, "cannot be called 'slice'"),

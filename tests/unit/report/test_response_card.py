@@ -1,5 +1,7 @@
 """The card of a recording of responses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def recording(values: np.ndarray, **statistics: np.ndarray) -> ResponseRecording
         id="day1",
         subject="F",
         source="tests",
-        units=Units(units.id, area, units.position_um, units.quality),
+        units=replace(units, area=area, columns=statistics),
         responses=Responses(
             values=values,
             start=start,
@@ -35,7 +37,6 @@ def recording(values: np.ndarray, **statistics: np.ndarray) -> ResponseRecording
             bin_edges_s=None if values.ndim == 2 else np.arange(values.shape[2] + 1) / 10,
         ),
         images=Images(text, text, text, text),
-        statistics=statistics,
     )
 
 

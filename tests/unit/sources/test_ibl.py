@@ -23,10 +23,10 @@ from ibl_world import (
 from neurohorizon.errors import DataError, MissingExtraError
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.recordings.validate import validate_recording
-from neurohorizon.sources import ibl_sessions
 from neurohorizon.sources.ibl import SOURCE, convert, find_files
-from neurohorizon.sources.ibl_behaviour import wheel_velocity
-from neurohorizon.sources.ibl_files import choose_files
+from neurohorizon.sources.ibl import sessions as ibl_sessions
+from neurohorizon.sources.ibl.behaviour import wheel_velocity
+from neurohorizon.sources.ibl.files import choose_files
 
 GOOD = [cluster for cluster in range(24) if cluster % 4 != 3]
 

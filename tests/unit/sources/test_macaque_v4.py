@@ -81,7 +81,7 @@ def test_snr_and_reliability_are_those_of_the_generator(tmp_path):
     signal = 20 + signal_sd[:, None] * rng.normal(size=(NUM_UNITS, 40))
     trials = signal[:, :, None] + rng.normal(size=(NUM_UNITS, 40, 200))
     trials[:, 3, 150:] = np.nan
-    statistics = convert(write(tmp_path, trials=trials)).statistics
+    statistics = convert(write(tmp_path, trials=trials)).units.columns
     signal_variance = signal.var(axis=1, ddof=1)
     np.testing.assert_allclose(statistics["snr"], signal_variance, rtol=0.1, atol=0.01)
     reliability = signal_variance / (signal_variance + 1)
@@ -93,7 +93,7 @@ def test_one_repeat_alone_gives_no_statistics(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recording = convert(write(tmp_path, trials=trials))
-    assert recording.statistics == {}
+    assert recording.units.columns == {}
     assert "single trials" in recording.metadata["values"]
 
 

@@ -12,7 +12,7 @@ from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.recordings.validate import validate_recording
 from neurohorizon.sources import nlb
 from neurohorizon.sources.nlb import convert
-from neurohorizon.sources.nlb_benchmark import DATASETS, held_out, windows
+from neurohorizon.sources.nlb.benchmark import DATASETS, held_out, windows
 
 pytest.importorskip("pynwb")
 EVERY = sorted(DATASETS)

@@ -6,8 +6,8 @@ import pytest
 
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.sources import nwb
-from neurohorizon.sources.nwb_open import open_nwb
-from neurohorizon.sources.nwb_signals import unit_signals
+from neurohorizon.sources.nwb.files import open_nwb
+from neurohorizon.sources.nwb.signals import unit_signals
 
 pynwb = pytest.importorskip("pynwb")
 

@@ -11,8 +11,8 @@ from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.ops.files import checksum
 from neurohorizon.recordings.responses_store import open_responses, write_responses
 from neurohorizon.recordings.responses_validate import validate_responses
-from neurohorizon.sources import tvsd_files
 from neurohorizon.sources.tvsd import SOURCE, convert, find_files
+from neurohorizon.sources.tvsd import files as tvsd_files
 from tvsd_world import (
     AREAS,
     NUM_UNITS,
@@ -83,8 +83,8 @@ class TestNormMua:
         write_norm(folder, WORLD, reverse=True)
         one, other = convert(monkey), convert(folder)
         np.testing.assert_array_equal(one.responses.values, other.responses.values)
-        for name, values in one.statistics.items():
-            np.testing.assert_array_equal(values, other.statistics[name])
+        for name, values in one.units.columns.items():
+            np.testing.assert_array_equal(values, other.units.columns[name])
 
     @pytest.mark.parametrize("letter", ["F", "N"])
     def test_areas_arrays_and_statistics(self, tmp_path, letter):
@@ -97,13 +97,13 @@ class TestNormMua:
             "array02_channel01",
             "array16_channel64",
         ]
-        assert recording.statistics["array"][[0, 1023]].tolist() == [1, 16]
+        assert recording.units.columns["array"][[0, 1023]].tolist() == [1, 16]
         number = np.arange(NUM_UNITS)
-        np.testing.assert_allclose(recording.statistics["snr"], (number + 1.5) / 1000)
-        np.testing.assert_allclose(recording.statistics["snr_max"], (number + 3) / 1000)
-        np.testing.assert_allclose(recording.statistics["reliability"], number / 1500)
-        np.testing.assert_allclose(recording.statistics["oracle"], number / 2000)
-        latency = recording.statistics["latency_s"]
+        np.testing.assert_allclose(recording.units.columns["snr"], (number + 1.5) / 1000)
+        np.testing.assert_allclose(recording.units.columns["snr_max"], (number + 3) / 1000)
+        np.testing.assert_allclose(recording.units.columns["reliability"], number / 1500)
+        np.testing.assert_allclose(recording.units.columns["oracle"], number / 2000)
+        latency = recording.units.columns["latency_s"]
         assert latency[0] == pytest.approx(0.045)
         assert not any("latency" in finding.what for finding in validate_responses(recording))
 
@@ -128,7 +128,7 @@ class TestNormMua:
     def test_missing_statistics_are_named(self, folder):
         write_norm(folder, WORLD, leave_out=("oracle", "lats"))
         recording = convert(folder)
-        assert "latency_s" not in recording.statistics
+        assert "latency_s" not in recording.units.columns
         assert recording.metadata["missing_statistics"] == "oracle, lats"
 
     def test_missing_values_are_counted(self, folder):
@@ -261,7 +261,7 @@ class TestTrials:
         assert convert(folder).id == "monkeyF_normMUA"
         recording = convert(folder, read="trials")
         assert recording.id == "monkeyF_trials"
-        assert recording.statistics["latency_s"][0] == pytest.approx(0.045)
+        assert recording.units.columns["latency_s"][0] == pytest.approx(0.045)
         assert convert(folder / "THINGS_MUA_trials.mat").id == "monkeyF_trials"
 
     def test_trials_that_show_nothing_or_too_much(self, tmp_path):

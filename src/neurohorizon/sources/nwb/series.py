@@ -15,9 +15,9 @@ NWBFile = Any  # pynwb makes its classes' attributes when it runs
 # More columns than this, or more values in all, is a signal (LFP, video), not behaviour.
 MAX_SERIES_COLUMNS = 32
 MAX_SERIES_VALUES = 20_000_000
-# Voltages, and values per unit, which `nwb_signals` reads.
+# Voltages, and values per unit, which `nwb.signals` reads.
 RAW_SIGNALS = {"ElectricalSeries", "SpikeEventSeries", "RoiResponseSeries"}
-# Stimuli that are pictures, or name one: `nwb_tables` reads the latter.
+# Stimuli that are pictures, or name one: `nwb.tables` reads the latter.
 PICTURES = {"ImageSeries", "OpticalSeries", "ImageMaskSeries", "IndexSeries"}
 _MEMBERS = ("spatial_series", "time_series", "electrical_series", "roi_response_series")
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import FloatArray, Series, Table
-from neurohorizon.sources.ibl_files import TRIAL_NUMBERS, TRIAL_TIMES, read_array, read_table
+from neurohorizon.sources.ibl.files import TRIAL_NUMBERS, TRIAL_TIMES, read_array, read_table
 
 FILTER_HZ, FILTER_ORDER = 20.0, 8
 INTERPOLATED_HZ = 1000

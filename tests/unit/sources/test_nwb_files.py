@@ -9,7 +9,7 @@ from neurohorizon.errors import DataError
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.sources import dandi_archive
 from neurohorizon.sources.nwb import convert
-from neurohorizon.sources.nwb_open import _url, find_nwb, is_address, name_of, open_hdf5
+from neurohorizon.sources.nwb.files import _url, find_nwb, is_address, name_of, open_hdf5
 from range_server import serving
 
 pynwb = pytest.importorskip("pynwb")

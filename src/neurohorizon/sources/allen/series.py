@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurohorizon.recordings.schema import FloatArray, Series
-from neurohorizon.sources.allen_tables import H5
+from neurohorizon.sources.allen.tables import H5
 
 RUNNING = "processing/running"
 PUPIL = "processing/eye_tracking/pupil_ellipse_fits"

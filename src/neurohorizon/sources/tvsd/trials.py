@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import FloatArray, IntArray
-from neurohorizon.sources import tvsd_files
-from neurohorizon.sources.tvsd_files import NUM_UNITS, member, open_mat, unit_axis
+from neurohorizon.sources.tvsd import files
+from neurohorizon.sources.tvsd.files import NUM_UNITS, member, open_mat, unit_axis
 
 # ms after onset, half-open: where each area answers
 WINDOWS_MS = {"V1": (25.0, 125.0), "V4": (50.0, 150.0), "IT": (75.0, 175.0)}
@@ -133,7 +133,7 @@ def _tile(dataset: h5py.Dataset, axes: tuple[int, int, int]) -> tuple[int, int, 
     """
     shape = [dataset.shape[axis] for axis in axes]
     tile = [dataset.chunks[axis] if dataset.chunks else 1 for axis in axes]
-    room = max(1, tvsd_files.READ_BYTES // dataset.dtype.itemsize)
+    room = max(1, files.READ_BYTES // dataset.dtype.itemsize)
     for place in (2, 0, 1):
         fitting = max(1, room // prod(tile))
         tile[place] = min(shape[place], tile[place] * fitting)

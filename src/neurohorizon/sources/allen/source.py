@@ -27,11 +27,17 @@ import h5py
 from neurohorizon.errors import DataError
 from neurohorizon.ops.intervals import subtract
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.sources import allen_units, dandi_archive
-from neurohorizon.sources.allen_series import read_series
-from neurohorizon.sources.allen_tables import H5, invalid_times, read_tables, text_at
+from neurohorizon.sources import dandi_archive
+from neurohorizon.sources.allen.series import read_series
+from neurohorizon.sources.allen.tables import H5, invalid_times, read_tables, text_at
+from neurohorizon.sources.allen.units import (
+    electrode_of_units,
+    passing,
+    read_spikes,
+    read_units,
+)
 from neurohorizon.sources.naming import to_ascii, to_name, whole_seconds_around
-from neurohorizon.sources.nwb_open import find_addresses, is_address, name_of, open_hdf5
+from neurohorizon.sources.nwb.files import find_addresses, is_address, name_of, open_hdf5
 from neurohorizon.sources.source import RemoteFile, RemoteSession, Setting, Source
 
 NAME = "allen"
@@ -92,7 +98,7 @@ def convert(
     Parameters
     ----------
     path : path or str
-        The session's NWB file, or its URL (`nwb_open`); of a remote file only the spikes of
+        The session's NWB file, or its URL (`nwb.files`); of a remote file only the spikes of
         the units that are kept are fetched.
     quality : str
         Keep units of this quality ("noise" is the other) on channels marked valid; "" keeps all.
@@ -122,19 +128,19 @@ def convert(
             raise DataError(
                 f"{path}: no units with spike times; expected a session's file, not one of a probe"
             )
-        electrode = allen_units.electrode_of_units(file, path)
-        kept, words = allen_units.passing(file, path, electrode, limits, quality, out_of_brain)
+        electrode = electrode_of_units(file, path)
+        kept, words = passing(file, path, electrode, limits, quality, out_of_brain)
         metadata = _metadata(file)
         metadata["unit_filter"] = words
         left_out = [f"{len(electrode) - len(kept)} of {len(electrode)} units by the unit filter"]
         if is_address(path):
             metadata["address"] = str(path).split("?")[0]
         # Small things first: after a long read remfile reads ahead at every short one.
-        units = allen_units.units(file, kept, electrode[kept])
+        units = read_units(file, kept, electrode[kept])
         invalid = invalid_times(file)
         tables = read_tables(file) if behaviour else {}
         series = read_series(file, left_out) if behaviour else {}
-        times, unit_index, num_dropped = allen_units.spikes(file, kept)
+        times, unit_index, num_dropped = read_spikes(file, kept)
         if num_dropped:
             left_out.append(f"{num_dropped} spikes before 0 or without a time")
         return Recording(

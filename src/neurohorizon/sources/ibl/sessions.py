@@ -15,7 +15,7 @@ from typing import Any
 
 from neurohorizon.errors import DataError
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.sources.ibl_files import REGIONS, choose_files, require_one
+from neurohorizon.sources.ibl.files import REGIONS, choose_files, require_one
 from neurohorizon.sources.naming import to_name
 from neurohorizon.sources.source import DownloadProgress, RemoteSession
 

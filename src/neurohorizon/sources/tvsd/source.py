@@ -28,7 +28,7 @@ from neurohorizon.recordings.responses import (
 )
 from neurohorizon.recordings.schema import IntArray, Units
 from neurohorizon.sources.source import Setting, Source
-from neurohorizon.sources.tvsd_files import (
+from neurohorizon.sources.tvsd.files import (
     NUM_UNITS,
     image_table,
     member,
@@ -39,7 +39,7 @@ from neurohorizon.sources.tvsd_files import (
     read_rows,
     read_statistics,
 )
-from neurohorizon.sources.tvsd_trials import read_trials
+from neurohorizon.sources.tvsd.trials import read_trials
 
 NAME = "tvsd"
 NORM, TRIALS = "THINGS_normMUA.mat", "THINGS_MUA_trials.mat"
@@ -184,10 +184,10 @@ def convert(
             area=area,
             position_um=np.full((NUM_UNITS, 3), np.nan),
             quality=np.full(NUM_UNITS, ""),
+            columns=statistics,
         ),
         responses=responses,
         images=image_table(listed, Path(images).expanduser() if images else None),
-        statistics=statistics,
         metadata=metadata,
     )
 

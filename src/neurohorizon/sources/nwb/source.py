@@ -5,7 +5,7 @@ time series in ``processing``, ``acquisition`` and ``stimulus`` that are small e
 behaviour, and all interval tables, stimulus presentations among them. What was left out is
 listed in the metadata under ``left_out``.
 
-A file may lie on disk, on a web server, in a public bucket or on DANDI (`nwb_open`).
+A file may lie on disk, on a web server, in a public bucket or on DANDI (`nwb.files`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import numpy as np
 
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import Recording, Series, Units
-from neurohorizon.sources import nwb_series, nwb_signals, nwb_tables, nwb_units
 from neurohorizon.sources.naming import to_ascii, to_name
-from neurohorizon.sources.nwb_open import find_addresses, find_nwb, is_address, name_of, open_nwb
+from neurohorizon.sources.nwb.files import find_addresses, find_nwb, is_address, name_of, open_nwb
+from neurohorizon.sources.nwb.series import all_series
+from neurohorizon.sources.nwb.signals import UnitSignal, unit_signals
+from neurohorizon.sources.nwb.tables import all_tables
+from neurohorizon.sources.nwb.units import read_domain, read_spikes, read_units
 from neurohorizon.sources.source import Setting, Source
 
 NWBFile = Any  # pynwb makes its classes' attributes when it runs
@@ -57,7 +60,7 @@ def convert(path: Path | str, *, behaviour: bool = True) -> Recording:
 def _recording(file: NWBFile, path: Path | str, behaviour: bool) -> Recording:
     left_out: list[str] = []
     has_spikes = file.units is not None and "spike_times" in file.units.colnames
-    found = {} if has_spikes else nwb_signals.unit_signals(file)
+    found = {} if has_spikes else unit_signals(file)
     if not has_spikes and not found:
         raise DataError(
             f"{path}: no units with spike times and no series of values per unit (fluorescence, "
@@ -66,16 +69,16 @@ def _recording(file: NWBFile, path: Path | str, behaviour: bool) -> Recording:
     metadata = _metadata(file)
     # Small things first: after a long read remfile reads ahead at every short one.
     if has_spikes:
-        units, signals = nwb_units.units(file), {}
+        units, signals = read_units(file), {}
     else:
         units, signals = _signals_of_one_population(found, left_out)
-    tables = nwb_tables.all_tables(file, left_out) if behaviour else {}
-    series = nwb_series.all_series(file, left_out) if behaviour else {}
+    tables = all_tables(file, left_out) if behaviour else {}
+    series = all_series(file, left_out) if behaviour else {}
     # A small series of values per unit looks like behaviour.
     series = {name: one for name, one in series.items() if name not in signals}
     if has_spikes:
-        times, unit_index = nwb_units.spikes(file)
-        domain = nwb_units.domain(file, times)
+        times, unit_index = read_spikes(file)
+        domain = read_domain(file, times)
     else:
         times, unit_index = np.empty(0), np.empty(0, dtype=np.int64)
         clocks = np.concatenate([signal.timestamps[[0, -1]] for signal in signals.values()])
@@ -102,7 +105,7 @@ def _recording(file: NWBFile, path: Path | str, behaviour: bool) -> Recording:
 
 
 def _signals_of_one_population(
-    found: dict[str, nwb_signals.UnitSignal], left_out: list[str]
+    found: dict[str, UnitSignal], left_out: list[str]
 ) -> tuple[Units, dict[str, Series]]:
     """Return the units with most columns, and all signals of these; name the others."""
     most = max(found.values(), key=lambda signal: len(signal.names))

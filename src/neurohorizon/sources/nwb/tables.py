@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import Table
 from neurohorizon.sources.naming import free_name, to_ascii
-from neurohorizon.sources.nwb_series import PICTURES, clock
+from neurohorizon.sources.nwb.series import PICTURES, clock
 
 NWBFile = Any  # pynwb makes its classes' attributes when it runs
 # References into other parts of the file; every table of an NWB file may have them.

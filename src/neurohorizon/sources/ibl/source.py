@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.ops.intervals import contains, intersect
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording, Table, Units
-from neurohorizon.sources.ibl_behaviour import read_behaviour
-from neurohorizon.sources.ibl_files import (
+from neurohorizon.sources.ibl.behaviour import read_behaviour
+from neurohorizon.sources.ibl.files import (
     LOCATIONS,
     read_array,
     read_regions,
@@ -31,7 +31,7 @@ from neurohorizon.sources.ibl_files import (
     require_one,
     session_files,
 )
-from neurohorizon.sources.ibl_sessions import download, list_sessions, session_id
+from neurohorizon.sources.ibl.sessions import download, list_sessions, session_id
 from neurohorizon.sources.naming import to_ascii, to_name, whole_seconds_around
 from neurohorizon.sources.source import Setting, Source
 
@@ -310,14 +310,8 @@ def _merge(
         [rows + first for (_, rows, _), first in zip(populations, offsets, strict=False)]
     )
     order = np.argsort(times, kind="stable")
-    columns = [units for _, _, units in populations]
-    merged = Units(
-        id=np.concatenate([units.id for units in columns]),
-        area=np.concatenate([units.area for units in columns]),
-        position_um=np.concatenate([units.position_um for units in columns]),
-        quality=np.concatenate([units.quality for units in columns]),
-    )
-    return times[order], index[order], merged
+    units = Units.concatenate([units for _, _, units in populations])
+    return times[order], index[order], units
 
 
 SOURCE = Source(

@@ -18,7 +18,7 @@ QUALITY_COLUMNS = ("quality", "default_qc", "unit_quality", "KSLabel", "ks_label
 ELECTRODE_COLUMNS = ("electrodes", "max_electrode", "peak_electrode")
 
 
-def spikes(file: NWBFile) -> tuple[FloatArray, IntArray]:
+def read_spikes(file: NWBFile) -> tuple[FloatArray, IntArray]:
     """Return all spike times, sorted, seconds, and the row of the unit of each."""
     index = file.units.spike_times_index
     ends = np.asarray(index.data[:], dtype=np.int64)
@@ -28,7 +28,7 @@ def spikes(file: NWBFile) -> tuple[FloatArray, IntArray]:
     return times[order], unit_index[order]
 
 
-def domain(file: NWBFile, times: FloatArray) -> FloatArray:
+def read_domain(file: NWBFile, times: FloatArray) -> FloatArray:
     """Return when all units were observed, without what the file calls invalid."""
     kept = whole_seconds_around(times)
     if "obs_intervals" in file.units.colnames:
@@ -46,7 +46,7 @@ def domain(file: NWBFile, times: FloatArray) -> FloatArray:
     return kept
 
 
-def units(file: NWBFile) -> Units:
+def read_units(file: NWBFile) -> Units:
     """Return who was recorded: area, position and quality, where the file tells them."""
     table = file.units
     num_units = len(table)

@@ -35,7 +35,7 @@ from neurohorizon.ops.intervals import as_intervals, intersect
 from neurohorizon.recordings.schema import FloatArray, Recording, Table, Units
 from neurohorizon.sources import brainsets, nwb
 from neurohorizon.sources.dandi_archive import list_assets
-from neurohorizon.sources.nlb_benchmark import (
+from neurohorizon.sources.nlb.benchmark import (
     DATASETS,
     HELD_OUT,
     NAME,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import FloatArray, IntArray, Units
-from neurohorizon.sources.allen_tables import H5, column
+from neurohorizon.sources.allen.tables import H5, column
 
 ELECTRODES = "general/extracellular_ephys/electrodes"
 # What AllenSDK takes for "outside of the brain, or nobody knows".
@@ -75,7 +75,7 @@ def _areas(file: H5, electrode: NDArray[np.int64]) -> NDArray[np.str_]:
     return np.where(np.isin(area, NO_AREA), "", area)
 
 
-def spikes(file: H5, kept: NDArray[np.int64]) -> tuple[FloatArray, IntArray, int]:
+def read_spikes(file: H5, kept: NDArray[np.int64]) -> tuple[FloatArray, IntArray, int]:
     """Read the spikes of these units alone: (times, units, number dropped)."""
     units = file["units"]
     ends = np.asarray(units["spike_times_index"][:], dtype=np.int64)
@@ -96,7 +96,7 @@ def spikes(file: H5, kept: NDArray[np.int64]) -> tuple[FloatArray, IntArray, int
     return times[order], unit_index[order], num_dropped
 
 
-def units(file: H5, kept: NDArray[np.int64], electrode: NDArray[np.int64]) -> Units:
+def read_units(file: H5, kept: NDArray[np.int64], electrode: NDArray[np.int64]) -> Units:
     """Return who they are; `electrode` is of the units that are kept."""
     number = file["units/id"][:][kept]
     quality = column(file, "units/quality")

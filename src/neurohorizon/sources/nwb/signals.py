@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.sources.naming import free_name, to_ascii
-from neurohorizon.sources.nwb_series import clock, time_series
+from neurohorizon.sources.nwb.series import clock, time_series
 
 NWBFile = Any  # pynwb makes its classes' attributes when it runs
 MAX_SIGNAL_UNITS = 8192
