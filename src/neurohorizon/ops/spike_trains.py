@@ -1,4 +1,7 @@
-"""What spike trains tell about their own quality: refractoriness, twins, silences."""
+"""What spike trains tell about their own quality: refractoriness, twins, silences.
+
+Spikes are taken a block at a time, so that memory does not grow with the recording's length.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.ops.blocks import blocks
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
-CHUNK = 500_000
+
+
+BLOCK_SPIKES = 2**19
+# A recording's own typical long pause is the last of so many.
+NUM_TYPICAL = 10
+
+
+def count_spikes(spike_unit_index: IntArray, *, num_units: int) -> NDArray[np.int64]:
+    """Return how many spikes each unit has, shape (N,).
+
+    Examples
+    --------
+    >>> count_spikes(np.array([0, 2, 2]), num_units=4).tolist()
+    [1, 0, 2, 0]
+    """
+    count = np.zeros(num_units, dtype=np.int64)
+    for rows in blocks(len(spike_unit_index), size=BLOCK_SPIKES):
+        count += np.bincount(spike_unit_index[rows], minlength=num_units)
+    return count
 
 
 def refractory_violations(
@@ -40,12 +63,17 @@ def refractory_violations(
     >>> refractory_violations(np.array([0.0, 0.001, 1.0]), np.zeros(3, int), num_units=1)
     array([0.5])
     """
-    order = np.argsort(spike_unit_index, kind="stable")
-    times, units = np.asarray(spike_times)[order], np.asarray(spike_unit_index)[order]
-    same = units[1:] == units[:-1]
-    short = same & (np.diff(times) < refractory_s)
-    num_intervals = np.bincount(units[1:][same], minlength=num_units)
-    num_short = np.bincount(units[1:][short], minlength=num_units)
+    num_short = np.zeros(num_units, dtype=np.int64)
+    before = np.full(num_units, -np.inf)  # each unit's last spike of earlier blocks
+    for rows in blocks(len(spike_times), size=BLOCK_SPIKES):
+        order = np.argsort(spike_unit_index[rows], kind="stable")
+        times, units = np.asarray(spike_times[rows])[order], spike_unit_index[rows][order]
+        first = np.concatenate([[True], units[1:] != units[:-1]])
+        previous = np.where(first, before[units], np.concatenate([[-np.inf], times[:-1]]))
+        num_short += np.bincount(units[times - previous < refractory_s], minlength=num_units)
+        last = np.concatenate([first[1:], [True]])
+        before[units[last]] = times[last]
+    num_intervals = count_spikes(spike_unit_index, num_units=num_units) - 1
     return np.where(num_intervals > 0, num_short / np.maximum(num_intervals, 1), np.nan)
 
 
@@ -55,7 +83,7 @@ def coincidences(
     *,
     num_units: int,
     window_s: float = 0.0002,
-) -> tuple[IntArray, NDArray[np.bool_]]:
+) -> tuple[IntArray, int]:
     """Count how many spikes of one unit another unit fires along with.
 
     Parameters
@@ -70,31 +98,37 @@ def coincidences(
     -------
     matched : (N, N) int array
         ``matched[a, b]``: spikes of a with a spike of b beside them; 0 on the diagonal.
-    shared : (S,) bool array
-        Whether any other unit fires along with the spike.
+    num_shared : int
+        Spikes that any other unit fires along with.
     """
-    num_spikes = len(spike_times)
+    num_shared = 0
     matched = np.zeros(num_units**2, dtype=np.int64)
-    shared = np.zeros(num_spikes, dtype=bool)
     waiting = np.empty(0, dtype=np.int64)
-    for low in range(0, num_spikes, CHUNK):
-        # Spikes of the chunk, and those after it that one of them may coincide with.
-        high = min(low + CHUNK, num_spikes)
+    begun = np.empty(0, dtype=bool)  # of spikes that an earlier block has seen already
+    for rows in blocks(len(spike_times), size=BLOCK_SPIKES):
+        # Spikes of the block, and those after it that one of them may coincide with.
+        low, high = rows.start, rows.stop
         end = int(np.searchsorted(spike_times, spike_times[high - 1] + window_s, side="right"))
         units = np.asarray(spike_unit_index[low:end], dtype=np.int64)
         earlier, later = _pairs(
             np.asarray(spike_times[low:end]), units, num_first=high - low, window_s=window_s
         )
-        shared[low + earlier] = shared[low + later] = True
+        shared = np.zeros(end - low, dtype=bool)
+        shared[: len(begun)] = begun
+        shared[earlier] = shared[later] = True
+        num_shared += int(shared[: high - low].sum())
+        begun = shared[high - low :]
         # A cell is (spike, other unit), counted once however many spikes that unit fires
-        # beside it. Spikes after the chunk wait: the next one may find the same cell again.
+        # beside it. Spikes after the block wait: the next one may find the same cell again.
         cells = [(low + a) * num_units + units[b] for a, b in ((earlier, later), (later, earlier))]
-        cell = np.unique(np.concatenate([waiting, *cells]))
+        cell = np.sort(np.concatenate([waiting, *cells]))
+        # np.unique hashes whole numbers, which is eight times slower here than sorting.
+        cell = cell[np.diff(cell, prepend=-1) > 0]
         known = cell < high * num_units
         cell, waiting = cell[known], cell[~known]
         own = np.asarray(spike_unit_index[cell // num_units], dtype=np.int64)
         matched += np.bincount(own * num_units + cell % num_units, minlength=num_units**2)
-    return matched.reshape(num_units, num_units), shared
+    return matched.reshape(num_units, num_units), num_shared
 
 
 def _pairs(
@@ -187,15 +221,24 @@ def silent_stretches(
     -----
     Of S intervals of a Poisson process of rate R, the longest is about ln(S) / R.
     """
-    edges = []
+    num_pauses, total = 0, 0.0
+    longest = [np.empty((0, 2))]  # of each block, all that can matter in the end
     for start, end in domain:
         low, high = np.searchsorted(spike_times, (start, end))
-        inside = np.concatenate([[start], spike_times[low:high], [end]])
-        edges.append(np.column_stack([inside[:-1], inside[1:]]))
-    pauses = np.concatenate([np.empty((0, 2)), *edges])
-    lengths = pauses[:, 1] - pauses[:, 0]
-    if len(pauses) < 2:
+        before = start
+        for rows in blocks(high - low + 1, size=BLOCK_SPIKES):
+            inside = np.asarray(spike_times[low + rows.start : min(low + rows.stop, high)])
+            ends = inside if rows.stop <= high - low else np.append(inside, end)
+            pauses = np.column_stack([np.append(before, ends[:-1]), ends])
+            lengths = pauses[:, 1] - pauses[:, 0]
+            num_pauses, total, before = num_pauses + len(pauses), total + lengths.sum(), ends[-1]
+            kept = lengths > least_s
+            kept[np.argpartition(lengths, -min(NUM_TYPICAL, len(lengths)))[-NUM_TYPICAL:]] = True
+            longest.append(pauses[kept])
+    pauses = np.concatenate(longest)
+    if num_pauses < 2:
         return pauses
-    expected = np.log(len(lengths)) * lengths.sum() / len(lengths)
-    typical = np.sort(lengths)[-min(10, len(lengths))]
+    lengths = pauses[:, 1] - pauses[:, 0]
+    expected = np.log(num_pauses) * total / num_pauses
+    typical = np.sort(lengths)[-min(NUM_TYPICAL, len(lengths))]
     return pauses[lengths > max(least_s, times_expected * expected, times_typical * typical)]

@@ -79,11 +79,12 @@ def to_torch_brain(recording: Recording) -> Data:
         "units": _units(recording.units, where),
     }
     if len(recording.spike_times) or not recording.signals:
-        children["spikes"] = IrregularTimeSeries(
-            timestamps=np.asarray(recording.spike_times, dtype=np.float64),
-            unit_index=np.asarray(recording.spike_unit_index),
-            domain=domain,
-        )
+        spikes = IrregularTimeSeries(np.empty(0), unit_index=np.empty(0, int), domain=domain)
+        # Set past its checks, which copy; `store` has made them, a block at a time.
+        vars(spikes)["timestamps"] = np.asarray(recording.spike_times, dtype=np.float64)
+        vars(spikes)["unit_index"] = np.asarray(recording.spike_unit_index)
+        spikes._sorted = True
+        children["spikes"] = spikes
     if recording.split is not None:
         for name in SPLIT_NAMES:
             children[f"{name}_domain"] = _interval(recording.split.domain(name))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings import hdf5_read, store
+from neurohorizon.recordings.hdf5_file import create_hdf5
 from neurohorizon.recordings.hdf5_write import to_torch_brain
 from neurohorizon.recordings.responses import (
     Images,
@@ -65,14 +66,11 @@ def write_responses(recording: ResponseRecording, path: Path | str) -> Path:
     try:
         with atomic_path(path) as temporary:
             _require_room(path, num_bytes + SPARE_BYTES)
-            with h5py.File(temporary, "w", alignment_threshold=1024, alignment_interval=8) as file:
+            with create_hdf5(temporary) as file:
                 data.to_hdf5(file)
-                offset = _reserve(file, shape)
-            # Past HDF5, which cannot be stopped cleanly once a disk is full.
-            with temporary.open("r+b") as stream:
-                stream.seek(offset)
-                for _, values in recording.responses.blocks():
-                    stream.write(np.ascontiguousarray(values, dtype="<f4").data)
+                stored = file.create_dataset("responses/values", shape, np.float32)
+                for rows, values in recording.responses.blocks():
+                    stored[rows] = values
     except (OSError, RuntimeError) as error:
         raise store.not_written(path, error) from error
     return path
@@ -188,19 +186,6 @@ def _require_room(path: Path, num_bytes: int) -> None:
             f"{path}: needs {num_bytes / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; "
             "make room or choose another disk"
         )
-
-
-def _reserve(file: h5py.File, shape: tuple[int, ...]) -> int:
-    """Make ``responses/values`` in one piece without filling it; return where it starts."""
-    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    layout.set_layout(h5py.h5d.CONTIGUOUS)
-    layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    layout.set_obj_track_times(False)
-    group = file["responses"]
-    space = h5py.h5s.create_simple(shape)
-    dataset = h5py.h5d.create(group.id, b"values", h5py.h5t.IEEE_F32LE, space, layout)
-    return dataset.get_offset()
 
 
 def _read(file: h5py.File, path: Path) -> ResponseRecording:

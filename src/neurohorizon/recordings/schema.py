@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import search_times
+from neurohorizon.ops.spike_trains import count_spikes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -210,7 +211,7 @@ class Recording:
     @property
     def rate_hz(self) -> FloatArray:
         """Mean rate of each unit over the whole recording, shape (N,)."""
-        counts = np.bincount(self.spike_unit_index, minlength=self.num_units)
+        counts = count_spikes(self.spike_unit_index, num_units=self.num_units)
         return counts / self.duration_s
 
     def require_split(self) -> Split:

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.ops.blocks import blocks
 from neurohorizon.ops.intervals import contains, intersect, total_s
 from neurohorizon.ops.spike_trains import (
     coincidences,
+    count_spikes,
     expected_shared,
     refractory_violations,
     silent_stretches,
@@ -80,7 +82,7 @@ def validate_recording(recording: Recording) -> list[Finding]:
     list of Finding
         Errors first. Where spikes cannot be used at all, nothing else is looked at.
     """
-    findings = list(_broken(recording))
+    findings = unusable(recording)
     if not findings:
         of_units = (_units, _twins, _time) if len(recording.spike_times) else (_signals,)
         for check in (*of_units, _behaviour, _split, _metadata):
@@ -89,8 +91,12 @@ def validate_recording(recording: Recording) -> list[Finding]:
     return sorted(findings, key=lambda finding: order.index(finding.severity))
 
 
+def unusable(recording: Recording) -> list[Finding]:
+    """Say what makes every further number of a recording meaningless: errors alone."""
+    return list(_broken(recording))
+
+
 def _broken(recording: Recording) -> Iterator[Finding]:
-    """Find what makes every further number meaningless."""
     where, domain = recording.id, recording.domain
     if len(recording.spike_times) == 0 and not recording.signals:
         yield Finding("error", "empty recording: no spikes", where, "nothing can be forecast")
@@ -205,7 +211,7 @@ def _signals(recording: Recording) -> Iterator[Finding]:
 
 def _twins(recording: Recording) -> Iterator[Finding]:
     ids, num_spikes = recording.units.id, _num_spikes(recording)
-    matched, shared = coincidences(
+    matched, num_shared = coincidences(
         recording.spike_times,
         recording.spike_unit_index,
         num_units=len(ids),
@@ -223,7 +229,7 @@ def _twins(recording: Recording) -> Iterator[Finding]:
             "makes the other look predictable",
         )
     chance = expected_shared(num_spikes, duration_s=recording.duration_s, window_s=COINCIDENCE_S)
-    share = float(shared.mean())
+    share = num_shared / len(recording.spike_times)
     if (share - chance) / (1 - chance) > MOST_SHARED:
         yield Finding(
             "warning",
@@ -237,7 +243,8 @@ def _twins(recording: Recording) -> Iterator[Finding]:
 
 def _time(recording: Recording) -> Iterator[Finding]:
     where, times, domain = recording.id, recording.spike_times, recording.domain
-    outside = 1 - float(contains(domain, times).mean())
+    inside = sum(int(contains(domain, times[rows]).sum()) for rows in blocks(len(times)))
+    outside = 1 - inside / len(times)
     if outside > 0.01:
         yield Finding(
             "warning",
@@ -362,7 +369,7 @@ def _metadata(recording: Recording) -> Iterator[Finding]:
 
 
 def _num_spikes(recording: Recording) -> NDArray[np.int64]:
-    return np.bincount(recording.spike_unit_index, minlength=recording.num_units)
+    return count_spikes(recording.spike_unit_index, num_units=recording.num_units)
 
 
 def _names(values: NDArray[np.str_]) -> str:

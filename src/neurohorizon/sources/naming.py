@@ -7,6 +7,7 @@ import unicodedata
 
 import numpy as np
 
+from neurohorizon.ops.blocks import blocks
 from neurohorizon.recordings.hdf5_write import is_taken
 from neurohorizon.recordings.schema import FloatArray, empty_intervals
 
@@ -49,7 +50,12 @@ def free_name(text: str) -> str:
 
 def whole_seconds_around(spike_times: FloatArray) -> FloatArray:
     """Return the stretch of whole seconds that holds all finite times, shape (1, 2) or (0, 2)."""
-    finite = spike_times[np.isfinite(spike_times)]
-    if len(finite) == 0:
+    ends = []
+    for rows in blocks(len(spike_times)):
+        some = spike_times[rows]
+        finite = some[np.isfinite(some)]
+        if len(finite):
+            ends += [finite.min(), finite.max()]
+    if not ends:
         return empty_intervals()
-    return np.array([[np.floor(finite.min()), np.floor(finite.max()) + 1.0]])
+    return np.array([[np.floor(min(ends)), np.floor(max(ends)) + 1.0]])

@@ -27,7 +27,7 @@ from neurohorizon.recordings.responses_validate import validate_responses
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import FRACTIONS, GUARD_S, split_in_time, split_interleaved
 from neurohorizon.recordings.store import write_recording
-from neurohorizon.recordings.validate import Finding, validate_recording
+from neurohorizon.recordings.validate import Finding, unusable, validate_recording
 from neurohorizon.sources.manifest import MANIFEST, Entries, read_entries, write_manifest
 from neurohorizon.sources.parallel import Launcher, WorkerDied, run_all
 from neurohorizon.sources.source import Source, Value
@@ -354,7 +354,7 @@ def _unforeseen(error: Exception) -> str:
 def _split(recording: Recording, job: _Job) -> tuple[Recording, list[Finding]]:
     """Return the recording with its split, and what validation says of both."""
     # Errors in the spikes come before those that a split of them would meet.
-    _refuse_errors(validate_recording(recording), job)
+    _refuse_errors(unusable(recording), job)
     try:
         recording = job.split.apply(recording)
     except DataError as error:

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from neurohorizon.ops import spike_trains
 from neurohorizon.ops.spike_trains import (
     coincidences,
+    count_spikes,
     expected_shared,
     refractory_violations,
     silent_stretches,
@@ -20,6 +23,37 @@ def poisson(rates, seconds, seed=0):
     units = np.repeat(np.arange(len(rates)), num)
     order = np.argsort(times)
     return times[order], units[order]
+
+
+@contextmanager
+def block_of(num_spikes):
+    before, spike_trains.BLOCK_SPIKES = spike_trains.BLOCK_SPIKES, num_spikes
+    try:
+        yield
+    finally:
+        spike_trains.BLOCK_SPIKES = before
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1, 2, 7, 50]))
+@settings(max_examples=60, deadline=None)
+def test_blocks_of_any_size_give_the_same(seed, block):
+    rng = np.random.default_rng(seed)
+    times = np.sort(rng.uniform(0, 60, rng.integers(0, 60)).round(1))
+    units = rng.integers(0, 4, len(times))
+    domain = np.array([[0.0, 20.0], [25.0, 61.0]])
+
+    def results():
+        return (
+            count_spikes(units, num_units=4),
+            refractory_violations(times, units, num_units=4, refractory_s=0.35),
+            silent_stretches(times, domain, least_s=1.0, times_expected=1.0, times_typical=1.1),
+        )
+
+    whole = results()
+    with block_of(block):
+        for one, other in zip(whole, results(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+    assert whole[0].sum() == len(times)
 
 
 class TestRefractory:
@@ -39,7 +73,7 @@ class TestRefractory:
 class TestCoincidences:
     @given(st.integers(0, 10_000), st.sampled_from([3, 7, 500_000]))
     @settings(max_examples=60, deadline=None)
-    def test_equals_the_definition(self, seed, chunk):
+    def test_equals_the_definition(self, seed, block):
         rng = np.random.default_rng(seed)
         times = np.sort(rng.uniform(0, 1, 60).round(2))
         units = rng.integers(0, 4, 60)
@@ -47,25 +81,22 @@ class TestCoincidences:
         close = np.abs(times[:, None] - times[None, :]) <= window
         near = np.stack([(close & (units == unit)[None, :]).any(1) for unit in range(4)], 1)
         near[np.arange(60), units] = False
-        before, spike_trains.CHUNK = spike_trains.CHUNK, chunk
-        try:
-            matched, shared = coincidences(times, units, num_units=4, window_s=window)
-        finally:
-            spike_trains.CHUNK = before
+        with block_of(block):
+            matched, num_shared = coincidences(times, units, num_units=4, window_s=window)
         expected = np.stack([near[units == unit].sum(0) for unit in range(4)])
         np.testing.assert_array_equal(matched, expected)
-        np.testing.assert_array_equal(shared, near.any(1))
+        assert num_shared == near.any(1).sum()
 
     def test_chance_is_what_independent_units_show(self):
         times, units = poisson([50.0, 5.0, 200.0], 500)
-        _, shared = coincidences(times, units, num_units=3)
+        _, num_shared = coincidences(times, units, num_units=3)
         chance = expected_shared(np.bincount(units), duration_s=500)
-        assert shared.mean() == pytest.approx(chance, rel=0.03)
+        assert num_shared / len(times) == pytest.approx(chance, rel=0.03)
 
     def test_no_spikes(self):
-        matched, shared = coincidences(np.empty(0), np.empty(0, int), num_units=2)
+        matched, num_shared = coincidences(np.empty(0), np.empty(0, int), num_units=2)
         assert matched.sum() == 0
-        assert len(shared) == 0
+        assert num_shared == 0
         assert expected_shared(np.zeros(2, int), duration_s=1) == 0
 
 

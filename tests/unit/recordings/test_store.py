@@ -1,8 +1,11 @@
 import errno
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -342,6 +345,28 @@ class TestRefusesToWrite:
         monkeypatch.setattr(Data, "to_hdf5", full)
         with pytest.raises(DataError, match="No space left on device"):
             write_recording(make_recording(), tmp_path / "a.h5")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+    @pytest.mark.parametrize("most_bytes", [0, 1000, 20_000, 33_000, 300_000])
+    def test_a_disk_that_really_runs_full(self, tmp_path, most_bytes):
+        """In a process of its own, which must end as if nothing had happened."""
+        code = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_store import make_recording
+from neurohorizon.errors import DataError
+from neurohorizon.recordings.store import write_recording
+recording = make_recording(20_000)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes}, {most_bytes}))
+try:
+    write_recording(recording, {str(tmp_path / "a.h5")!r})
+except DataError as error:
+    print(error)
+"""
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert "could not be written (File too large); nothing was left behind" in ran.stdout
         assert list(tmp_path.iterdir()) == []
 
     def test_existing_file_survives_a_failure(self, written, monkeypatch):

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.ops.blocks import blocks
 from neurohorizon.recordings.schema import FloatArray, IntArray, Units
+from neurohorizon.recordings.spike_spool import SpikeSpool
 from neurohorizon.sources.allen.tables import H5, column
 
 ELECTRODES = "general/extracellular_ephys/electrodes"
@@ -80,20 +82,21 @@ def read_spikes(file: H5, kept: NDArray[np.int64]) -> tuple[FloatArray, IntArray
     units = file["units"]
     ends = np.asarray(units["spike_times_index"][:], dtype=np.int64)
     starts = np.concatenate([[0], ends[:-1]])
-    times = np.empty(int((ends - starts)[kept].sum()))
-    # Units side by side lie side by side in the file: one read for each such run.
+    row = np.full(len(ends), -1)
+    row[kept] = np.arange(len(kept))
+    # Units side by side lie side by side in the file: few reads for each such run.
     runs = np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1)
-    low = 0
+    spool, num_dropped = SpikeSpool(), 0
     for run in runs:
         first, last = int(starts[run[0]]), int(ends[run[-1]])
-        times[low : low + last - first] = units["spike_times"][first:last]
-        low += last - first
-    unit_index = np.repeat(np.arange(len(kept)), (ends - starts)[kept])
-    usable = np.isfinite(times) & (times >= 0)
-    num_dropped = int((~usable).sum())
-    times, unit_index = times[usable], unit_index[usable]
-    order = np.argsort(times, kind="stable")
-    return times[order], unit_index[order], num_dropped
+        for rows in blocks(last - first):
+            place = np.arange(first + rows.start, first + rows.stop)
+            times = np.asarray(units["spike_times"][place[0] : place[-1] + 1], dtype=np.float64)
+            usable = np.isfinite(times) & (times >= 0)
+            unit = np.searchsorted(ends, place[usable], side="right")
+            spool.add(times[usable], row[unit])
+            num_dropped += len(times) - int(usable.sum())
+    return *spool.sorted(), num_dropped
 
 
 def read_units(file: H5, kept: NDArray[np.int64], electrode: NDArray[np.int64]) -> Units:

@@ -196,6 +196,24 @@ def read_array(path: Path) -> np.ndarray[Any, Any]:
     return _read(path, lambda: np.load(path, allow_pickle=False))
 
 
+def map_array(path: Path) -> np.ndarray[Any, Any]:
+    """Open a ``.npy`` file as a memory map; one without elements is read.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+
+    def opened() -> np.ndarray[Any, Any]:
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError:  # nothing to map, or damaged
+            return np.load(path, allow_pickle=False)
+
+    return _read(path, opened)
+
+
 def read_table(path: Path) -> Any:
     """Read a ``.pqt`` or ``.csv`` file to a pandas table.
 

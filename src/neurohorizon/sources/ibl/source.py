@@ -11,7 +11,7 @@ by its channel, where histology put the electrode (``electrodeSites``, else ``ch
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.ops.blocks import blocks
 from neurohorizon.ops.intervals import contains, intersect
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording, Table, Units
+from neurohorizon.recordings.spike_spool import SpikeSpool
 from neurohorizon.sources.ibl.behaviour import read_behaviour
 from neurohorizon.sources.ibl.files import (
     LOCATIONS,
+    map_array,
     read_array,
     read_regions,
     read_table,
@@ -44,11 +47,13 @@ ALONG_PROBE = "localCoordinates"
 
 @dataclass(frozen=True)
 class _Probe:
-    """One probe: all its spikes, and what is known of each cluster (C rows)."""
+    """One probe: its spikes on disk, and what is known of each cluster (C rows)."""
 
     name: str
     times: FloatArray
     clusters: IntArray
+    span: FloatArray
+    num_spikes: IntArray
     label: FloatArray
     area: NDArray[np.str_]
     ccf_um: FloatArray
@@ -113,19 +118,20 @@ def convert(
         left_out.append(f"{num_dropped} spikes before 0 or without a time")
     domain = _domain(path, probes, tables.get("trials") if task_only else None, task_only)
     ccf = all(np.isfinite(probe.ccf_um).any() for probe in probes)
-    populations = [
-        _population(probe, domain, label=label, min_rate_hz=min_rate_hz, ccf=ccf, path=path)
-        for probe in probes
+    chosen = [
+        _choose(probe, domain, label=label, min_rate_hz=min_rate_hz, path=path) for probe in probes
     ]
-    num_units = sum(len(units) for _, _, units in populations)
+    num_units = sum(len(clusters) for clusters in chosen)
     if num_units < max(min_units, 1):
-        num_clusters = sum(len(np.unique(probe.clusters)) for probe in probes)
+        num_clusters = sum(np.count_nonzero(probe.num_spikes) for probe in probes)
         raise DataError(
             f"{path}: {num_units} of {num_clusters} clusters have label >= {label:g} and at "
             f"least {min_rate_hz:g} Hz, fewer than min_units={min_units}; leave the session out "
             "or ask for less"
         )
-    times, unit_index, units = _merge(populations)
+    pairs = list(zip(probes, chosen, strict=True))
+    units = Units.concatenate([_units(probe, clusters, ccf=ccf) for probe, clusters in pairs])
+    times, unit_index = _merge(pairs, domain)
     laboratory, subject, date, number = _place(path)
     metadata = {
         "laboratory": laboratory,
@@ -174,22 +180,27 @@ def _place(path: Path) -> tuple[str, str, str, str]:
 def _read_probe(
     session: Path, name: str, files: dict[str, str], *, regions: dict[int, str]
 ) -> _Probe:
-    times = read_array(session / files["spikes.times"]).ravel().astype(np.float64)
-    clusters = read_array(session / files["spikes.clusters"]).ravel()
+    times = map_array(session / files["spikes.times"]).ravel()
+    clusters = map_array(session / files["spikes.clusters"]).ravel()
     if len(times) != len(clusters):
         raise DataError(
             f"{session / files['spikes.times']}: {len(times)} spike times, but {len(clusters)} "
             "cluster numbers; download the session again"
         )
-    # Aligning clocks can put the first spikes before 0, where no recording starts.
-    good = np.isfinite(times) & (times >= 0)
-    times, clusters = times[good], clusters[good].astype(np.int64)
-    if len(times) == 0 or clusters.min() < 0:
+    num_spikes, spans = np.zeros(0, dtype=np.int64), []
+    for some_times, some_clusters in _blocks(times, clusters):
+        if some_clusters.min() < 0:
+            raise DataError(f"{session / files['spikes.times']}: no spikes of numbered clusters")
+        count = np.bincount(some_clusters, minlength=len(num_spikes))
+        count[: len(num_spikes)] += num_spikes
+        num_spikes = count
+        spans.append([some_times.min(), some_times.max()])
+    if not spans:
         raise DataError(f"{session / files['spikes.times']}: no spikes of numbered clusters")
     channels = None
     if "clusters.channels" in files:
         channels = read_array(session / files["clusters.channels"]).ravel().astype(np.int64)
-    num_clusters = max(int(clusters.max()) + 1, 0 if channels is None else len(channels))
+    num_clusters = max(len(num_spikes), 0 if channels is None else len(channels))
     label = np.full(num_clusters, np.nan)
     if "clusters.metrics" in files:
         table = read_table(session / files["clusters.metrics"])
@@ -214,12 +225,14 @@ def _read_probe(
         name=name,
         times=times,
         clusters=clusters,
+        span=np.array([np.min(spans), np.max(spans)]),
+        num_spikes=num_spikes,
         label=label,
         area=area,
         ccf_um=_position(of_clusters(CCF), num_clusters),
         along_um=_position(of_clusters(ALONG_PROBE), num_clusters),
         area_from=area_from,
-        num_dropped=int((~good).sum()),
+        num_dropped=len(times) - int(num_spikes.sum()),
     )
 
 
@@ -252,9 +265,9 @@ def _domain(
     path: Path, probes: Sequence[_Probe], trials: Table | None, task_only: bool
 ) -> FloatArray:
     """Return when all probes recorded, in whole seconds; of the task alone if asked."""
-    domain = whole_seconds_around(probes[0].times)
+    domain = whole_seconds_around(probes[0].span)
     for probe in probes[1:]:
-        domain = intersect(domain, whole_seconds_around(probe.times))
+        domain = intersect(domain, whole_seconds_around(probe.span))
     if task_only:
         if trials is None:
             raise DataError(f"{path}: no trials, so task_only has nothing to keep")
@@ -265,53 +278,58 @@ def _domain(
     return domain
 
 
-def _population(
-    probe: _Probe,
-    domain: FloatArray,
-    *,
-    label: float,
-    min_rate_hz: float,
-    ccf: bool,
-    path: Path,
-) -> tuple[FloatArray, IntArray, Units]:
-    """Return the times and units of a probe's good units within the domain."""
+def _blocks(times: FloatArray, clusters: IntArray) -> Iterator[tuple[FloatArray, IntArray]]:
+    """Yield times and clusters of the spikes that have a usable time, a block at a time."""
+    for rows in blocks(len(times)):
+        some = np.asarray(times[rows], dtype=np.float64)
+        # Aligning clocks can put the first spikes before 0, where no recording starts.
+        good = np.isfinite(some) & (some >= 0)
+        if good.any():
+            yield some[good], np.asarray(clusters[rows])[good].astype(np.int64)
+
+
+def _choose(
+    probe: _Probe, domain: FloatArray, *, label: float, min_rate_hz: float, path: Path
+) -> IntArray:
+    """Return the numbers of a probe's good clusters."""
     if label > 0 and not np.isfinite(probe.label).any():
         raise DataError(
             f"{path}: {probe.name} has no clusters.metrics with a label; give label=0 to take "
             "all clusters"
         )
-    inside = contains(domain, probe.times)
-    times, clusters = probe.times[inside], probe.clusters[inside]
-    count = np.bincount(clusters, minlength=len(probe.label))
+    count = np.zeros(len(probe.label), dtype=np.int64)
+    for times, clusters in _blocks(probe.times, probe.clusters):
+        count += np.bincount(clusters[contains(domain, times)], minlength=len(count))
     good = (count > 0) & (count >= min_rate_hz * np.sum(domain[:, 1] - domain[:, 0]))
     if label > 0:
         good &= np.nan_to_num(probe.label, nan=-1.0) >= label
-    chosen = np.flatnonzero(good)
-    row = np.full(len(good), -1)
-    row[chosen] = np.arange(len(chosen))
-    kept = good[clusters]
+    return np.flatnonzero(good)
+
+
+def _units(probe: _Probe, chosen: IntArray, *, ccf: bool) -> Units:
     position = probe.ccf_um if ccf else probe.along_um
     words = [f"{value:.2f}" if np.isfinite(value) else "" for value in probe.label[chosen]]
-    units = Units(
+    return Units(
         id=np.array([f"{to_name(probe.name)}_cluster{number}" for number in chosen], np.str_),
         area=probe.area[chosen],
         position_um=position[chosen],
         quality=np.array(words, dtype=np.str_),
     )
-    return times[kept], row[clusters[kept]], units
 
 
 def _merge(
-    populations: Sequence[tuple[FloatArray, IntArray, Units]],
-) -> tuple[FloatArray, IntArray, Units]:
-    offsets = np.cumsum([0, *(len(units) for _, _, units in populations)])
-    times = np.concatenate([times for times, _, _ in populations])
-    index = np.concatenate(
-        [rows + first for (_, rows, _), first in zip(populations, offsets, strict=False)]
-    )
-    order = np.argsort(times, kind="stable")
-    units = Units.concatenate([units for _, _, units in populations])
-    return times[order], index[order], units
+    probes: Sequence[tuple[_Probe, IntArray]], domain: FloatArray
+) -> tuple[FloatArray, IntArray]:
+    """Return times and units of the good clusters' spikes within the domain, all probes."""
+    spool, num_before = SpikeSpool(), 0
+    for probe, chosen in probes:
+        unit = np.full(len(probe.label), -1)
+        unit[chosen] = num_before + np.arange(len(chosen))
+        for times, clusters in _blocks(probe.times, probe.clusters):
+            kept = contains(domain, times) & (unit[clusters] >= 0)
+            spool.add(times[kept], unit[clusters[kept]])
+        num_before += len(chosen)
+    return spool.sorted()
 
 
 SOURCE = Source(

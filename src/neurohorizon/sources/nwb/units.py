@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.ops.blocks import blocks
 from neurohorizon.ops.intervals import as_intervals, intersect, subtract
 from neurohorizon.recordings.schema import FloatArray, IntArray, Units
+from neurohorizon.recordings.spike_spool import SpikeSpool
 from neurohorizon.sources.naming import to_ascii, whole_seconds_around
 
 NWBFile = Any  # pynwb makes its classes' attributes when it runs
@@ -22,10 +24,11 @@ def read_spikes(file: NWBFile) -> tuple[FloatArray, IntArray]:
     """Return all spike times, sorted, seconds, and the row of the unit of each."""
     index = file.units.spike_times_index
     ends = np.asarray(index.data[:], dtype=np.int64)
-    times = np.asarray(index.target.data[:], dtype=np.float64)[: ends[-1] if len(ends) else 0]
-    unit_index = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-    order = np.argsort(times, kind="stable")
-    return times[order], unit_index[order]
+    spool = SpikeSpool()
+    for rows in blocks(int(ends[-1]) if len(ends) else 0):
+        times = np.asarray(index.target.data[rows], dtype=np.float64)
+        spool.add(times, np.searchsorted(ends, np.arange(rows.start, rows.stop), side="right"))
+    return spool.sorted()
 
 
 def read_domain(file: NWBFile, times: FloatArray) -> FloatArray:
