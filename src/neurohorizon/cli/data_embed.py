@@ -1,4 +1,4 @@
-"""``neurohorizon data embed``: pictures to a bank of embeddings."""
+"""``neurohorizon data embed``: pictures to a bank of embeddings, and to recordings."""
 
 from __future__ import annotations
 
@@ -18,8 +18,16 @@ def embed(
     batch_size: int = 32,
     dataset: str | None = None,
     value_range: tuple[float, float] | None = None,
+    attach: Path | None = None,
+    table: str | None = None,
+    column: str | None = None,
+    name: str | None = None,
+    replace: bool = False,
 ) -> None:
     """Embed pictures with a frozen image encoder; what is embedded already is kept.
+
+    With ``--attach``, recordings that were made while these pictures were shown get the
+    embedding of each presentation.
 
     Parameters
     ----------
@@ -41,12 +49,37 @@ def embed(
         Data set inside an HDF5 file.
     value_range
         Values of black and of white, for frames of floating-point numbers.
+    attach
+        A recording, or a folder of recordings, to attach the embeddings to.
+    table
+        Table of presentations in the recordings; by default the only one with the column.
+    column
+        Its column with the number of the picture, from 0; frame by default.
+    name
+        What the recordings shall call the embeddings; the bank's file name by default.
+    replace
+        Replace embeddings of that name that were made in another way.
     """
+    from neurohorizon.errors import ConfigError
+    from neurohorizon.imaging.attach import COLUMN
+    from neurohorizon.imaging.attach_files import attach_to_files, plan_attach
     from neurohorizon.imaging.bank import bank_path
     from neurohorizon.imaging.embedding import embed_pictures
     from neurohorizon.imaging.encoders import open_encoder
     from neurohorizon.imaging.pictures import open_pictures
 
+    if attach is None and (table or column or name or replace):
+        raise ConfigError("--table, --column, --name and --replace need --attach RECORDINGS")
+    plan = None
+    if attach is not None:
+        # Before the pictures are embedded, which may take hours.
+        plan = plan_attach(
+            attach,
+            name=name or bank_path(out).stem,
+            table=table,
+            column=column or COLUMN,
+            replace=replace,
+        )
     pictures = open_pictures(path, dataset=dataset, value_range=value_range)
     opened = open_encoder(
         encoder,
@@ -61,3 +94,12 @@ def embed(
         f"{bank_path(out)}: {len(bank)} pictures, {bank.embeddings.shape[1]} numbers each, "
         f"by {encoder}"
     )
+    if plan is None:
+        return
+    for line in plan.left_out.values():
+        print(line)
+    with StageProgress() as progress:
+        done = attach_to_files(plan, bank, pictures, progress=progress)
+    for files, words in ((done.unchanged, "was there already"), (done.written, "attached")):
+        for file, count in files.items():
+            print(f"{file}: {plan.name} {words}: {count}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import (
     FloatArray,
     IntArray,
@@ -29,6 +30,7 @@ UNIT_COLUMNS = ("id", "area", "position_um", "quality")
 ID_COLUMNS = ("id", "unit_id")
 AREA_COLUMNS = ("area", "brain_region", "brain_area", "region", "location")
 UNKNOWN = "unknown"
+EMBEDDINGS = "embeddings"
 
 
 def read_recording(file: h5py.File, path: Path) -> Recording:
@@ -63,7 +65,8 @@ def read_recording(file: h5py.File, path: Path) -> Recording:
         domain=_domain(file, spikes, times),
         series=series,
         signals=signals,
-        tables=_tables(file),
+        tables=read_tables(file),
+        embeddings=read_embeddings(file, path),
         split=_split(file),
         metadata=read_metadata(file),
     )
@@ -215,6 +218,8 @@ def _groups(group: h5py.Group, prefix: str = "") -> Iterator[tuple[str, str, h5p
         if not isinstance(child, h5py.Group) or (not prefix and name in reserved):
             continue
         kind = child.attrs.get("object", "")
+        if prefix == f"{EMBEDDINGS}." and _is_embedding(child):
+            continue
         if kind == "Data":
             if name not in DESCRIPTIONS:
                 yield from _groups(child, f"{prefix}{name}.")
@@ -275,7 +280,8 @@ def _num_units(file: h5py.File) -> int:
     return max((column.shape[0] for column in columns.values() if column.shape), default=0)
 
 
-def _tables(file: h5py.File) -> dict[str, Table]:
+def read_tables(file: h5py.File) -> dict[str, Table]:
+    """Read trials, stimuli and whatever else has starts and ends."""
     tables = {}
     for name, kind, group in _groups(file):
         if kind not in ("Interval", "ArrayDict") or not {"start", "end"} <= set(group):
@@ -288,6 +294,33 @@ def _tables(file: h5py.File) -> dict[str, Table]:
         rows = _intervals(group)
         tables[name] = Table(start=rows[:, 0].copy(), end=rows[:, 1].copy(), columns=columns)
     return tables
+
+
+def read_embeddings(file: h5py.File, path: Path) -> dict[str, ShownImages]:
+    """Read what was shown, as embeddings; vectors become memory maps of `path`.
+
+    Nothing is checked here: that is for those who write, and for validation.
+    """
+    group = file.get(EMBEDDINGS)
+    found = {}
+    for name, child in group.items() if isinstance(group, h5py.Group) else ():
+        if not _is_embedding(child):
+            continue
+        found[name] = ShownImages(
+            table=str(child.attrs.get("table", "")),
+            start=dataset_of(child, "presentations/start")[:].astype(np.float64, copy=False),
+            end=dataset_of(child, "presentations/end")[:].astype(np.float64, copy=False),
+            row=dataset_of(child, "presentations/row")[:],
+            vectors=map_or_read(dataset_of(child, "images/vector"), path),
+            hashes=read_text(dataset_of(child, "images/hash")[:]),
+            fingerprint=str(child.attrs.get("fingerprint", "")),
+        )
+    return found
+
+
+def _is_embedding(group: h5py.Group | h5py.Dataset) -> bool:
+    """Tell ours from whatever another's file has below ``embeddings``."""
+    return isinstance(group, h5py.Group) and "images/vector" in group and "images/hash" in group
 
 
 def read_description(file: h5py.File, name: str) -> str:

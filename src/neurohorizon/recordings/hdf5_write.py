@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
-from neurohorizon.recordings.hdf5_read import DESCRIPTIONS, SPLIT_NAMES, UNIT_COLUMNS
+from neurohorizon.recordings.embeddings import ShownImages, shown_problem
+from neurohorizon.recordings.hdf5_read import (
+    DESCRIPTIONS,
+    EMBEDDINGS,
+    SPLIT_NAMES,
+    UNIT_COLUMNS,
+)
 from neurohorizon.recordings.schema import FloatArray, Recording, Series, Table, Units
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ RESERVED = {
     "series_unit",
     "signals",
     "split",
+    EMBEDDINGS,
     *DESCRIPTIONS,
     *(f"{name}_domain" for name in SPLIT_NAMES),
 }
@@ -35,7 +42,8 @@ def to_torch_brain(recording: Recording) -> Data:
     DataError
         If something in it has no place in the format: an empty domain, an empty or
         non-ASCII id, a name that the format needs for itself, series of one group on
-        different clocks, or a table column that is neither numbers nor text.
+        different clocks, a table column that is neither numbers nor text, or embeddings
+        that do not fit together.
     """
     from torch_brain.data import (
         BrainsetDescription,
@@ -99,6 +107,8 @@ def to_torch_brain(recording: Recording) -> Data:
         children |= _series_groups(every, where)
     for name, table in recording.tables.items():
         _place(children, name, _table(table, where, name), where)
+    if recording.embeddings:
+        children[EMBEDDINGS] = _embeddings(recording.embeddings, where, domain)
     return Data(domain=Interval(domain.start, domain.end), **_nest(children, domain))
 
 
@@ -254,6 +264,43 @@ def _table(table: Table, where: str, name: str) -> ArrayDict:
     for key, values in columns.items():
         setattr(rows, key, values)
     return rows
+
+
+def check_embedding_name(name: str) -> None:
+    """Refuse a name under which embeddings cannot be stored.
+
+    Raises
+    ------
+    DataError
+    """
+    if not name.isascii() or "." in name or is_taken(name):
+        raise DataError(
+            f"embeddings cannot be called {name!r} here: give them a name of plain letters, "
+            "digits, - and _"
+        )
+
+
+def _embeddings(embeddings: Mapping[str, ShownImages], where: str, domain: Interval) -> Data:
+    from torch_brain.data import ArrayDict, Data
+
+    children: dict[str, Any] = {}
+    for name, shown in sorted(embeddings.items()):
+        check_embedding_name(name)
+        problem = shown_problem(shown)
+        if problem:
+            raise DataError(f"{where}: embeddings {name!r} not written: {problem}")
+        presentations = Table(shown.start, shown.end, {"row": shown.row})
+        children[name] = Data(
+            presentations=_table(presentations, where, name),
+            images=ArrayDict(
+                vector=np.asarray(shown.vectors),
+                hash=_text_column(shown.hashes, where, "hash of a picture"),
+            ),
+            table=shown.table,
+            fingerprint=shown.fingerprint,
+            domain=domain,
+        )
+    return Data(domain=domain, **children)
 
 
 def _place(children: dict[str, Any], name: str, value: Any, where: str) -> None:

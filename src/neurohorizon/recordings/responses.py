@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import FloatArray, IntArray, Units
 
 BLOCK_BYTES = 32 * 2**20
@@ -125,6 +126,8 @@ class ResponseRecording:
     responses : Responses
     images : Images
     metadata : mapping of str to str
+    embeddings : mapping
+        What was shown, as embeddings of pictures, by name; one row a presentation.
     """
 
     id: str
@@ -134,6 +137,7 @@ class ResponseRecording:
     responses: Responses
     images: Images
     metadata: Mapping[str, str] = field(default_factory=dict)
+    embeddings: Mapping[str, ShownImages] = field(default_factory=dict)
 
     @property
     def num_units(self) -> int:
@@ -176,4 +180,7 @@ def response_problem(recording: ResponseRecording) -> str | None:
     strange = set(np.unique(responses.part).tolist()) - set(PARTS)
     if strange:
         return f"part is {sorted(strange)[0]!r}, expected train or test"
+    for name, shown in recording.embeddings.items():
+        if len(shown) != len(responses):
+            return f"{len(responses)} presentations, but embeddings {name!r} of {len(shown)}"
     return None

@@ -7,7 +7,7 @@ column of its ``responses``, so that torch_brain opens the file::
     images/{name, path, sha256, category}                      ArrayDict
     units/{id, area, position_um, quality, <column>, ...}      ArrayDict
     response_bins/{edge_s}                                     ArrayDict, where there are bins
-    domain, session, subject, brainset, metadata               as in `store`
+    embeddings, domain, session, subject, brainset, metadata   as in `store`
 """
 
 from __future__ import annotations
@@ -162,6 +162,7 @@ def _to_torch_brain(recording: ResponseRecording) -> Data:
         units=recording.units,
         domain=np.array([[responses.start[0], responses.end[-1]]]),
         tables={"responses": Table(responses.start, responses.end, columns)},
+        embeddings=recording.embeddings,
         metadata=recording.metadata,
     )
     data = to_torch_brain(carrier)
@@ -220,6 +221,7 @@ def _read(file: h5py.File, path: Path) -> ResponseRecording:
         ),
         images=Images(text["name"], text["path"], text["sha256"], text["category"]),
         metadata=hdf5_read.read_metadata(file),
+        embeddings=hdf5_read.read_embeddings(file, path),
     )
 
 

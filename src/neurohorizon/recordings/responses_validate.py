@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.recordings.responses import ResponseRecording, response_problem
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.recordings.validate import Finding
+from neurohorizon.recordings.validate import Finding, broken_embeddings
 
 # Electrodes of one array share noise and stay below 0.9; one signal on two plugs reaches 1.
 NEARLY_SAME, LEAST_ROWS = 0.98, 30
@@ -73,6 +73,7 @@ def _broken(recording: ResponseRecording) -> Iterator[Finding]:
     problem = response_problem(recording)
     if problem:
         yield Finding("error", problem, recording.id, "convert it again")
+    yield from broken_embeddings(recording.embeddings, recording.id)
     ids, counts = np.unique(recording.units.id, return_counts=True)
     if len(ids) < recording.num_units:
         yield Finding(

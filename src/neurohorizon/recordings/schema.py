@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import search_times
 from neurohorizon.ops.spike_trains import count_spikes
+from neurohorizon.recordings.embeddings import ShownImages
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
@@ -180,6 +181,8 @@ class Recording:
         column a unit, values may be memory maps.
     series, tables : mapping
         Behaviour by name; trials and stimuli by name ("trials", "stimuli", ...).
+    embeddings : mapping
+        What was shown, as embeddings of pictures, by name.
     split : Split or None
     metadata : mapping of str to str
         Species, age, licence, citation and what else the source tells.
@@ -195,6 +198,7 @@ class Recording:
     series: Mapping[str, Series] = field(default_factory=dict)
     signals: Mapping[str, Series] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    embeddings: Mapping[str, ShownImages] = field(default_factory=dict)
     split: Split | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 

@@ -11,6 +11,8 @@ Where things lie in a file::
     <series>/{timestamps, values}           a behavioural series "<series>"
     <group>/{timestamps, pos, vel}          series "<group>.pos" and "<group>.vel"
     <table>/{start, end, ...}               trials, stimuli: Interval (ArrayDict if unsorted)
+    embeddings/<name>/presentations/{start, end, row}      what was shown when: Interval
+    embeddings/<name>/images/{vector, hash} embeddings of what was shown, one row a picture
     {train,valid,test}_domain/{start, end}  the split
     domain/{start, end}                     when the recording ran
     session, subject, brainset              descriptions with an id

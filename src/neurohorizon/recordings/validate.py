@@ -6,7 +6,7 @@ what is missing. Thresholds stand at the top of this file, with their reasons.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,7 @@ from neurohorizon.ops.spike_trains import (
     silent_stretches,
     twin_pairs,
 )
+from neurohorizon.recordings.embeddings import ShownImages, shown_problem
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.splits import PARTS, assert_no_leakage
 from neurohorizon.recordings.store import spike_problem
@@ -82,7 +83,7 @@ def validate_recording(recording: Recording) -> list[Finding]:
     list of Finding
         Errors first. Where spikes cannot be used at all, nothing else is looked at.
     """
-    findings = unusable(recording)
+    findings = [*unusable(recording), *broken_embeddings(recording.embeddings, recording.id)]
     if not findings:
         of_units = (_units, _twins, _time) if len(recording.spike_times) else (_signals,)
         for check in (*of_units, _behaviour, _split, _metadata):
@@ -127,6 +128,14 @@ def _broken(recording: Recording) -> Iterator[Finding]:
             where,
             "give every unit its own id",
         )
+
+
+def broken_embeddings(embeddings: Mapping[str, ShownImages], where: str) -> Iterator[Finding]:
+    """Find embeddings of what was shown that do not fit together."""
+    for name, shown in embeddings.items():
+        problem = shown_problem(shown)
+        if problem:
+            yield Finding("error", problem, f"{where}, embeddings {name}", "attach them again")
 
 
 def _units(recording: Recording) -> Iterator[Finding]:

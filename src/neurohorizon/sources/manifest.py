@@ -7,13 +7,13 @@ a `stratum`), what validation found, and the checksum of each file.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from neurohorizon import __version__
 from neurohorizon.errors import DataError
-from neurohorizon.ops.files import write_json
+from neurohorizon.ops.files import checksum, write_json
 from neurohorizon.sources.source import Source
 
 MANIFEST = "manifest.json"
@@ -76,3 +76,39 @@ def write_manifest(
         "recordings": recordings,
     }
     write_json(folder / MANIFEST, manifest)
+
+
+def update_manifest(folder: Path | str, files: Iterable[str]) -> bool:
+    """Bring size and checksum of files that were rewritten up to date.
+
+    Parameters
+    ----------
+    folder : path
+        A folder of recordings; one without a manifest stays without.
+    files : iterable of str
+        Their names. What the manifest does not list is left out.
+
+    Returns
+    -------
+    bool
+        Whether anything had to be changed.
+
+    Raises
+    ------
+    DataError
+        If the manifest is damaged.
+    """
+    folder, names = Path(folder), set(files)
+    if not (folder / MANIFEST).exists():
+        return False
+    manifest = read_manifest(folder)
+    changed = False
+    for entry in manifest["recordings"]:
+        if entry["file"] in names:
+            path = folder / entry["file"]
+            now = {"num_bytes": path.stat().st_size, "sha256": checksum(path)}
+            changed |= any(entry.get(key) != value for key, value in now.items())
+            entry.update(now)
+    if changed:
+        write_json(folder / MANIFEST, manifest)
+    return changed

@@ -196,7 +196,7 @@ def prepare(
     failed: dict[int, str] = {}
     findings: dict[int, Sequence[Finding]] = {}
     workers = run_all(_make, jobs, num_workers=num_workers, launcher=launcher)
-    with _alone_in(out_folder, wanted=bool(jobs)), closing(workers) as outcomes:
+    with alone_in(out_folder, wanted=bool(jobs)), closing(workers) as outcomes:
         done_before = len(inputs) - len(jobs)
         for count in range(len(jobs)):
             if progress:
@@ -252,7 +252,7 @@ def _find_inputs(source: Source, in_path: Path | str, out_folder: Path) -> Seque
 
 
 @contextmanager
-def _alone_in(folder: Path, *, wanted: bool) -> Iterator[None]:
+def alone_in(folder: Path, *, wanted: bool = True) -> Iterator[None]:
     """Keep others from preparing the same folder, and clear what a killed one left behind.
 
     The folder is made, and removed again if nothing came to lie in it.
