@@ -7,7 +7,7 @@ import pytest
 
 from neurohorizon.cli.app import main
 from neurohorizon.configs.load import list_recipes
-from neurohorizon.recordings.store import list_recordings
+from neurohorizon.recordings.store import list_recordings, open_recording
 
 
 def refused(capsys, *tokens):
@@ -90,6 +90,19 @@ def test_simulate_then_features(tmp_path, capsys):
     assert main(["features", str(recordings[0]), "--reference-s", "15"]) == 0
     shown = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert shown == [row for row in rows if row["recording"] == recordings[0].stem]
+
+    assert main(["features", str(folder), "--reference-s", "15", "--store"]) == 0
+    assert "features of" in capsys.readouterr().out
+    stored = open_recording(recordings[0])
+    features = stored.units.columns["reference_features"]
+    assert features.shape == (stored.num_units, 33)
+    assert features[:, 0] == pytest.approx([float(row["rate_hz"]) for row in shown], rel=1e-5)
+    assert stored.metadata["reference_features_s"] == "15"
+    assert sorted(path.name for path in folder.glob("*.h5")) == [path.name for path in recordings]
+    assert "give one of them" in refused(capsys, "features", folder, "--store", "--out", table)
+    assert "--leave-out with --store" in refused(
+        capsys, "features", folder, "--store", "--leave-out", "a"
+    )
 
 
 @pytest.mark.parametrize(

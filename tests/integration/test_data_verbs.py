@@ -12,6 +12,7 @@ from PIL import Image
 
 from neurohorizon.cli.app import main
 from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.ops.files import checksum
 from neurohorizon.recordings.schema import Recording, Series, Units
 from neurohorizon.recordings.store import list_recordings, open_recording, write_recording
 from neurohorizon.sources import catalogue, npz
@@ -252,8 +253,19 @@ def test_a_folder_and_its_features_at_a_glance(prepared, tmp_path, capsys, only_
     assert main([*words, "--statistics", str(statistics), "--leave-out", "c"]) == 2
     assert "--leave-out c: no recording of this id" in only_error()
     assert main([*words, "--statistics", str(statistics), "--out", str(tmp_path / "x.csv")]) == 2
-    assert "one file a call" in only_error()
+    assert "give one of them a call" in only_error()
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_features_of_another_length_keep_what_is_done(prepared, capsys):
+    """Rewritten files are still those that `data prepare` made."""
+    before = open_recording(prepared / "a.h5")
+    assert main(["features", str(prepared), "--reference-s", "20", "--store"]) == 0
+    after = open_recording(prepared / "a.h5")
+    assert before.metadata["reference_features_s"] != after.metadata["reference_features_s"] == "20"
+    np.testing.assert_array_equal(before.spike_times, after.spike_times)
+    for entry in read_manifest(prepared)["recordings"]:
+        assert entry["sha256"] == checksum(prepared / entry["file"])
 
 
 def test_signals_are_shown(tmp_path, capsys):

@@ -7,8 +7,15 @@ from pathlib import Path
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.ops.files import atomic_path, write_json
-from neurohorizon.recordings.feature_table import feature_statistics, write_feature_table
+from neurohorizon.recordings.feature_table import (
+    FEATURES_S,
+    feature_statistics,
+    with_features,
+    write_feature_table,
+)
 from neurohorizon.recordings.store import list_recordings, open_recording
+from neurohorizon.sources.prepare import alone_in
+from neurohorizon.sources.rewrite import rewrite
 
 
 def features(
@@ -18,11 +25,12 @@ def features(
     out: Path | None = None,
     statistics: Path | None = None,
     leave_out: str | None = None,
+    store: bool = False,
 ) -> None:
-    """Write the 33 reference features of every unit as CSV.
+    """Compute the 33 reference features of every unit: as CSV, as statistics or in the files.
 
     They are raw values; a model sees them standardised with the statistics of its training
-    recordings.
+    recordings. `data prepare` leaves those of 120 s in every recording.
 
     Parameters
     ----------
@@ -38,9 +46,17 @@ def features(
         recordings and the split that they come from.
     leave_out
         Ids of recordings that are not of the training set, separated by commas.
+    store
+        Put them into the recordings themselves (units/reference_features), in place of those
+        of another length.
     """
-    if out is not None and statistics is not None:
-        raise ConfigError("--out and --statistics: one file a call; give one of them")
+    if (out is not None) + (statistics is not None) + store > 1:
+        raise ConfigError("--out, --statistics and --store: give one of them a call")
+    if store and leave_out:
+        raise ConfigError("--leave-out with --store: every recording keeps its own features")
+    if store:
+        _store(path, reference_s)
+        return
     left_out = set(leave_out.split(",") if leave_out else ())
     opened = [open_recording(file) for file in list_recordings(path)]
     if unknown := left_out - {recording.id for recording in opened}:
@@ -60,3 +76,13 @@ def features(
     ):
         num_units = write_feature_table(recordings, file, reference_s=reference_s)
     print(f"{out}: {num_units} units")
+
+
+def _store(path: Path, reference_s: float) -> None:
+    files = list_recordings(path)
+    with alone_in(files[0].parent):
+        for file in files:
+            recording = with_features(open_recording(file), reference_s=reference_s)
+            rewrite(recording, file)
+            read_s = recording.metadata[FEATURES_S]
+            print(f"{file}: features of {recording.num_units} units, from {read_s} s")

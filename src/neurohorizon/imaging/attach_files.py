@@ -18,7 +18,6 @@ from neurohorizon.imaging.attach import (
 )
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.pictures import Pictures
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.hdf5_read import read_tables
 from neurohorizon.recordings.hdf5_write import check_embedding_name
@@ -26,17 +25,16 @@ from neurohorizon.recordings.responses import ResponseRecording
 from neurohorizon.recordings.responses_store import (
     is_response_file,
     open_responses,
-    write_responses,
 )
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.store import (
     list_recordings,
     open_recording,
     why_unreadable,
-    write_recording,
 )
 from neurohorizon.sources.manifest import update_manifest
 from neurohorizon.sources.prepare import alone_in
+from neurohorizon.sources.rewrite import rewrite
 
 Progress = Callable[[str, int, int], None]
 
@@ -175,12 +173,12 @@ def attach_to_files(
             before = _open(file)
             after = _attach(before, bank, hashes, table, plan)
             if after is before:
+                # The manifest may be that of an interrupted run.
+                update_manifest(file.parent, [file.name])
                 done.unchanged[file] = _count(after.embeddings[plan.name])
             else:
-                _rewrite(after, file)
+                rewrite(after, file)
                 done.written[file] = _count(after.embeddings[plan.name])
-            # Also where nothing changed: the manifest may be that of an interrupted run.
-            update_manifest(file.parent, [file.name])
     if progress:
         progress("attach", len(plan.tables), len(plan.tables))
     return done
@@ -224,31 +222,3 @@ def _attach(
 
 def _count(shown: ShownImages) -> str:
     return f"{len(shown.hashes)} pictures in {len(shown)} presentations of {shown.table}"
-
-
-def _rewrite(recording: Recording | ResponseRecording, file: Path) -> None:
-    """Write a recording in its own place, unless that loses what another program put there."""
-    with atomic_path(file) as temporary:
-        try:
-            if isinstance(recording, ResponseRecording):
-                write_responses(recording, temporary)
-            else:
-                write_recording(recording, temporary)
-        except DataError as error:
-            # Named after the place that the person knows.
-            raise DataError(str(error).replace(str(temporary), str(file))) from error
-        lost = sorted(_arrays(file) - _arrays(temporary))
-        if lost:
-            raise DataError(
-                f"{file}: not written by this package: {len(lost)} of its arrays would be lost "
-                f"({lost[0]}, ...); make a recording of it with `neurohorizon data prepare` first"
-            )
-
-
-def _arrays(file: Path) -> set[str]:
-    names: set[str] = set()
-    with h5py.File(file, "r") as opened:
-        opened.visititems(
-            lambda name, item: names.add(name) if isinstance(item, h5py.Dataset) else None
-        )
-    return names

@@ -1,9 +1,10 @@
-"""The reference features of recordings as a table that spreadsheets and pandas read."""
+"""The reference features of recordings: in their files, and as a table for spreadsheets."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TextIO
 
@@ -25,6 +26,7 @@ from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.splits import PARTS
 
 UNIT_COLUMNS = ("recording", "unit", "area", "reference_s")
+FEATURES, FEATURES_S = "reference_features", "reference_features_s"
 
 
 def feature_names() -> tuple[str, ...]:
@@ -101,6 +103,35 @@ def stretch_features(recording: Recording, *, reference_s: float) -> tuple[Float
         times, unit, num_units=recording.num_units, start_s=0.0, end_s=read_s
     )
     return features, read_s
+
+
+def with_features(recording: Recording, *, reference_s: float) -> Recording:
+    """Return a recording whose units carry their raw reference features.
+
+    Parameters
+    ----------
+    recording : Recording
+    reference_s : float
+        Seconds to read.
+
+    Returns
+    -------
+    Recording
+        With the column ``reference_features`` of its units, (N, 33), in the order of
+        `feature_names`, and the seconds that were read in its metadata under
+        ``reference_features_s``.
+
+    Raises
+    ------
+    ConfigError
+        If fewer seconds are wanted than identify a unit.
+    DataError
+        If there are no spikes, or nothing lies before the test domain.
+    """
+    features, read_s = stretch_features(recording, reference_s=reference_s)
+    units = replace(recording.units, columns={**recording.units.columns, FEATURES: features})
+    metadata = {**recording.metadata, FEATURES_S: f"{read_s:g}"}
+    return replace(recording, units=units, metadata=metadata)
 
 
 def feature_rows(recording: Recording, *, reference_s: float) -> Iterator[list[str | float]]:

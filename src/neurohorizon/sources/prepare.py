@@ -21,6 +21,7 @@ from typing import Any, Literal, TextIO
 from neurohorizon import __version__
 from neurohorizon.errors import ConfigError, DataError, NeuroHorizonError
 from neurohorizon.ops.files import checksum
+from neurohorizon.recordings.feature_table import with_features
 from neurohorizon.recordings.responses import ResponseRecording
 from neurohorizon.recordings.responses_store import write_responses
 from neurohorizon.recordings.responses_validate import validate_responses
@@ -34,6 +35,8 @@ from neurohorizon.sources.source import Source, Value
 
 Progress = Callable[[int, int, str], None]
 LOCK = ".prepare.lock"
+#: Seconds from which the raw features in the files are computed.
+REFERENCE_S = 120.0
 #: What a killed process leaves of a recording or a manifest.
 _LEFT_BEHIND = re.compile(r"^\..*\.([0-9a-f]{8}\.part|staged)\.(h5|json)$")
 
@@ -359,6 +362,8 @@ def _split(recording: Recording, job: _Job) -> tuple[Recording, list[Finding]]:
         recording = job.split.apply(recording)
     except DataError as error:
         raise DataError(f"{job.path}: {error}; leave it out or give a smaller guard_s") from error
+    with suppress(DataError):  # signals alone, or nothing before the test part
+        recording = with_features(recording, reference_s=REFERENCE_S)
     findings = validate_recording(recording)
     _refuse_errors(findings, job)
     return recording, findings

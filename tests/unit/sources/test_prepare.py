@@ -11,10 +11,11 @@ import pytest
 from torch_brain.data import Data
 
 from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.recordings.feature_table import stretch_features
 from neurohorizon.recordings.store import list_recordings, open_recording
 from neurohorizon.sources import npz
 from neurohorizon.sources.manifest import read_manifest
-from neurohorizon.sources.prepare import LOCK, SplitPlan, prepare
+from neurohorizon.sources.prepare import LOCK, REFERENCE_S, SplitPlan, prepare
 
 
 def write(path, *, seed=0, **arrays):
@@ -57,6 +58,9 @@ def test_recordings_and_manifest(folder, tmp_path):
         assert entry["num_spikes"] == len(recording.spike_times)
         assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert recording.require_split().train[0].tolist() == [0.0, 58.2]
+        features, read_s = stretch_features(recording, reference_s=REFERENCE_S)
+        np.testing.assert_array_equal(recording.units.columns["reference_features"], features)
+        assert recording.metadata["reference_features_s"] == f"{read_s:g}"
 
 
 def test_second_run_skips_and_changes_nothing(folder, tmp_path):
