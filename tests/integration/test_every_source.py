@@ -16,6 +16,8 @@ import allen_world
 import ibl_world
 import nlb_world
 import tvsd_world
+from neurohorizon.ops import blocks
+from neurohorizon.recordings import spike_spool
 from neurohorizon.recordings.responses_store import is_response_file, open_responses
 from neurohorizon.recordings.store import list_recordings, open_recording
 from neurohorizon.recordings.survey import survey_file
@@ -152,6 +154,21 @@ def test_a_second_conversion_gives_the_same_bytes(name, tmp_path):
     second = {path.name: path.read_bytes() for path in list_recordings(tmp_path / "second")}
     assert first == second
     assert first
+
+
+@pytest.mark.parametrize("name", ["ibl", "allen", "nlb", "nwb"])
+def test_a_session_larger_than_memory_gives_the_same_bytes(name, tmp_path, monkeypatch):
+    source = catalogue.find_source(name)
+    folder = WRITERS[name](tmp_path / "in")
+    prepare(source, folder, tmp_path / "whole")
+    monkeypatch.setattr(spike_spool, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(blocks.blocks, "__kwdefaults__", {"size": 64})
+    prepare(source, folder, tmp_path / "streamed")
+    whole, streamed = (
+        {path.name: path.read_bytes() for path in list_recordings(tmp_path / out)}
+        for out in ("whole", "streamed")
+    )
+    assert whole == streamed
 
 
 @pytest.mark.parametrize("name", ["ibl", "allen", "nlb", "perich_miller"])

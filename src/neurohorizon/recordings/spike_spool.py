@@ -31,9 +31,9 @@ class SpikeSpool:
 
     Parameters
     ----------
-    most_in_memory : int
+    most_in_memory : int, optional
         Spikes that are held in memory at a time, 16 bytes each; some three times as much is
-        needed while they are sorted.
+        needed while they are sorted. Default: `MOST_IN_MEMORY`.
 
     Examples
     --------
@@ -44,8 +44,8 @@ class SpikeSpool:
     (array([0.5, 1. , 2. ]), array([0, 1, 0]))
     """
 
-    def __init__(self, *, most_in_memory: int = MOST_IN_MEMORY) -> None:
-        self._most = most_in_memory
+    def __init__(self, *, most_in_memory: int | None = None) -> None:
+        self._most = MOST_IN_MEMORY if most_in_memory is None else most_in_memory
         self._waiting: list[tuple[FloatArray, NDArray[np.int64]]] = []
         self._num_waiting = 0
         self._sample: list[FloatArray] = []
