@@ -153,6 +153,7 @@ def _summary(recording: Recording) -> str:
         f"{recording.num_units} units",
         f"{len(recording.spike_times):,} spikes",
         f"{recording.duration_s / 60:.1f} min",
+        f"embeddings: {', '.join(recording.embeddings)}" if recording.embeddings else "",
     ]
     return "  ·  ".join(part for part in parts if part)
 
