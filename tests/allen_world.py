@@ -54,6 +54,11 @@ def pupil_area(times):
     return 900 + 300 * np.cos(2 * np.pi * times / 15)
 
 
+def snr(unit):
+    """Signal to noise ratio of a unit."""
+    return 3.0 + unit / 4
+
+
 def gaze(times):
     """Degrees, x and y."""
     return np.column_stack([10 * np.sin(times), 5 * np.cos(times)])
@@ -197,7 +202,7 @@ def _units(file, spike_times) -> None:
             waveform_mean=np.zeros((82, 4)),
             quality=quality,
             peak_channel_id=channel,
-            snr=3.0,
+            snr=snr(index),
             firing_rate=len(times) / DURATION_S,
             local_index=index,
             isi_violations=isi,

@@ -80,7 +80,19 @@ def write_probe(
         if locations in place:
             np.save(f"{place[locations]}.{attribute}.npy", values)
     # Rows in another order than the clusters' numbers, as after a merge.
-    rows = pd.DataFrame({"cluster_id": list(label)[::-1], "label": list(label.values())[::-1]})
+    numbers = list(label)[::-1]
+    rows = pd.DataFrame(
+        {
+            "cluster_id": numbers,
+            "label": list(label.values())[::-1],
+            "firing_rate": [len(trains.get(n, ())) / DURATION_S for n in numbers],
+            "amp_median": [(50 + n) * 1e-6 for n in numbers],
+            "slidingRP_viol": [float(n % 2) for n in numbers],
+            "noise_cutoff": [np.nan if n == 0 else n / 10 for n in numbers],
+            "spike_count": [len(trains.get(n, ())) for n in numbers],
+            "ks2_label": ["mua" if n % 2 else "good" for n in numbers],
+        }
+    )
     rows.to_parquet(folder / "clusters.metrics.pqt")
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import threading
@@ -83,13 +84,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[RangeServer]:
-    """Serve in a thread of its own until the block ends."""
+    """Serve in a thread of its own until the block ends.
+
+    Meanwhile garbage is not collected: h5py holds its lock while it waits for this server,
+    whose thread would wait for that lock if it came to collect an h5py object.
+    """
     server = RangeServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
+    gc.disable()
     try:
         yield server
     finally:
+        gc.enable()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import nlb_world
 from neurohorizon.cli.app import main
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.ops.files import checksum
@@ -70,6 +71,29 @@ def test_prepare_says_what_it_made(tmp_path, capsys):
     assert main([*command, "--split", "interleaved"]) == 0
     assert open_recording(tmp_path / "out" / "a.h5").require_split().interleaved
     assert read_manifest(tmp_path / "out")["split"]["kind"] == "interleaved"
+
+
+def test_prepare_splits_by_a_table(tmp_path, capsys, only_error):
+    pytest.importorskip("pynwb")
+    nlb_world.write_nlb(tmp_path / "in", "mc_maze_small")
+    nlb_world.write_nlb(tmp_path / "in", "mc_maze_small", "test")
+    out = tmp_path / "out"
+    command = ["data", "prepare", "nlb", str(tmp_path / "in"), "--out", str(out)]
+    assert main([*command, "--split", "trials.split_indicator", "--guard-s", "0.5"]) == 0
+    printed = capsys.readouterr().out
+    assert "mc_maze_small_test, split: the train domain is empty" in printed
+    split = open_recording(out / "mc_maze_small_train.h5").require_split()
+    assert split.interleaved
+    assert len(split.train)
+    assert len(split.valid)
+    test = open_recording(out / "mc_maze_small_test.h5").require_split()
+    assert len(test.test)
+    assert not len(test.train)
+    assert main([*command, "--split", "random"]) == 2
+    assert "choose time or interleaved, or name a table" in only_error()
+    fetch = ["data", "fetch", "nlb", "--split", "random", "--out", str(out)]
+    assert main(fetch) == 2  # before the archive is asked for anything
+    assert "choose time or interleaved, or name a table" in only_error()
 
 
 def test_prepare_ends_with_the_command_that_comes_next(tmp_path, capsys):

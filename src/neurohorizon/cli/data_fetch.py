@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -26,7 +26,7 @@ def fetch(
     max_gb: float | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     download_only: Annotated[bool, Parameter(negative=())] = False,
-    split: Literal["time", "interleaved"] = "time",
+    split: str = "time",
     guard_s: float = 1.5,
     jobs: int = 1,
 ) -> int:
@@ -59,7 +59,7 @@ def fetch(
     download_only
         Download, make no recordings.
     split
-        ``time`` or ``interleaved``, as for ``prepare``.
+        ``time``, ``interleaved`` or ``TABLE.COLUMN``, as for ``prepare``.
     guard_s
         Seconds left out between the parts: at least context + horizon.
     jobs
@@ -68,19 +68,23 @@ def fetch(
     from neurohorizon.sources.catalogue import find_source
     from neurohorizon.sources.fetch import fetch as download
     from neurohorizon.sources.fetch import format_bytes, plan_fetch
-    from neurohorizon.sources.prepare import SplitPlan, prepare
+    from neurohorizon.sources.prepare import prepare
     from neurohorizon.sources.settings import read_settings
+    from neurohorizon.sources.split_plan import SplitPlan
 
     found = find_source(source)
     query, chosen = read_settings(found, settings)
-    plan = plan_fetch(
-        found,
-        cache or cache_folder() / found.name,
-        num_sessions=num_sessions,
-        ids=sessions.split(",") if sessions else (),
-        settings=query,
-        max_gb=max_gb,
-    )
+    split_plan = SplitPlan(split, guard_s=guard_s)  # refused before anything is downloaded
+    with StageProgress() as progress:
+        plan = plan_fetch(
+            found,
+            cache or cache_folder() / found.name,
+            num_sessions=num_sessions,
+            ids=sessions.split(",") if sessions else (),
+            settings=query,
+            max_gb=max_gb,
+            progress=lambda done, total, name: progress("asking for sizes", done, total, name),
+        )
     if dry_run:
         print_plan(plan)
         return 0
@@ -106,7 +110,7 @@ def fetch(
             plan.folder,
             out or Path("data") / found.name,
             inputs=inputs,
-            split=SplitPlan(split, guard_s=guard_s),
+            split=split_plan,
             settings=chosen,
             num_workers=jobs,
             progress=lambda done, total, name: progress(f"preparing {source}", done, total, name),

@@ -21,7 +21,7 @@ def prepare(
     path: str,
     *settings: str,
     out: Path,
-    split: Literal["time", "interleaved"] = "time",
+    split: str = "time",
     guard_s: float = 1.5,
     jobs: int = 1,
     launcher: Literal["processes", "ray"] = "processes",
@@ -45,7 +45,8 @@ def prepare(
         Folder for the recordings.
     split
         ``time``: train, then validation, then test, for forecasting. ``interleaved``:
-        blocks that take turns, for decoding.
+        blocks that take turns, for decoding. ``TABLE.COLUMN``, such as
+        ``trials.split_indicator``: as a table of the recording says, a benchmark's own split.
     guard_s
         Seconds left out between the parts: at least context + horizon.
     jobs
@@ -54,9 +55,9 @@ def prepare(
         Where: processes of this machine, or tasks of a Ray cluster.
     """
     from neurohorizon.sources.catalogue import find_source
-    from neurohorizon.sources.prepare import SplitPlan
     from neurohorizon.sources.prepare import prepare as prepare_files
     from neurohorizon.sources.settings import read_settings
+    from neurohorizon.sources.split_plan import SplitPlan
 
     found = find_source(source)
     _, chosen = read_settings(found, settings)

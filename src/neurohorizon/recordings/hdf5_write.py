@@ -150,6 +150,13 @@ def _is_attribute(name: str) -> bool:
     return name.startswith("_") or "/" in name or hasattr(Data, name)
 
 
+def is_taken_by_units(name: str) -> bool:
+    """Tell whether a column of units cannot be called so: `Units` or torch_brain has the name."""
+    from torch_brain.data import ArrayDict
+
+    return name in UNIT_COLUMNS or name.startswith("_") or "/" in name or hasattr(ArrayDict, name)
+
+
 def _require_free_names(where: str, recording: Recording) -> None:
     for word, names in (
         ("series", recording.series),
@@ -203,7 +210,7 @@ def _units(units: Units, where: str) -> ArrayDict:
     )
     for name, values in units.columns.items():
         values = np.asarray(values)
-        if name in UNIT_COLUMNS or name.startswith("_") or "/" in name or hasattr(ArrayDict, name):
+        if is_taken_by_units(name):
             raise DataError(f"{where}: a column of units cannot be called {name!r} here; rename it")
         if values.ndim not in (1, 2) or len(values) != len(units):
             raise DataError(

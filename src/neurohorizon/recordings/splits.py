@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.ops.intervals import as_intervals, intersect, total_s
-from neurohorizon.recordings.schema import FloatArray, Split, empty_intervals
+from neurohorizon.ops.intervals import as_intervals, dilate, intersect, subtract, total_s
+from neurohorizon.recordings.schema import FloatArray, Split, Table, empty_intervals
 
 PARTS = ("train", "valid", "test")
 FRACTIONS = (0.6, 0.1, 0.3)
@@ -23,6 +23,8 @@ GUARD_S = 1.5
 # Float seconds of a day-long recording are exact to far less than this.
 TOLERANCE_S = 1e-6
 BLOCKS_A_ROUND = 20
+#: What a table may call the parts; other words (none, held_in, ...) belong to no part.
+WORDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 
 
 def split_in_time(
@@ -137,6 +139,82 @@ def split_interleaved(
     )
 
 
+def split_by_table(
+    domain: FloatArray, table: Table, column: str, *, guard_s: float = GUARD_S
+) -> Split:
+    """Split a recording as a column of one of its tables says: a benchmark's own split.
+
+    Parameters
+    ----------
+    domain : (K, 2) array
+        Stretches recorded, in seconds.
+    table : Table
+        Trials, blocks or segments.
+    column : str
+        Its column with the word of each row: train, valid (or val, validation) or test, in any
+        case. Rows with another word, and time in no row, belong to no part.
+    guard_s : float
+        Seconds cut from training time beside validation and test, and from validation time
+        beside test; test stays whole.
+
+    Returns
+    -------
+    Split
+        Parts that the table does not name are empty: the test file of a benchmark has a test
+        domain alone. `interleaved` unless all of train lies before all of valid, and that
+        before all of test.
+
+    Raises
+    ------
+    ConfigError
+        If the guard is no number of seconds.
+    DataError
+        If there is no such column, none of its words is a part's, its rows lie outside of the
+        recording, or the guard leaves nothing of a part.
+
+    Notes
+    -----
+    Tables put the parts side by side: one trial trains, the next tests. A forecast of a trial's
+    last moment then has its targets in the next trial, and a context reaches back into the one
+    before. A guard of context + horizon keeps windows of one part off the targets of another.
+    A decoder reads and predicts within one window: where its windows lie inside of the rows,
+    nothing is shared, and ``guard_s=0`` keeps the rows whole. Test is never cut, so scores stay
+    those of the benchmark's test time.
+
+    Examples
+    --------
+    >>> words = np.array(["train", "val", "train", "test"])
+    >>> trials = Table(np.arange(0.0, 40, 10), np.arange(10.0, 50, 10), {"part": words})
+    >>> split_by_table(np.array([[0.0, 40.0]]), trials, "part", guard_s=2.0).train.tolist()
+    [[0.0, 8.0], [22.0, 28.0]]
+    """
+    _check_guard(guard_s)
+    if column not in table.columns:
+        raise DataError(
+            f"no column {column!r} to split by; columns here: {', '.join(table.columns) or 'none'}"
+        )
+    values = np.asarray(table.columns[column])
+    words = np.char.lower(np.char.strip(values.astype(np.str_))).ravel().tolist()
+    owner = np.array([WORDS.get(word, "") for word in words], dtype=np.str_)
+    if values.ndim != 1 or not np.any(owner != ""):
+        seen = list(dict.fromkeys(words))
+        listed = ", ".join(seen[:4]) + (", ..." if len(seen) > 4 else "")
+        raise DataError(
+            f"column {column!r} names no part, expected one of the words train, valid and test a "
+            f"row: it has {listed or 'no rows'}"
+        )
+    rows = np.column_stack([table.start, table.end])
+    parts = {part: intersect(as_intervals(rows[owner == part]), domain) for part in PARTS}
+    if not any(len(stretches) for stretches in parts.values()):
+        raise DataError(f"the rows of column {column!r} lie outside of the recording")
+    parts["valid"] = _keep_off(parts, "valid", ("test",), guard_s)
+    parts["train"] = _keep_off(parts, "train", ("valid", "test"), guard_s)
+    starts = np.concatenate([parts[part][:, 0] for part in PARTS])
+    turn = np.repeat(np.arange(len(PARTS)), [len(parts[part]) for part in PARTS])
+    alternate = np.any(np.diff(turn[np.argsort(starts, kind="stable")]) < 0)
+    return Split(**parts, interleaved=bool(alternate))
+
+
 def hold_out(
     groups: Mapping[str, str],
     *,
@@ -243,9 +321,29 @@ def _check(fractions: tuple[float, float, float], guard_s: float) -> FloatArray:
         raise ConfigError(
             f"fractions are {tuple(fractions)}: expected train, valid and test that sum to 1"
         )
+    _check_guard(guard_s)
+    return shares
+
+
+def _check_guard(guard_s: float) -> None:
     if not (np.isfinite(guard_s) and guard_s >= 0):
         raise ConfigError(f"guard_s is {guard_s:g}: expected seconds, at least context + horizon")
-    return shares
+
+
+def _keep_off(
+    parts: Mapping[str, FloatArray], part: str, others: tuple[str, ...], guard_s: float
+) -> FloatArray:
+    """Return a part without what lies within the guard of other parts."""
+    near = dilate(as_intervals(np.concatenate([parts[other] for other in others])), guard_s)
+    kept = subtract(parts[part], near)
+    # What rounding leaves between rows that touch is no stretch of time.
+    kept = kept[kept[:, 1] - kept[:, 0] > TOLERANCE_S]
+    if len(parts[part]) and not len(kept):
+        raise DataError(
+            f"nothing is left of {part} after the guard of {guard_s:g} s: all of it lies that "
+            f"close to {' or '.join(others)}; give a smaller guard_s (0 for decoding)"
+        )
+    return kept
 
 
 def _require_room(domain: FloatArray, length_s: FloatArray, guard_s: float) -> None:

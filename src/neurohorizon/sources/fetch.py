@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,12 @@ class FetchPlan:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes to download, as far as the listing tells."""
+        """Bytes to download, as far as they are known beforehand."""
         return sum(session.num_bytes or 0 for session in self.missing)
 
     @property
     def num_unknown(self) -> int:
-        """Sessions to download whose size the listing does not tell."""
+        """Sessions to download whose size is not known beforehand."""
         return sum(session.num_bytes is None for session in self.missing)
 
     def require_room(self) -> None:
@@ -106,8 +106,12 @@ def plan_fetch(
     ids: Sequence[str] = (),
     settings: Mapping[str, Value] | None = None,
     max_gb: float | None = None,
+    progress: Progress | None = None,
 ) -> FetchPlan:
     """List a data set's sessions and choose from them.
+
+    Sizes that the listing does not tell are measured, where the source can, of the sessions
+    that are chosen and missing.
 
     Parameters
     ----------
@@ -122,6 +126,8 @@ def plan_fetch(
         Query settings of the source.
     max_gb : float, optional
         Gigabytes (10^9 bytes) that may be downloaded.
+    progress : callable, optional
+        Called with (sessions measured, sessions to measure, name) while sizes are asked for.
 
     Raises
     ------
@@ -157,8 +163,30 @@ def plan_fetch(
     state = _read_state(folder, source)
     there = [session for session in sessions if _paths(session, source, folder, state)]
     missing = [session for session in sessions if session not in there]
+    missing = _measured(missing, source, folder, progress)
     max_bytes = None if max_gb is None else int(max_gb * GIGABYTE)
     return FetchPlan(source, folder, there, missing, max_bytes)
+
+
+def _measured(
+    sessions: Sequence[RemoteSession], source: Source, folder: Path, progress: Progress | None
+) -> list[RemoteSession]:
+    """Return the sessions with the sizes that the source can tell when it is asked."""
+    unknown = [session.id for session in sessions if session.num_bytes is None]
+    if source.measure is None or not unknown:
+        return list(sessions)
+    measured = []
+    for session in sessions:
+        if session.num_bytes is None:
+            if progress:
+                progress(unknown.index(session.id), len(unknown), session.id)
+            # A size is good to know, not needed: what stands against it, downloading will tell.
+            with suppress(Exception):
+                session = replace(session, num_bytes=source.measure(session, folder))
+        measured.append(session)
+    if progress:
+        progress(len(unknown), len(unknown), "")
+    return measured
 
 
 def fetch(plan: FetchPlan, *, progress: Progress | None = None) -> Fetched:
@@ -186,7 +214,7 @@ def fetch(plan: FetchPlan, *, progress: Progress | None = None) -> Fetched:
     state, result = _read_state(folder, source), Fetched()
     for session in plan.there:
         result.paths[session.id] = _paths(session, source, folder, state)
-    done, total = 0, plan.num_bytes
+    done, spent, total = 0, 0, plan.num_bytes
     for session in plan.missing:
 
         def told(here: int, of: int, name: str = session.id, before: int = done) -> None:
@@ -195,7 +223,7 @@ def fetch(plan: FetchPlan, *, progress: Progress | None = None) -> Fetched:
 
         told(0, session.num_bytes or 0)
         try:
-            if plan.max_bytes is not None and done >= plan.max_bytes:
+            if plan.max_bytes is not None and spent >= plan.max_bytes and session.num_bytes != 0:
                 raise DataError(f"{session.id}: left out, --max-gb is used up")
             paths, num_bytes = _download(session, source, folder, told)
         except DataError as error:
@@ -203,6 +231,8 @@ def fetch(plan: FetchPlan, *, progress: Progress | None = None) -> Fetched:
             state[session.id] = {"failed": str(error)}
         else:
             done += num_bytes
+            # What was there before the download costs nothing of the budget.
+            spent += num_bytes if session.num_bytes is None else session.num_bytes
             result.downloaded.append(session.id)
             result.paths[session.id] = paths
             relative = [path.relative_to(folder).as_posix() for path in paths]

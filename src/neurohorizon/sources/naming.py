@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 
 from neurohorizon.ops.blocks import blocks
-from neurohorizon.recordings.hdf5_write import is_taken
+from neurohorizon.recordings.hdf5_write import is_taken, is_taken_by_units
 from neurohorizon.recordings.schema import FloatArray, empty_intervals
 
 
@@ -46,6 +46,18 @@ def free_name(text: str) -> str:
     """
     name = to_name(text)
     return f"{name}_" if is_taken(name) else name
+
+
+def free_unit_column(text: str) -> str:
+    """Return text as a name for a column of units that no file keeps for itself.
+
+    Examples
+    --------
+    >>> free_unit_column("area"), free_unit_column("d'")
+    ('area_', 'd')
+    """
+    name = to_name(text)
+    return f"{name}_" if is_taken_by_units(name) else name
 
 
 def whole_seconds_around(spike_times: FloatArray) -> FloatArray:

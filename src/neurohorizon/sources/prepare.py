@@ -14,24 +14,24 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from neurohorizon import __version__
-from neurohorizon.errors import ConfigError, DataError, NeuroHorizonError
+from neurohorizon.errors import DataError, NeuroHorizonError
 from neurohorizon.ops.files import checksum
 from neurohorizon.recordings.feature_table import with_features
 from neurohorizon.recordings.responses import ResponseRecording
 from neurohorizon.recordings.responses_store import write_responses
 from neurohorizon.recordings.responses_validate import validate_responses
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.recordings.splits import FRACTIONS, GUARD_S, split_in_time, split_interleaved
 from neurohorizon.recordings.store import write_recording
 from neurohorizon.recordings.validate import Finding, unusable, validate_recording
 from neurohorizon.sources.manifest import MANIFEST, Entries, read_entries, write_manifest
 from neurohorizon.sources.parallel import Launcher, WorkerDied, run_all
 from neurohorizon.sources.source import Source, Value
+from neurohorizon.sources.split_plan import SplitPlan
 
 Progress = Callable[[int, int, str], None]
 LOCK = ".prepare.lock"
@@ -39,49 +39,6 @@ LOCK = ".prepare.lock"
 REFERENCE_S = 120.0
 #: What a killed process leaves of a recording or a manifest.
 _LEFT_BEHIND = re.compile(r"^\..*\.([0-9a-f]{8}\.part|staged)\.(h5|json)$")
-
-
-@dataclass(frozen=True)
-class SplitPlan:
-    """How every recording is split.
-
-    Parameters
-    ----------
-    kind : {"time", "interleaved"}
-        Earlier, later and last time; or blocks that take turns.
-    fractions : (float, float, float)
-        Shares of train, valid and test.
-    guard_s : float
-        Seconds between parts: at least context + horizon.
-    block_s : float
-        Length of a block, in seconds; only for "interleaved".
-    seed : int
-        Order of the blocks; only for "interleaved".
-    """
-
-    kind: Literal["time", "interleaved"] = "time"
-    fractions: tuple[float, float, float] = FRACTIONS
-    guard_s: float = GUARD_S
-    block_s: float = 20.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("time", "interleaved"):
-            raise ConfigError(f"unknown split {self.kind!r}: choose time or interleaved")
-
-    def apply(self, recording: Recording) -> Recording:
-        """Return the recording with its split."""
-        if self.kind == "time":
-            split = split_in_time(recording.domain, fractions=self.fractions, guard_s=self.guard_s)
-        else:
-            split = split_interleaved(
-                recording.domain,
-                block_s=self.block_s,
-                fractions=self.fractions,
-                guard_s=self.guard_s,
-                seed=self.seed,
-            )
-        return replace(recording, split=split)
 
 
 @dataclass(frozen=True)
@@ -361,7 +318,7 @@ def _split(recording: Recording, job: _Job) -> tuple[Recording, list[Finding]]:
     try:
         recording = job.split.apply(recording)
     except DataError as error:
-        raise DataError(f"{job.path}: {error}; leave it out or give a smaller guard_s") from error
+        raise DataError(f"{job.path}: {error}") from error
     with suppress(DataError):  # signals alone, or nothing before the test part
         recording = with_features(recording, reference_s=REFERENCE_S)
     findings = validate_recording(recording)

@@ -101,6 +101,11 @@ class Source:
         ``download(session, folder, progress) -> path``: brings one session into the folder of
         downloads and returns what `convert` takes. None: its `files`, by the common
         downloader; `convert` then takes what `find_files` finds of them.
+    measure : callable, optional
+        ``measure(session, folder) -> bytes or None``: how much `download` would still bring of
+        a session whose size the listing does not tell, without what lies in the folder
+        already; None where that cannot be told. Asked only for sessions that are chosen and
+        missing; raises DataError. None: nothing but the listing tells sizes.
     find_addresses : callable, optional
         From text to the addresses (URLs, DANDI) that `convert` reads without downloading them;
         empty if the text is no address. Raises DataError. None: it reads files alone.
@@ -120,6 +125,7 @@ class Source:
     convert: Callable[..., Recording | ResponseRecording]
     list_sessions: Callable[..., Sequence[RemoteSession]] | None = None
     download: Callable[[RemoteSession, Path, DownloadProgress], Path] | None = None
+    measure: Callable[[RemoteSession, Path], int | None] | None = None
     find_addresses: Callable[[str], Sequence[Path | str]] | None = None
     query_settings: Mapping[str, Setting] = field(default_factory=dict)
     convert_settings: Mapping[str, Setting] = field(default_factory=dict)

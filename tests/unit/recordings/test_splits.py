@@ -4,12 +4,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.ops.intervals import as_intervals, intersect, regular_origins, total_s
-from neurohorizon.recordings.schema import Split
+from neurohorizon.ops.intervals import (
+    as_intervals,
+    dilate,
+    intersect,
+    regular_origins,
+    subtract,
+    total_s,
+)
+from neurohorizon.recordings.schema import Split, Table
 from neurohorizon.recordings.splits import (
     PARTS,
     assert_no_leakage,
     hold_out,
+    split_by_table,
     split_in_time,
     split_interleaved,
 )
@@ -126,6 +134,128 @@ class TestInterleaved:
     def test_block_shorter_than_its_guard(self):
         with pytest.raises(ConfigError, match="expected more than 3 s"):
             split_interleaved(np.array([[0.0, 50.0]]), block_s=2.0)
+
+
+def trials(words, **columns):
+    """Rows of 10 s, one after the other."""
+    start = np.linspace(0.0, 10.0 * len(words), len(words), endpoint=False)
+    return Table(start, start + 10.0, {"part": np.array(words), **columns})
+
+
+@st.composite
+def tables(draw):
+    """Rows of any length, some overlapping, some in no part, some outside of the recording."""
+    words = draw(st.lists(st.sampled_from(["train", "val", "test", "none"]), min_size=8))
+    lengths = draw(st.lists(st.floats(0.5, 30), min_size=len(words), max_size=len(words)))
+    gaps = draw(st.lists(st.floats(-3, 8), min_size=len(words), max_size=len(words)))
+    start = np.cumsum(np.array(lengths) + gaps) - lengths[0]
+    return Table(start, start + lengths, {"part": np.array(words)})
+
+
+class TestByTable:
+    @given(domains(), tables())
+    @settings(max_examples=200, deadline=None)
+    def test_nothing_reaches_another_part(self, domain, table):
+        try:
+            split = split_by_table(domain, table, "part", guard_s=CONTEXT_S + HORIZON_S)
+        except DataError:
+            return
+        check(split, domain)
+        # Test is whole; what the other parts lost lies within the guard of those after them.
+        rows = np.column_stack([table.start, table.end])
+        words = table.columns["part"]
+        asked = {
+            part: intersect(as_intervals(rows[words == word]), domain)
+            for word, part in (("train", "train"), ("val", "valid"), ("test", "test"))
+        }
+        np.testing.assert_array_equal(split.test, asked["test"])
+        near = {"valid": split.test, "train": np.concatenate([split.valid, split.test])}
+        for part, others in near.items():
+            assert total_s(subtract(split.domain(part), asked[part])) < 1e-6
+            lost = subtract(asked[part], split.domain(part))
+            guards = dilate(as_intervals(others), CONTEXT_S + HORIZON_S)
+            assert total_s(subtract(lost, guards)) < 1e-4
+
+    def test_parts_and_guard(self):
+        table = trials(["train", "train", "val", "train", "none", "test", "train"])
+        split = split_by_table(np.array([[0.0, 66.0]]), table, "part", guard_s=1.5)
+        assert split.train.tolist() == [[0.0, 18.5], [31.5, 40.0], [61.5, 66.0]]
+        assert split.valid.tolist() == [[20.0, 30.0]]
+        assert split.test.tolist() == [[50.0, 60.0]]
+        assert split.interleaved
+        assert_no_leakage(split, context_s=CONTEXT_S, horizon_s=HORIZON_S)
+
+    def test_without_a_guard_rows_stay_whole(self):
+        table = trials(["test", "valid", "train", "Validation ", "TRAIN"])
+        split = split_by_table(np.array([[0.0, 60.0]]), table, "part", guard_s=0.0)
+        assert split.test.tolist() == [[0.0, 10.0]]
+        assert split.valid.tolist() == [[10.0, 20.0], [30.0, 40.0]]
+        assert split.train.tolist() == [[20.0, 30.0], [40.0, 50.0]]
+        assert_no_leakage(split, context_s=0.0, horizon_s=0.0)
+
+    def test_validation_gives_way_to_test(self):
+        split = split_by_table(
+            np.array([[0.0, 40.0]]), trials(["val", "test", "train"]), "part", guard_s=2.0
+        )
+        assert split.valid.tolist() == [[0.0, 8.0]]
+        assert split.test.tolist() == [[10.0, 20.0]]
+        assert split.train.tolist() == [[22.0, 30.0]]
+
+    @pytest.mark.parametrize(
+        ("words", "interleaved"),
+        [
+            (["train", "train", "val", "test"], False),
+            (["train", "none", "train", "test"], False),
+            (["test"], False),
+            (["train", "val", "train"], True),
+            (["test", "train"], True),  # training time must not read on from test
+        ],
+    )
+    def test_it_is_interleaved_unless_in_order_of_time(self, words, interleaved):
+        table = trials(words)
+        split = split_by_table(np.array([[0.0, 99.0]]), table, "part", guard_s=1.0)
+        assert split.interleaved is interleaved
+
+    def test_test_rows_alone_make_a_test_domain(self):
+        table = trials(["test", "none", "test"])
+        split = split_by_table(np.array([[5.0, 25.0]]), table, "part")
+        assert split.test.tolist() == [[5.0, 10.0], [20.0, 25.0]]
+        assert len(split.train) == len(split.valid) == 0
+
+    def test_rows_without_a_time_belong_to_nothing(self):
+        table = trials(["train", "train", "test"])
+        table.end[1] = np.nan
+        split = split_by_table(np.array([[0.0, 99.0]]), table, "part", guard_s=0.0)
+        assert split.train.tolist() == [[0.0, 10.0]]
+
+    @pytest.mark.parametrize(
+        ("column", "guard_s", "message"),
+        [
+            ("split", 1.5, "no column 'split' to split by; columns here: part, number, pairs, far"),
+            ("number", 1.5, "'number' names no part, expected .* it has 0, 1, 2"),
+            ("pairs", 1.5, "'pairs' names no part, expected one of the words .* a row"),
+            ("far", 1.5, "rows of column 'far' lie outside of the recording"),
+            ("part", 10.0, "nothing is left of train after the guard of 10 s: .* valid or test"),
+        ],
+    )
+    def test_refusals(self, column, guard_s, message):
+        table = trials(
+            ["train", "val", "none", "none"],
+            number=np.arange(4),
+            pairs=np.array([["train", "test"]] * 4),
+            far=np.array(["none", "none", "none", "test"]),
+        )
+        with pytest.raises(DataError, match=message) as caught:
+            split_by_table(np.array([[0.0, 25.0]]), table, column, guard_s=guard_s)
+        assert "\n" not in str(caught.value)
+
+    def test_no_rows(self):
+        with pytest.raises(DataError, match="it has no rows"):
+            split_by_table(np.array([[0.0, 25.0]]), trials([]), "part")
+
+    def test_guard_must_be_seconds(self):
+        with pytest.raises(ConfigError, match="guard_s is -1"):
+            split_by_table(np.array([[0.0, 25.0]]), trials(["train"]), "part", guard_s=-1.0)
 
 
 class TestHoldOut:

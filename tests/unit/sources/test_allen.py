@@ -74,12 +74,47 @@ class TestUnits:
         assert outside.area[6] == ""
         assert np.isnan(outside.position_um[6]).all()
 
+    def test_metrics_of_the_kept_units_are_columns(self, session, tmp_path):
+        recording = convert(session)
+        columns = recording.units.columns
+        assert set(columns) == {
+            "firing_rate",
+            "snr",
+            "isi_violations",
+            "presence_ratio",
+            "amplitude_cutoff",
+        }
+        assert columns["snr"].tolist() == [world.snr(index) for index in PASSING]
+        assert columns["isi_violations"].tolist() == [world.UNITS[i][3] for i in PASSING]
+        trains = world.trains()
+        expected = [len(trains[index]) / world.DURATION_S for index in PASSING]
+        assert columns["firing_rate"].tolist() == expected
+        assert np.isnan(convert(session, **EVERYTHING).units.columns["amplitude_cutoff"][8])
+        again = open_recording(write_recording(recording, tmp_path / "a.h5")).units
+        for name, values in columns.items():
+            np.testing.assert_array_equal(again.columns[name], values)
+
+    def test_only_numbers_with_one_value_a_unit_are_metrics(self, copy):
+        with h5py.File(copy, "r+") as file:
+            for name, values in (
+                ("d_prime", np.zeros((len(world.UNITS), 3))),
+                ("spread", np.zeros(len(world.UNITS) + 1)),
+                ("l_ratio", np.array([b"high"] * len(world.UNITS))),
+                ("max_drift", np.arange(len(world.UNITS), dtype=np.int32)),
+            ):
+                file[f"units/{name}"] = values
+        columns = convert(copy).units.columns
+        assert {"d_prime", "spread", "l_ratio"}.isdisjoint(columns)
+        assert columns["max_drift"].tolist() == PASSING
+
     def test_it_agrees_with_the_format_nwb(self, session):
         ours, generic = convert(session, **EVERYTHING), nwb.convert(session)
         np.testing.assert_array_equal(ours.spike_times, generic.spike_times)
         np.testing.assert_array_equal(ours.spike_unit_index, generic.spike_unit_index)
         np.testing.assert_array_equal(ours.domain, generic.domain)
         assert set(ours.tables) == set(generic.tables)
+        for name, values in ours.units.columns.items():
+            np.testing.assert_array_equal(generic.units.columns[name], values)
         movie = "natural_movie_one_presentations"
         np.testing.assert_array_equal(ours.tables[movie].start, generic.tables[movie].start)
 

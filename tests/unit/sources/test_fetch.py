@@ -133,6 +133,54 @@ def test_unknown_sizes_count_as_they_come(source, server, tmp_path):
     assert result.failed == {"c": "c: left out, --max-gb is used up"}
 
 
+def test_sizes_that_the_listing_does_not_tell_are_measured(source, server, tmp_path):
+    def unsized(folder):
+        return [
+            replace(session, num_bytes=None if session.id != "b" else 1000)
+            for session in listing(folder)
+        ]
+
+    def measure(session, folder):
+        asked.append(session.id)
+        if session.id == "c":
+            raise DataError("c: no answer")
+        return 400
+
+    asked, steps, listing = [], [], source.list_sessions
+    source = replace(source, list_sessions=unsized, measure=measure)
+    plan = plan_fetch(source, tmp_path, progress=lambda *step: steps.append(step))
+    assert [session.num_bytes for session in plan.missing] == [400, 1000, None]
+    assert (plan.num_bytes, plan.num_unknown) == (1400, 1)
+    assert steps == [(0, 2, "a"), (1, 2, "c"), (2, 2, "")]
+    with pytest.raises(DataError, match="more than --max-gb"):
+        plan_fetch(source, tmp_path, max_gb=1e-6).require_room()
+    assert not server.requests
+    # What is not chosen, or is there, is not asked about.
+    fetch(plan_fetch(source, tmp_path, ids=["a"]))
+    asked.clear()
+    plan_fetch(source, tmp_path, num_sessions=2)
+    assert asked == []
+
+
+def test_what_was_there_before_costs_nothing_of_the_budget(source, tmp_path):
+    def own(session, folder, progress):
+        path = folder / session.id
+        path.mkdir(exist_ok=True)
+        (path / "new").write_bytes(b"x" * 10)
+        return path
+
+    def unsized(folder):
+        return [RemoteSession(name) for name in "abc"]
+
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old").write_bytes(b"x" * 1000)
+    source = replace(source, list_sessions=unsized, download=own, measure=lambda *_: 10)
+    result = fetch(plan_fetch(source, tmp_path, max_gb=40e-9))
+    assert result.downloaded == ["a", "b", "c"]
+    assert not result.failed
+
+
 def test_a_source_may_download_in_its_own_way(source, tmp_path):
     def own(session, folder, progress):
         if session.id == "b":

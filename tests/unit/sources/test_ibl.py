@@ -1,8 +1,11 @@
+import re
 import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from iblutil.io import parquet
 from one import params
 from one.api import OneAlyx
 
@@ -20,9 +23,11 @@ from ibl_world import (
     write_session,
     write_tables,
 )
+from neurohorizon.cli.app import main
 from neurohorizon.errors import DataError, MissingExtraError
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.recordings.validate import validate_recording
+from neurohorizon.sources.fetch import fetch, plan_fetch
 from neurohorizon.sources.ibl import SOURCE, convert, find_files
 from neurohorizon.sources.ibl import sessions as ibl_sessions
 from neurohorizon.sources.ibl.behaviour import wheel_velocity
@@ -103,6 +108,45 @@ def test_clusters_without_metrics_need_label_0(tmp_path):
     with pytest.raises(DataError, match=r"probe00 has no .* a label; give label=0"):
         convert(session)
     assert convert(session, label=0.0).num_units == 12
+
+
+def test_metrics_of_the_clusters_are_columns(tmp_path):
+    session = write_session(tmp_path)
+    units = convert(session).units
+    assert set(units.columns) == {
+        "label",
+        "firing_rate",
+        "amp_median",
+        "slidingRP_viol",
+        "noise_cutoff",
+        "spike_count",
+    }
+    for probe, seed in (("probe00", 1), ("probe01", 2)):
+        trains = spike_trains(seed, num_clusters=24)
+        for cluster in GOOD:
+            row = units.id.tolist().index(f"{probe}_cluster{cluster}")
+            assert units.columns["amp_median"][row] == (50 + cluster) * 1e-6
+            assert units.columns["spike_count"][row] == len(trains[cluster])
+            assert units.columns["label"][row] == 1.0
+            expected = np.nan if cluster == 0 else cluster / 10
+            np.testing.assert_equal(units.columns["noise_cutoff"][row], expected)
+    again = open_recording(write_recording(convert(session), tmp_path / "a.h5")).units
+    np.testing.assert_array_equal(again.columns["noise_cutoff"], units.columns["noise_cutoff"])
+
+
+def test_a_cluster_without_a_row_of_metrics_has_nan(tmp_path):
+    session = tmp_path / "Subjects" / "KS023" / "2019-12-10" / "001"
+    trains = spike_trains(1, num_clusters=12)
+    rows = dict.fromkeys([n for n in range(12) if n not in (2, 5)], 1.0)
+    write_probe(session, trains, label=rows)
+    unmeasured = write_probe(session, trains, label=rows, probe="probe01")
+    (unmeasured / "clusters.metrics.pqt").unlink()
+    units = convert(session, label=0.0).units
+    first = np.arange(24) < 12
+    for name in ("label", "firing_rate"):
+        unknown = np.isnan(units.columns[name])
+        assert np.flatnonzero(unknown & first).tolist() == [2, 5]
+        assert unknown[~first].all()
 
 
 # Where a unit is
@@ -526,6 +570,93 @@ def test_what_is_needed_is_downloaded_once(tmp_path, server):
     files = [name for name in server.asked[before:] if name.startswith("/public")]
     assert len(files) == 1
     assert "licks.times" in files[0]
+
+
+def test_a_session_is_measured_before_it_is_downloaded(tmp_path, server):
+    served = tmp_path / "served" / "churchlandlab" / "Subjects" / "KS1" / "2019-12-10" / "001"
+    # What is not read does not count: amplitudes, an older sorting.
+    np.save(served / "alf" / "probe00" / "pykilosort" / "spikes.amps.npy", np.zeros(5000))
+    label = dict.fromkeys(range(12), 1.0)
+    write_probe(served, spike_trains(5, num_clusters=12), label=label, sorting="")
+    cache = tmp_path / "cache"
+    plan = plan_fetch(SOURCE, cache, num_sessions=1)
+    assert not [path for path in server.asked if path.startswith("/public")]
+    assert plan.num_unknown == 0
+    path = ibl_sessions.download(plan.missing[0], cache, lambda done, total: None)
+    assert plan.num_bytes == sum(f.stat().st_size for f in path.rglob("*.*"))
+    # Only the chosen one was asked about; the listing tells no sizes.
+    asked = {path for path in server.asked if path.startswith("/sessions/")}
+    assert asked == {f"/sessions/{plan.missing[0].about['eid']}"}
+    # What is there already is not counted.
+    assert ibl_sessions.measure(plan.missing[0], cache) == 0
+    wheel = path / "alf" / "_ibl_wheel.position.npy"
+    num_bytes = wheel.stat().st_size
+    wheel.write_bytes(wheel.read_bytes()[:100])
+    assert ibl_sessions.measure(plan.missing[0], cache) == num_bytes
+
+
+def test_a_dry_run_prints_sizes(tmp_path, server, capsys):
+    command = ["data", "fetch", "ibl", "--num-sessions", "2", "--dry-run"]
+    assert main([*command, "--cache", str(tmp_path / "cache")]) == 0
+    *sessions, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in sessions] == ["KS1_2019-12-10_001", "KS1_2019-12-10_002"]
+    assert all(re.search(r" \d\.\d MB ", line) for line in sessions)
+    assert re.match(r"2 sessions, 2 to download: \d\.\d MB, into", last)
+    assert main([*command, "--cache", str(tmp_path / "cache"), "--max-gb", "0.0001"]) == 2
+    assert "more than --max-gb 0.0001" in capsys.readouterr().err
+
+
+def test_the_budget_holds_before_anything_is_downloaded(tmp_path, server):
+    plan = plan_fetch(SOURCE, tmp_path / "cache", num_sessions=2, max_gb=1e-6)
+    with pytest.raises(DataError, match=r"2 sessions to download are .* more than --max-gb"):
+        fetch(plan)
+    assert not [path for path in server.asked if path.startswith("/public")]
+
+
+def test_a_session_that_cannot_be_measured_stops_no_plan(tmp_path, server, monkeypatch):
+    asked = []
+
+    def break_off(datasets):
+        asked.append(datasets)
+        if len(asked) == 1:
+            raise DataError("the server is tired")
+        return sizes(datasets)
+
+    sizes = ibl_sessions._sizes
+    monkeypatch.setattr(ibl_sessions, "_sizes", break_off)
+    for file in (tmp_path / "served" / "zadorlab").rglob("spikes.times.npy"):
+        file.unlink()
+    plan = plan_fetch(SOURCE, tmp_path / "cache")
+    known = [session.num_bytes is not None for session in plan.missing]
+    assert known == [False, True, True, False]  # the last has no sorted spikes
+    assert plan.num_unknown == 2
+
+
+def test_tables_of_a_cache_tell_sizes_without_a_network(tmp_path):
+    some_sessions(tmp_path)
+    write_tables(tmp_path)
+    session, other = ibl_sessions.list_sessions(tmp_path)[:2]
+    assert ibl_sessions.measure(session, tmp_path) == 0
+    folder = tmp_path / "churchlandlab" / "Subjects" / "KS1" / "2019-12-10" / "001"
+    files = [folder / "alf/licks.times.npy", folder / "alf/probe01/pykilosort/spikes.times.npy"]
+    num_bytes = sum(file.stat().st_size for file in files)
+    for file in files:
+        file.unlink()
+    assert ibl_sessions.measure(session, tmp_path) == num_bytes
+    assert ibl_sessions.measure(other, tmp_path) == 0
+
+
+def test_a_table_that_tells_no_size_is_believed_in_nothing(tmp_path):
+    some_sessions(tmp_path)
+    write_tables(tmp_path)
+    table, about = parquet.load(tmp_path / "datasets.pqt")
+    table["file_size"] = table["file_size"].astype("UInt64")
+    table.loc[table["rel_path"].str.contains("licks"), "file_size"] = pd.NA
+    parquet.save(tmp_path / "datasets.pqt", table, about)
+    session = ibl_sessions.list_sessions(tmp_path)[0]
+    assert ibl_sessions.measure(session, tmp_path) == 0
+    (next(tmp_path.rglob("KS1/*/001/alf/licks.times.npy"))).unlink()
+    assert ibl_sessions.measure(session, tmp_path) is None
 
 
 def test_a_file_that_arrives_short_is_not_kept(tmp_path, server):

@@ -7,12 +7,15 @@ import pytest
 
 import nlb_world
 from neurohorizon.errors import DataError, MissingExtraError
-from neurohorizon.ops.intervals import contains
+from neurohorizon.ops.intervals import as_intervals, contains
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.recordings.validate import validate_recording
 from neurohorizon.sources import nlb
 from neurohorizon.sources.nlb import convert
 from neurohorizon.sources.nlb.benchmark import DATASETS, held_out, windows
+from neurohorizon.sources.nlb.source import find_files, list_sessions
+from neurohorizon.sources.prepare import prepare
+from neurohorizon.sources.split_plan import SplitPlan
 
 pytest.importorskip("pynwb")
 EVERY = sorted(DATASETS)
@@ -99,6 +102,9 @@ class TestHidden:
         recording = convert(path)
         expected = [row in nlb_world.HELD_OUT for row in range(len(trains))]
         assert held_out(recording).tolist() == expected
+        assert recording.units.columns["held_out"].dtype == bool
+        assert "heldout" not in recording.units.columns
+        assert not any("held" in key for key in recording.metadata)
 
     def test_they_survive_file_and_selection(self, tmp_path):
         recording = convert(nlb_world.write_nlb(tmp_path, "mc_rtt")[0])
@@ -119,7 +125,7 @@ class TestHidden:
     def test_another_recording_is_refused(self, tmp_path):
         recording = convert(nlb_world.write_nlb(tmp_path, "mc_rtt")[0])
         with pytest.raises(DataError, match="convert it with the source nlb"):
-            held_out(replace(recording, metadata={}))
+            held_out(replace(recording, units=replace(recording.units, columns={})))
         with pytest.raises(DataError, match="convert it with that source"):
             windows(replace(recording, metadata={}), "val")
         with pytest.raises(DataError, match="unknown split 'valid': choose train, val"):
@@ -186,6 +192,42 @@ class TestBenchmark:
             file["intervals/trials/move_onset_time"][2] = np.nan
         num_val = np.count_nonzero(trials["split"] == "val")
         assert windows(convert(path), "val").shape == (num_val - 1, 2)
+
+
+class TestSplit:
+    def test_the_benchmarks_own_split(self, tmp_path):
+        path, _, trials = nlb_world.write_nlb(tmp_path / "in", "mc_maze_small")
+        plan = SplitPlan("trials.split_indicator", guard_s=0.0)
+        made = prepare(nlb.SOURCE, path, tmp_path / "out", split=plan)
+        assert not made.failed
+        recording = open_recording(made.written[0])
+        split = recording.require_split()
+        assert split.interleaved
+        for word, part in (("train", "train"), ("val", "valid")):
+            rows = trials["split"] == word
+            expected = as_intervals(
+                np.column_stack([trials["start_time"], trials["stop_time"]])[rows]
+            )
+            np.testing.assert_array_equal(split.domain(part), expected)
+        assert len(split.test) == 0
+        again = prepare(nlb.SOURCE, path, tmp_path / "out", split=plan)
+        assert len(again.skipped) == 1
+        other = prepare(nlb.SOURCE, path, tmp_path / "out", split=SplitPlan("interleaved"))
+        assert len(other.written) + len(other.failed) == 1
+
+    def test_a_test_file_has_a_test_domain_alone(self, tmp_path):
+        path, _, trials = nlb_world.write_nlb(tmp_path / "in", "mc_maze_small", "test")
+        plan = SplitPlan("trials.split_indicator")
+        made = prepare(nlb.SOURCE, path, tmp_path / "out", split=plan)
+        assert not made.failed
+        split = open_recording(made.written[0]).require_split()
+        assert (len(split.train), len(split.valid), split.interleaved) == (0, 0, False)
+        rows = np.column_stack([trials["start_time"], trials["stop_time"]])
+        np.testing.assert_array_equal(split.test, as_intervals(rows))
+        (findings,) = made.findings.values()
+        assert {"the train domain is empty", "the valid domain is empty"} <= {
+            finding.what for finding in findings if finding.severity == "warning"
+        }
 
 
 class TestTorchBrain:
@@ -318,7 +360,7 @@ class TestSessions:
         assert [session.id for session in sessions] == expected
 
     def test_one(self, tmp_path, archive):
-        test, train = nlb.list_sessions(tmp_path, dataset="mc_rtt")
+        test, train = list_sessions(tmp_path, dataset="mc_rtt")
         assert (test.id, train.id) == ("mc_rtt_test", "mc_rtt_train")
         (file,) = train.files
         assert file.path == "000129/sub-Indy/sub-Indy_desc-train_behavior+ecephys.nwb"
@@ -328,9 +370,9 @@ class TestSessions:
 
     def test_unknown(self, tmp_path):
         with pytest.raises(DataError, match="unknown dataset 'maze': choose all, mc_maze"):
-            nlb.list_sessions(tmp_path, dataset="maze")
+            list_sessions(tmp_path, dataset="maze")
 
 
 def test_files_are_found(tmp_path):
     path, _, _ = nlb_world.write_nlb(tmp_path, "mc_rtt")
-    assert nlb.find_files(tmp_path) == nlb.find_files(path) == [path]
+    assert find_files(tmp_path) == find_files(path) == [path]

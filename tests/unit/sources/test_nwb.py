@@ -231,6 +231,61 @@ class TestLittle:
         assert np.isnan(recording.units.position_um[2]).all()
 
 
+class TestUnitColumns:
+    @pytest.fixture
+    def columns(self, tmp_path):
+        """Columns of every kind: numbers, truth values, ids, text, lists, and taken names."""
+        file = new_file()
+        add_electrodes(file)
+        names = {
+            "snr": [1.5, np.nan, 3.0],
+            "depth (um)": [10, 20, 30],
+            "depth_um": [1.0, 2.0, 3.0],
+            "is sua": [True, False, True],
+            "label": [1.0, 0.5, 1.0],  # read as the quality
+            "cluster_id": [4, 5, 6],
+            "kind": ["a", "b", "c"],
+            "keys": [0, 1, 2],
+            "position_um": [7, 8, 9],
+        }
+        for name in names:
+            file.add_unit_column(name, "no description")
+        file.add_unit_column("lags", "a list a unit", index=True)
+        file.add_unit_column("pair", "two values a unit")
+        for row, times in enumerate(TRAINS):
+            file.add_unit(
+                spike_times=times,
+                electrodes=[row],
+                waveform_mean=np.zeros((4, 2)),
+                obs_intervals=[[0.0, 10.0]],
+                lags=[1.0] * (row + 1),
+                pair=[0.0, 1.0],
+                **{name: values[row] for name, values in names.items()},
+            )
+        recording = convert(save(file, tmp_path / "a.nwb"))
+        again = open_recording(write_recording(recording, tmp_path / "a.h5"))
+        assert set(again.units.columns) == set(recording.units.columns)
+        for name, values in recording.units.columns.items():
+            np.testing.assert_array_equal(again.units.columns[name], values)
+            assert again.units.columns[name].dtype == values.dtype
+        return again.units.columns
+
+    def test_numbers_and_truth_values_are_kept(self, columns):
+        np.testing.assert_array_equal(columns["snr"], [1.5, np.nan, 3.0])
+        assert columns["is_sua"].tolist() == [True, False, True]
+        assert columns["is_sua"].dtype == bool
+
+    def test_names_are_such_as_a_file_can_hold(self, columns):
+        assert columns["depth_um"].tolist() == [10, 20, 30]
+        assert columns["depth_um_"].tolist() == [1.0, 2.0, 3.0]
+        assert columns["keys_"].tolist() == [0, 1, 2]
+        assert columns["position_um_"].tolist() == [7, 8, 9]
+
+    def test_nothing_else_is(self, columns):
+        assert len(columns) == 6
+        assert not {"label", "cluster_id", "kind", "lags", "pair"} & set(columns)
+
+
 class TestRefusals:
     def test_no_units(self, tmp_path):
         with pytest.raises(DataError, match="no units with spike times"):

@@ -6,10 +6,13 @@ import pytest
 
 import nlb_world
 from neurohorizon.errors import DataError
+from neurohorizon.ops.intervals import as_intervals, total_s
+from neurohorizon.recordings.splits import assert_no_leakage
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.recordings.validate import validate_recording
 from neurohorizon.sources import brainsets, perich_miller
 from neurohorizon.sources.perich_miller import convert
+from neurohorizon.sources.split_plan import SplitPlan
 
 pytest.importorskip("pynwb")
 PATHS = (
@@ -74,6 +77,19 @@ class TestCenterOut:
         for start, end in zip(table.start[~held], table.end[~held], strict=True):
             apart = np.maximum(table.start[held] - end, start - table.end[held])
             assert apart.min() > 1.0 - 1e-9
+
+    def test_the_pipelines_split_can_be_the_recordings(self, made):
+        recording, _, _ = made
+        table = recording.tables["torch_brain_split"]
+        parts = table.columns["part"]
+        plans = (SplitPlan("torch_brain_split.part", guard_s=guard_s) for guard_s in (0.0, 1.5))
+        decoding, forecasting = (plan.apply(recording).require_split() for plan in plans)
+        assert decoding.interleaved
+        for word in ("train", "valid", "test"):
+            rows = np.column_stack([table.start, table.end])[parts == word]
+            np.testing.assert_array_equal(decoding.domain(word), as_intervals(rows))
+        assert total_s(forecasting.train) < total_s(decoding.train)
+        assert_no_leakage(forecasting, context_s=0.5, horizon_s=1.0)
 
     def test_it_is_valid_and_says_where_it_comes_from(self, made):
         recording, _, _ = made

@@ -12,10 +12,12 @@ from torch_brain.data import Data
 
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.feature_table import stretch_features
+from neurohorizon.recordings.schema import Table
 from neurohorizon.recordings.store import list_recordings, open_recording
 from neurohorizon.sources import npz
 from neurohorizon.sources.manifest import read_manifest
-from neurohorizon.sources.prepare import LOCK, REFERENCE_S, SplitPlan, prepare
+from neurohorizon.sources.prepare import LOCK, REFERENCE_S, prepare
+from neurohorizon.sources.split_plan import SplitPlan
 
 
 def write(path, *, seed=0, **arrays):
@@ -187,9 +189,53 @@ def test_damaged_manifest(folder, tmp_path):
         read_manifest(tmp_path / "out")
 
 
-def test_unknown_split():
-    with pytest.raises(ConfigError, match="choose time or interleaved"):
-        SplitPlan("random")
+@pytest.mark.parametrize("kind", ["random", "trials.", ".part", ""])
+def test_unknown_split(kind):
+    with pytest.raises(ConfigError, match=r"choose time or interleaved, or name a table"):
+        SplitPlan(kind)
+
+
+def convert_with_blocks(path):
+    recording = npz.convert(path)
+    start = np.arange(0.0, 100.0, 10.0)
+    part = np.array(["train", "train", "val", "train", "test"] * 2)
+    blocks = Table(start, start + 10.0, {"part": part})
+    return replace(recording, tables={"task.blocks": blocks})
+
+
+def test_split_by_a_table(folder, tmp_path):
+    source = replace(npz.SOURCE, convert=convert_with_blocks)
+    out = tmp_path / "out"
+    made = prepare(source, folder, out, split=SplitPlan("task.blocks.part", guard_s=2.0))
+    assert not made.failed
+    split = open_recording(made.written[0]).require_split()
+    assert split.test.tolist() == [[40.0, 50.0], [90.0, 100.0]]
+    assert split.train.tolist() == [[0.0, 18.0], [32.0, 38.0], [52.0, 68.0], [82.0, 88.0]]
+    assert split.interleaved
+    assert read_manifest(out)["split"]["kind"] == "task.blocks.part"
+    # The column and the guard are part of what was done.
+    again = prepare(source, folder, out, split=SplitPlan("task.blocks.part", guard_s=2.0))
+    assert len(again.skipped) == 3
+    changed = prepare(source, folder, out, split=SplitPlan("task.blocks.part", guard_s=0.0))
+    assert len(changed.written) == 3
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        (SplitPlan("trials.part"), "no table 'trials' to split by; tables here: task.blocks"),
+        (SplitPlan("task.blocks.kind"), "table 'task.blocks': no column 'kind' to split by"),
+        (SplitPlan("task.blocks.part", guard_s=20.0), "nothing is left of valid after the guard"),
+    ],
+)
+def test_a_table_that_cannot_split_is_told_in_one_line(folder, tmp_path, plan, reason):
+    source = replace(npz.SOURCE, convert=convert_with_blocks)
+    made = prepare(source, folder / "s0.npz", tmp_path / "out", split=plan)
+    (line,) = made.failed.values()
+    assert reason in line
+    assert line.startswith(str(folder / "s0.npz"))
+    assert "\n" not in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_workers_give_the_same_as_one_process(folder, tmp_path):

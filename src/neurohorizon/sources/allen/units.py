@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,32 @@ from neurohorizon.sources.allen.tables import H5, column
 ELECTRODES = "general/extracellular_ephys/electrodes"
 # What AllenSDK takes for "outside of the brain, or nobody knows".
 NO_AREA = ("", "None", "nan", "null")
+# The numbers per unit of AllenSDK's table of units (its ecephys warehouse query), under the names
+# that the session files give them: quality metrics, then the mean waveform at the peak channel.
+METRICS = (
+    "firing_rate",
+    "snr",
+    "isi_violations",
+    "presence_ratio",
+    "amplitude_cutoff",
+    "isolation_distance",
+    "l_ratio",
+    "d_prime",
+    "nn_hit_rate",
+    "nn_miss_rate",
+    "silhouette_score",
+    "max_drift",
+    "cumulative_drift",
+    "amplitude",
+    "waveform_duration",
+    "waveform_halfwidth",
+    "PT_ratio",
+    "recovery_slope",
+    "repolarization_slope",
+    "spread",
+    "velocity_above",
+    "velocity_below",
+)
 
 
 def electrode_of_units(file: H5, path: Path | str) -> NDArray[np.int64]:
@@ -100,7 +127,10 @@ def read_spikes(file: H5, kept: NDArray[np.int64]) -> tuple[FloatArray, IntArray
 
 
 def read_units(file: H5, kept: NDArray[np.int64], electrode: NDArray[np.int64]) -> Units:
-    """Return who they are; `electrode` is of the units that are kept."""
+    """Return who they are; `electrode` is of the units that are kept.
+
+    `METRICS` that the file has become columns, as they stand in it.
+    """
     number = file["units/id"][:][kept]
     quality = column(file, "units/quality")
     position = np.full((len(kept), 3), np.nan)
@@ -117,4 +147,16 @@ def read_units(file: H5, kept: NDArray[np.int64], electrode: NDArray[np.int64]) 
         quality=np.full(len(kept), "", dtype=np.str_)
         if quality is None
         else quality[kept].astype(np.str_),
+        columns=_metrics(file, kept),
     )
+
+
+def _metrics(file: H5, kept: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    num_units = file["units/id"].shape[0]
+    columns = {}
+    for name in METRICS:
+        # Looked at before it is read: of a remote file, only what is small is fetched.
+        dataset = file.get(f"units/{name}")
+        if getattr(dataset, "shape", None) == (num_units,) and dataset.dtype.kind in "biuf":
+            columns[name] = dataset[:][kept]
+    return columns

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from neurohorizon.errors import DataError, MissingExtraError
+from neurohorizon.recordings.schema import FloatArray
+from neurohorizon.sources.naming import free_unit_column
 
 # Of the spike sortings of one probe, the first of these; "" is Kilosort 2, beside the others.
 SORTERS = ("iblsorter", "pykilosort", "")
@@ -227,6 +229,34 @@ def read_table(path: Path) -> Any:
     return _read(
         path, lambda: pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     )
+
+
+def cluster_metrics(table: Any, num_clusters: int) -> dict[str, FloatArray]:
+    """Return the numbers of a table of cluster metrics by name, one value a cluster.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``clusters.metrics``: rows in any order, numbered by ``cluster_id`` or by their index.
+    num_clusters : int
+
+    Returns
+    -------
+    dict of str to (num_clusters,) float array
+        NaN where a cluster has no row. Text and ids are left out.
+    """
+    rows = np.asarray(table.get("cluster_id", table.index))
+    known = (rows >= 0) & (rows < num_clusters)
+    row = rows[known].astype(np.int64)
+    metrics = {}
+    for name in table.select_dtypes(["number", "bool"], exclude="timedelta"):
+        # Tables that were joined have a second column, cluster_id.1.
+        if str(name).startswith("cluster_id"):
+            continue
+        values = np.full(num_clusters, np.nan)
+        values[row] = table[name].to_numpy(np.float64, na_value=np.nan)[known]
+        metrics[free_unit_column(str(name))] = values
+    return metrics
 
 
 def _read(path: Path, read: Callable[[], Any]) -> Any:

@@ -110,27 +110,17 @@ def download(session: RemoteSession, folder: Path, progress: DownloadProgress) -
         If ONE-api is not installed.
     """
     require_one("download IBL sessions")
-    eid = session.about["eid"]
-    if (folder / TABLES).is_file():
-        with _reading_tables(folder):
-            one = _local(folder)
-            path = Path(one.eid2path(eid))
-            sizes = _sizes(one.list_datasets(eid, details=True))
-        wanted = choose_files(sizes)
-        if wanted.probes and not _missing(path, {name: sizes[name] for name in wanted.paths}):
-            progress(1, 1)
-            return path
+    path, sizes = _in_tables(session, folder)
+    if sizes and not _missing(path, sizes):
+        progress(1, 1)
+        return path
+    path = _path(session, folder)
     with _asking_server():
         one = _remote(folder)
-        datasets = one.list_datasets(eid, details=True)
-    about = session.about
-    path = folder / about["lab"] / "Subjects" / about["subject"] / about["date"]
-    path /= f"{int(about['number']):03d}"
+        datasets = one.list_datasets(session.about["eid"], details=True)
     sizes = _sizes(datasets)
-    wanted = choose_files(sizes)
-    if not wanted.probes:
+    if not sizes:
         raise DataError(f"{session.id}: the server has no sorted spikes of this session")
-    sizes = {name: sizes[name] for name in wanted.paths}
     missing = _missing(path, sizes)
     total = sum(sizes.values())
     done = total - sum(sizes[name] for name in missing)
@@ -149,10 +139,66 @@ def download(session: RemoteSession, folder: Path, progress: DownloadProgress) -
     return path
 
 
+def measure(session: RemoteSession, folder: Path) -> int | None:
+    """Return the bytes that downloading a session would still bring.
+
+    Parameters
+    ----------
+    session : RemoteSession
+        One that `list_sessions` gave.
+    folder : Path
+        The ONE cache. Its tables are asked first, the server where they do not name the
+        session's sorted spikes.
+
+    Returns
+    -------
+    int or None
+        Of the files that are read and are not there with their right size; None if there are no
+        sorted spikes, or a table does not tell the size of one of those files.
+
+    Raises
+    ------
+    DataError
+        If the tables are damaged or the server cannot be asked.
+    MissingExtraError
+        If ONE-api is not installed.
+    """
+    require_one("measure IBL sessions")
+    path, sizes = _in_tables(session, folder)
+    if not sizes:
+        path = _path(session, folder)
+        with _asking_server():
+            datasets = _remote(folder).list_datasets(session.about["eid"], details=True)
+        sizes = _sizes(datasets)
+    missing = [sizes[name] for name in _missing(path, sizes)]
+    return sum(missing) if sizes and all(missing) else None
+
+
+def _path(session: RemoteSession, folder: Path) -> Path:
+    about = session.about
+    path = folder / about["lab"] / "Subjects" / about["subject"] / about["date"]
+    return path / f"{int(about['number']):03d}"
+
+
+def _in_tables(session: RemoteSession, folder: Path) -> tuple[Path, dict[str, int]]:
+    """Return a session's folder and the sizes that the cache's tables tell of its files, if any."""
+    if not (folder / TABLES).is_file():
+        return _path(session, folder), {}
+    eid = session.about["eid"]
+    with _reading_tables(folder):
+        one = _local(folder)
+        return Path(one.eid2path(eid)), _sizes(one.list_datasets(eid, details=True))
+
+
 def _sizes(datasets: Any) -> dict[str, int]:
-    """Return the size of each file in bytes, 0 where the table does not tell."""
-    sizes = datasets["file_size"].fillna(0).astype(int)
-    return dict(zip(datasets["rel_path"].astype(str), sizes.tolist(), strict=True))
+    """Return the bytes of each file that is read, 0 where the table does not tell.
+
+    Empty if there are no sorted spikes among them.
+    """
+    told = datasets["file_size"].fillna(0).astype(int)
+    sizes = dict(zip(datasets["rel_path"].astype(str), told.tolist(), strict=True))
+    wanted = choose_files(sizes)
+    return {name: sizes[name] for name in wanted.paths} if wanted.probes else {}
 
 
 def _missing(session: Path, sizes: Mapping[str, int]) -> list[str]:

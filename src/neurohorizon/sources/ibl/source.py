@@ -11,8 +11,8 @@ by its channel, where histology put the electrode (``electrodeSites``, else ``ch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from neurohorizon.recordings.spike_spool import SpikeSpool
 from neurohorizon.sources.ibl.behaviour import read_behaviour
 from neurohorizon.sources.ibl.files import (
     LOCATIONS,
+    cluster_metrics,
     map_array,
     read_array,
     read_regions,
@@ -34,7 +35,7 @@ from neurohorizon.sources.ibl.files import (
     require_one,
     session_files,
 )
-from neurohorizon.sources.ibl.sessions import download, list_sessions, session_id
+from neurohorizon.sources.ibl.sessions import download, list_sessions, measure, session_id
 from neurohorizon.sources.naming import to_ascii, to_name, whole_seconds_around
 from neurohorizon.sources.source import Setting, Source
 
@@ -60,6 +61,7 @@ class _Probe:
     along_um: FloatArray
     area_from: str
     num_dropped: int
+    metrics: Mapping[str, FloatArray]
 
 
 def find_files(path: Path) -> list[Path]:
@@ -113,6 +115,7 @@ def convert(
     probes = [
         _read_probe(path, name, found, regions=regions) for name, found in files.probes.items()
     ]
+    probes = _with_all_metrics(probes)
     series, tables, left_out = read_behaviour(path, files.behaviour)
     if num_dropped := sum(probe.num_dropped for probe in probes):
         left_out.append(f"{num_dropped} spikes before 0 or without a time")
@@ -201,13 +204,9 @@ def _read_probe(
     if "clusters.channels" in files:
         channels = read_array(session / files["clusters.channels"]).ravel().astype(np.int64)
     num_clusters = max(len(num_spikes), 0 if channels is None else len(channels))
-    label = np.full(num_clusters, np.nan)
+    metrics: dict[str, FloatArray] = {}
     if "clusters.metrics" in files:
-        table = read_table(session / files["clusters.metrics"])
-        rows = np.asarray(table.get("cluster_id", table.index))
-        known = (rows >= 0) & (rows < num_clusters)
-        if "label" in table:
-            label[rows[known].astype(np.int64)] = np.asarray(table["label"], np.float64)[known]
+        metrics = cluster_metrics(read_table(session / files["clusters.metrics"]), num_clusters)
 
     def of_clusters(attribute: str) -> NDArray[Any] | None:
         """Return a property of each cluster's place, as far as the files tell."""
@@ -227,13 +226,28 @@ def _read_probe(
         clusters=clusters,
         span=np.array([np.min(spans), np.max(spans)]),
         num_spikes=num_spikes,
-        label=label,
+        label=metrics.get("label", np.full(num_clusters, np.nan)),
         area=area,
         ccf_um=_position(of_clusters(CCF), num_clusters),
         along_um=_position(of_clusters(ALONG_PROBE), num_clusters),
         area_from=area_from,
         num_dropped=len(times) - int(num_spikes.sum()),
+        metrics=metrics,
     )
+
+
+def _with_all_metrics(probes: Sequence[_Probe]) -> list[_Probe]:
+    """Return the probes with the metrics of any of them, NaN where one has none."""
+    names = sorted({name for probe in probes for name in probe.metrics})
+    return [
+        replace(
+            probe,
+            metrics={
+                name: probe.metrics.get(name, np.full(len(probe.label), np.nan)) for name in names
+            },
+        )
+        for probe in probes
+    ]
 
 
 def _areas(
@@ -314,6 +328,7 @@ def _units(probe: _Probe, chosen: IntArray, *, ccf: bool) -> Units:
         area=probe.area[chosen],
         position_um=position[chosen],
         quality=np.array(words, dtype=np.str_),
+        columns={name: values[chosen] for name, values in probe.metrics.items()},
     )
 
 
@@ -339,6 +354,7 @@ SOURCE = Source(
     convert=convert,
     list_sessions=list_sessions,
     download=download,
+    measure=measure,
     query_settings={
         "project": Setting("brainwide", "part of the project's name"),
         "task_protocol": Setting("ephysChoiceWorld", "part of the task protocol's name"),

@@ -10,7 +10,6 @@ Pei et al. 2021, Neural Latents Benchmark '21, NeurIPS Datasets and Benchmarks.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import FloatArray, Recording
 
 NAME = "nlb"
-HELD_OUT = "nlb_heldout_units"
+HELD_OUT_COLUMN = "held_out"
 # torch_brain's word: its intervals have a method called `split`.
 SPLIT_COLUMN = "split_indicator"
 PARTS = ("train", "val", "test", "none")
@@ -134,12 +133,12 @@ def held_out(recording: Recording) -> NDArray[np.bool_]:
     DataError
         If the recording is not of the benchmark.
     """
-    words = recording.metadata.get(HELD_OUT)
-    if words is None:
+    column = recording.units.columns.get(HELD_OUT_COLUMN)
+    if column is None:
         raise DataError(
             f"{recording.id}: no held-out units are known; convert it with the source {NAME}"
         )
-    return np.isin(recording.units.id, json.loads(words))
+    return np.asarray(column, dtype=bool)
 
 
 def windows(recording: Recording, part: str) -> FloatArray:

@@ -20,7 +20,6 @@ Pei et al. 2021, Neural Latents Benchmark '21, NeurIPS Datasets and Benchmarks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -29,6 +28,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.ops.intervals import as_intervals, intersect
@@ -37,7 +37,7 @@ from neurohorizon.sources import brainsets, nwb
 from neurohorizon.sources.dandi_archive import list_assets
 from neurohorizon.sources.nlb.benchmark import (
     DATASETS,
-    HELD_OUT,
+    HELD_OUT_COLUMN,
     NAME,
     PARTS,
     SPLIT_COLUMN,
@@ -119,7 +119,7 @@ def convert(path: Path, reader: str = "own") -> Recording:
         recording,
         id=f"{dataset}_{part}",
         source=NAME,
-        units=_units(recording, benchmark),
+        units=_units(recording, benchmark, held_out_unit),
         domain=domain,
         tables={**recording.tables, "trials": trials},
         metadata={
@@ -127,7 +127,6 @@ def convert(path: Path, reader: str = "own") -> Recording:
             "task": dataset,
             "nlb_dataset": dataset,
             "nlb_part": part,
-            HELD_OUT: json.dumps(recording.units.id[held_out_unit].tolist()),
             "origin_version": f"dandi/{benchmark.dandiset}",
             "licence": SOURCE.licence,
             "citation": f"{SOURCE.citation}; data: doi 10.48324/dandi.{benchmark.dandiset}",
@@ -169,7 +168,7 @@ def _trials(recording: Recording, path: Path) -> Table:
     return replace(trials, columns=columns)
 
 
-def _units(recording: Recording, benchmark: Benchmark) -> Units:
+def _units(recording: Recording, benchmark: Benchmark, held_out_unit: NDArray[np.bool_]) -> Units:
     """Return the units with areas that can be believed, and no positions.
 
     MC_Maze's electrode rows of M1 units are 96 too low (a known error of the files): all units
@@ -187,6 +186,10 @@ def _units(recording: Recording, benchmark: Benchmark) -> Units:
         units,
         area=area.astype(np.str_),
         position_um=np.full((len(units), 3), np.nan),
+        columns={
+            **{name: values for name, values in units.columns.items() if name != "heldout"},
+            HELD_OUT_COLUMN: held_out_unit,
+        },
     )
 
 
@@ -265,8 +268,8 @@ SOURCE = Source(
     notes=(
         "The train recording holds the splits train, val and none; the test recording only the "
         "held-in units in its segments. Nothing hidden is made up.",
-        "Held-out units are named in the metadata (nlb_heldout_units): a model that reads them "
-        "in a scored window has seen the answer.",
+        "Held-out units are marked in the units' column held_out: a model that reads them in a "
+        "scored window has seen the answer.",
         "MC_Maze holds trials only, nothing between them; its four sizes are one monkey's.",
         "In MC_Maze the area comes from the unit's id (1: PMd, 2: M1): the electrode rows of M1 "
         "units in the files are wrong.",

@@ -12,12 +12,22 @@ from neurohorizon.ops.blocks import blocks
 from neurohorizon.ops.intervals import as_intervals, intersect, subtract
 from neurohorizon.recordings.schema import FloatArray, IntArray, Units
 from neurohorizon.recordings.spike_spool import SpikeSpool
-from neurohorizon.sources.naming import to_ascii, whole_seconds_around
+from neurohorizon.sources.naming import free_unit_column, to_ascii, whole_seconds_around
 
 NWBFile = Any  # pynwb makes its classes' attributes when it runs
 AREA_COLUMNS = ("location", "brain_area", "brain_region", "area", "region", "beryl_location")
 QUALITY_COLUMNS = ("quality", "default_qc", "unit_quality", "KSLabel", "ks_label", "label")
 ELECTRODE_COLUMNS = ("electrodes", "max_electrode", "peak_electrode")
+# The format's own columns that are spikes, places or waveforms, not properties of a unit.
+_NO_PROPERTIES = (
+    "spike_times",
+    "obs_intervals",
+    "electrode_group",
+    "waveform_mean",
+    "waveform_sd",
+    "waveforms",
+    *ELECTRODE_COLUMNS,
+)
 
 
 def read_spikes(file: NWBFile) -> tuple[FloatArray, IntArray]:
@@ -50,16 +60,23 @@ def read_domain(file: NWBFile, times: FloatArray) -> FloatArray:
 
 
 def read_units(file: NWBFile) -> Units:
-    """Return who was recorded: area, position and quality, where the file tells them."""
+    """Return who was recorded: area, position and quality, where the file tells them.
+
+    Every other column with one number (or truth value) a unit is kept under its name; ids are
+    not (``cluster_id``): they number what the file does not hold.
+    """
     table = file.units
     num_units = len(table)
     electrode = _electrode_of_units(file)
+
+    used: set[str] = set(_NO_PROPERTIES)
 
     def text(names: tuple[str, ...]) -> NDArray[np.str_] | None:
         for name in names:
             if name in table.colnames:
                 values = [to_ascii(str(value)) for value in table[name][:]]
                 if any(values):
+                    used.add(name)
                     return np.array(values, dtype=np.str_)
         return None
 
@@ -79,7 +96,31 @@ def read_units(file: NWBFile) -> Units:
         area=blank if area is None else area,
         position_um=position_um,
         quality=blank if quality is None else quality,
+        columns=_numbers(table, used),
     )
+
+
+def _numbers(table: Any, used: set[str]) -> dict[str, NDArray[Any]]:
+    """Return the columns of numbers that are not used otherwise, by names that a file can hold."""
+    from hdmf.common import DynamicTableRegion, VectorIndex
+
+    columns: dict[str, NDArray[Any]] = {}
+    for name in table.colnames:
+        if name in used or name == "id" or name.endswith("_id"):
+            continue
+        column = table[name]
+        # Lists of values have an index; regions are rows of another table.
+        if isinstance(column, VectorIndex | DynamicTableRegion):
+            continue
+        # Looked at before it is read: waveforms are large.
+        data = column.data if hasattr(column.data, "dtype") else np.asarray(column.data)
+        if data.shape != (len(table),) or data.dtype.kind not in "biuf":
+            continue
+        free = free_unit_column(name)
+        while free in columns:
+            free += "_"
+        columns[free] = np.asarray(data[:])
+    return columns
 
 
 def _electrode_of_units(file: NWBFile) -> NDArray[np.int64] | None:
