@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from neurohorizon.errors import DataError
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -62,6 +64,23 @@ def _is_about(error: OSError, temporary: Path) -> bool:
     """Tell whether writing to the temporary file failed; a full disk's errors name no file."""
     nameless = error.filename is None and error.errno in NO_ROOM
     return nameless or str(error.filename) == str(temporary)
+
+
+def require_readable(path: Path) -> None:
+    """Make sure that a file, or what lies in a folder, may be read.
+
+    Raises
+    ------
+    DataError
+        If not, with the system's reason.
+    """
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -33,7 +33,7 @@ import numpy as np
 
 from neurohorizon.errors import DataError
 from neurohorizon.ops.blocks import blocks
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import atomic_path, require_readable
 from neurohorizon.recordings.hdf5_file import create_hdf5
 from neurohorizon.recordings.hdf5_read import read_recording
 from neurohorizon.recordings.hdf5_write import to_torch_brain
@@ -60,6 +60,7 @@ def list_recordings(path: Path | str) -> list[Path]:
     """
     path = Path(path)
     if path.is_dir():
+        require_readable(path)
         files = sorted(file for file in path.glob("*.h5") if not file.name.startswith("."))
         if not files:
             raise DataError(

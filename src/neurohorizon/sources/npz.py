@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.ops.files import require_readable
 from neurohorizon.recordings.schema import Recording, Units
 from neurohorizon.sources.naming import to_ascii, to_name, whole_seconds_around
 from neurohorizon.sources.source import Source
@@ -102,6 +103,7 @@ def convert(path: Path) -> Recording:
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     if not path.exists():
         raise DataError(f"{path}: no such file")
+    require_readable(path)
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: not a readable .npz file; write one with numpy.savez")
     try:

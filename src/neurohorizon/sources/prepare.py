@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from neurohorizon import __version__
 from neurohorizon.errors import DataError, NeuroHorizonError
-from neurohorizon.ops.files import checksum
+from neurohorizon.ops.files import checksum, require_readable
 from neurohorizon.recordings.feature_table import with_features
 from neurohorizon.recordings.responses import ResponseRecording
 from neurohorizon.recordings.responses_store import write_responses
@@ -205,6 +205,7 @@ def _find_inputs(source: Source, in_path: Path | str, out_folder: Path) -> Seque
     in_path, out = Path(in_path), out_folder.resolve()
     if not in_path.exists():
         raise DataError(f"{in_path}: no such file or folder")
+    require_readable(in_path)
     inputs = [path for path in source.find_files(in_path) if out not in path.resolve().parents]
     if not inputs:
         raise DataError(f"{in_path}: nothing here that {source.name} can be made of")

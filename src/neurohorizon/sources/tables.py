@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError, MissingExtraError
+from neurohorizon.ops.files import require_readable
 from neurohorizon.recordings.schema import Recording, Units
 from neurohorizon.sources.naming import to_ascii, to_name, whole_seconds_around
 from neurohorizon.sources.source import Setting, Source
@@ -99,6 +100,7 @@ def _read(path: Path, wanted: list[str]) -> Any:
 
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    require_readable(path)
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pd.read_parquet(path)

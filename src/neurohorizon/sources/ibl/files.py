@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from neurohorizon.errors import DataError, MissingExtraError
+from neurohorizon.ops.files import require_readable
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.sources.naming import free_unit_column
 
@@ -260,6 +261,7 @@ def cluster_metrics(table: Any, num_clusters: int) -> dict[str, FloatArray]:
 
 
 def _read(path: Path, read: Callable[[], Any]) -> Any:
+    require_readable(path)
     try:
         return read()
     except Exception as error:  # numpy, pandas and pyarrow each raise their own
