@@ -111,6 +111,8 @@ def forecaster(config: Config, *, num_known_units: int = 0) -> HorizonForecaster
         identity=model.identity,
         num_known_units=num_known_units if model.identity == "learned" else 0,
         decoder=model.decoder,
+        likelihood=model.likelihood,
+        num_classes=model.num_classes,
         use_rate=model.use_rate,
         use_past=model.use_past,
         use_adapter=model.use_adapter,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from neurohorizon.configs.section import (
     Count,
@@ -70,6 +70,12 @@ class ModelConfig(Section):
     """What stands for a unit."""
     decoder: Literal["unit_queries", "causal_bins"] = "unit_queries"
     """Whether units, or bins of the horizon, ask the latents."""
+    likelihood: Literal["poisson", "negative_binomial", "zero_inflated_poisson", "categorical"] = (
+        "poisson"
+    )
+    """How counts spread around what is expected."""
+    num_classes: Annotated[int, Field(strict=True, ge=2, le=64)] = 6
+    """Of the likelihood categorical: counts 0, 1, ... and one class for all larger ones."""
     use_rate: Switch = True
     """Forecast relative to the unit's reference rate."""
     use_past: Switch = True
@@ -125,6 +131,8 @@ class ModelConfig(Section):
             _refuse_idle(self, "identity_noise", f"with model.identity={self.identity}")
         if self.decoder == "causal_bins":
             _refuse_idle(self, "num_basis", "with model.decoder=causal_bins")
+        if self.likelihood != "categorical":
+            _refuse_idle(self, "num_classes", f"with model.likelihood={self.likelihood}")
         return self
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from neurohorizon.errors import DataError
 from neurohorizon.models.checkpoint import load_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.ops.intervals import contains
-from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
 from neurohorizon.recordings.reference import Reference, compute_reference
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec
@@ -124,20 +124,61 @@ class TrainedForecaster:
         (T, N, B) float32
             Expected counts of each bin.
         """
+        with torch.inference_mode():
+            parts = [
+                self.model.expected_counts(batch).cpu().numpy()
+                for batch in self._batches(recording, reference, windows)
+            ]
+        return np.concatenate(parts)
+
+    def sampled_counts(
+        self,
+        recording: Recording,
+        reference: Reference,
+        windows: Windows,
+        *,
+        num_samples: int,
+        seed: int = 0,
+    ) -> NDArray[np.int64]:
+        """Draw counts of windows that were read already, each bin by itself.
+
+        Parameters
+        ----------
+        recording, reference, windows
+            As for `expected_counts`.
+        num_samples : int
+        seed : int
+
+        Returns
+        -------
+        (samples, T, N, B) int64
+            From the model's distribution of counts; bins and units are independent given what
+            the model has read.
+        """
+        generator = torch.Generator(self.device).manual_seed(seed)
+        likelihood, parts = self.model.likelihood, []
+        for batch in self._batches(recording, reference, windows):
+            with torch.inference_mode():
+                parameters = self.model(batch)
+                every = parameters.expand(num_samples, *parameters.shape)
+                drawn = likelihood.sample(every, generator=generator)
+            parts.append(drawn.long().cpu().numpy())
+        return np.concatenate(parts, axis=1)
+
+    def _batches(
+        self, recording: Recording, reference: Reference, windows: Windows
+    ) -> Iterator[ForecastBatch]:
         known = np.array(
             [self.known_units.get(f"{recording.id}/{unit}", 0) for unit in recording.units.id]
         )
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(windows), _WINDOWS_AT_ONCE):
-                part = windows.part(start, start + _WINDOWS_AT_ONCE)
-                if self.shuffle_labels:
-                    part = shuffle_events(part, seed=start)
-                batch = collate_groups([WindowGroup(reference, part, known)]).to(self.device)
-                if not self.use_adapter:
-                    batch = batch.without_adapter(torch.ones(len(batch), dtype=torch.bool))
-                parts.append(torch.exp(self.model(batch)).cpu().numpy())
-        return np.concatenate(parts)
+        for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+            part = windows.part(start, start + _WINDOWS_AT_ONCE)
+            if self.shuffle_labels:
+                part = shuffle_events(part, seed=start)
+            batch = collate_groups([WindowGroup(reference, part, known)]).to(self.device)
+            if not self.use_adapter:
+                batch = batch.without_adapter(torch.ones(len(batch), dtype=torch.bool))
+            yield batch
 
     def forecast(
         self,

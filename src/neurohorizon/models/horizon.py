@@ -16,10 +16,10 @@ rate, and every bit above that is learned.
 3. tokens: spike events, unit states, population activity by time slot
 4. encoder: latents read the tokens (cross-attention), then each other (self-attention)
 5. decoder: each unit, or each bin, reads the latents
-6. head: log-ratio to the reference rate, all bins of the horizon
+6. head: log-ratio to the reference rate, and how counts spread, in all bins of the horizon
 
 Shapes: S references, W windows, N units, Q queried units, E events, L slots, B bins,
-D width, M latents.
+P parameters of the likelihood, D width, M latents.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from neurohorizon.models.encoder import Encoder
 from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.identity import Identity, IdentityMode
+from neurohorizon.nn.likelihoods import LikelihoodName, make_likelihood
 from neurohorizon.nn.rotary import RotaryTime
 from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
@@ -68,6 +69,10 @@ class HorizonForecaster(nn.Module):
         ``unit_queries``: each unit reads the latents and forecasts all bins at once;
         ``causal_bins``: learned bin queries read the latents and each other causally, a
         head on (bin, identity) gives rates: the original design.
+    likelihood : str
+        How counts spread around their expectation, see :mod:`neurohorizon.nn.likelihoods`.
+    num_classes : int
+        Of the likelihood ``categorical``.
     use_rate, use_past, use_adapter : bool
         Whether the rate term, the unit's own past, and the adapter are given.
     use_events, use_unit_tokens, use_population_tokens : bool
@@ -100,6 +105,8 @@ class HorizonForecaster(nn.Module):
         identity: IdentityMode = "functional",
         num_known_units: int = 0,
         decoder: DecoderMode = "unit_queries",
+        likelihood: LikelihoodName = "poisson",
+        num_classes: int = 6,
         use_rate: bool = True,
         use_past: bool = True,
         use_adapter: bool = True,
@@ -121,6 +128,8 @@ class HorizonForecaster(nn.Module):
             "identity": identity,
             "num_known_units": num_known_units,
             "decoder": decoder,
+            "likelihood": likelihood,
+            "num_classes": num_classes,
             "use_rate": use_rate,
             "use_past": use_past,
             "use_adapter": use_adapter,
@@ -133,6 +142,7 @@ class HorizonForecaster(nn.Module):
         }
         self.spec = spec
         self.decoder = decoder
+        self.likelihood = make_likelihood(likelihood, num_classes=num_classes)
         self.use_rate = use_rate
         self.use_past = use_past
         self.use_adapter = use_adapter
@@ -181,6 +191,7 @@ class HorizonForecaster(nn.Module):
                 basis_CB=horizon_basis(
                     num_bins=spec.num_bins, bin_s=spec.bin_s, num_functions=num_basis
                 ),
+                num_parameters=self.likelihood.num_parameters,
                 dropout=dropout,
             )
         else:
@@ -193,7 +204,9 @@ class HorizonForecaster(nn.Module):
                 SelfBlock(width=width, num_heads=num_heads, rotary=rotary, dropout=dropout)
                 for _ in range(num_decoder_layers)
             )
-            self.head = BinUnitHead(width=width, hidden=2 * width)
+            self.head = BinUnitHead(
+                width=width, hidden=2 * width, num_parameters=self.likelihood.num_parameters
+            )
         bin_times = (torch.arange(spec.num_bins) + 0.5) * spec.bin_s
         self.register_buffer("bin_times_B", bin_times, persistent=False)
         edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
@@ -206,7 +219,7 @@ class HorizonForecaster(nn.Module):
         return num_past + (num_adapter if self.use_adapter else 0)
 
     def forward(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
-        """Forecast log expected counts.
+        """Forecast the distribution of counts.
 
         Parameters
         ----------
@@ -216,8 +229,8 @@ class HorizonForecaster(nn.Module):
 
         Returns
         -------
-        (W, N, B) or (W, Q, B) Tensor
-            Logarithm of the expected counts of each bin.
+        (W, N, B, P) or (W, Q, B, P) Tensor
+            What `self.likelihood` takes; first the logarithm of a rate times the bin's width.
         """
         # 1. identity
         identity_SND = self.identity(
@@ -242,13 +255,19 @@ class HorizonForecaster(nn.Module):
             )
             rate_WN = rate_WN.gather(1, query_units_WQ)
         if self.decoder == "unit_queries":
-            log_ratio = self._decode_units(state_WND, features_WNF, latents_WMD)
+            parameters_WNBP = self._decode_units(state_WND, features_WNF, latents_WMD).float()
         else:
-            log_ratio = self._decode_bins(identity_WND + state_WND, latents_WMD)
-        log_ratio = log_ratio.float().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
-        if not self.use_rate:
-            return log_ratio + math.log(self.spec.bin_s)
-        return log_ratio + torch.log(rate_WN * self.spec.bin_s).unsqueeze(-1)
+            parameters_WNBP = self._decode_bins(identity_WND + state_WND, latents_WMD).float()
+        log_mean = parameters_WNBP[..., :1].clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+        if self.use_rate:
+            log_mean = log_mean + torch.log(rate_WN * self.spec.bin_s)[..., None, None]
+        else:
+            log_mean = log_mean + math.log(self.spec.bin_s)
+        return torch.cat([log_mean, parameters_WNBP[..., 1:]], dim=-1)
+
+    def expected_counts(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+        """Forecast the expected counts of each bin, (W, N, B) or (W, Q, B)."""
+        return self.likelihood.mean(self(batch, query_units_WQ))
 
     def _surprise(self, batch: ForecastBatch) -> Tensor:
         """Spikes by slot minus their expectation, over about its root: (W, N, L)."""

@@ -1,6 +1,8 @@
-"""From what is known of a unit to its log-rate in every bin of the horizon.
+"""From what is known of a unit to the distribution of its counts in every bin of the horizon.
 
-Shapes: W windows, N units, B bins, C basis functions, D width.
+The first parameter is a log-ratio of rates, others are those of the likelihood.
+
+Shapes: W windows, N units, B bins, P parameters, C basis functions, D width.
 """
 
 from __future__ import annotations
@@ -45,17 +47,18 @@ def horizon_basis(*, num_bins: int, bin_s: float, num_functions: int) -> Tensor:
 
 
 class BasisHead(nn.Module):
-    """Log-rates of all bins at once, smooth over the horizon; zero at initialisation.
+    """Parameters of all bins at once, smooth over the horizon; zero at initialisation.
 
     Parameters
     ----------
     width : int
         Features of a unit's state.
     num_linear : int
-        Features that also act linearly, as in a GLM.
+        Features that also act linearly on the log-rate, as in a GLM.
     hidden : int
     basis_CB : Tensor
         Functions of the horizon.
+    num_parameters : int
     dropout : float
     """
 
@@ -68,6 +71,7 @@ class BasisHead(nn.Module):
         num_linear: int,
         hidden: int,
         basis_CB: Tensor,
+        num_parameters: int = 1,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -76,26 +80,34 @@ class BasisHead(nn.Module):
         self.hidden = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout)
         )
-        self.from_hidden = nn.Linear(hidden, num_functions)
+        self.num_parameters = num_parameters
+        self.from_hidden = nn.Linear(hidden, num_parameters * num_functions)
         self.from_linear = nn.Linear(num_linear, num_functions, bias=False)
         for layer in (self.from_hidden, self.from_linear):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.from_hidden.bias)
 
     def forward(self, state_WND: Tensor, linear_WNF: Tensor) -> Tensor:
-        """Return the log-ratio to the reference rate, (W, N, B)."""
-        weights_WNC = self.from_hidden(self.hidden(state_WND)) + self.from_linear(linear_WNF)
-        return weights_WNC @ self.basis_CB
+        """Return the log-ratio to the reference rate and other parameters, (W, N, B, P)."""
+        weights = self.from_hidden(self.hidden(state_WND))
+        weights_WNPC = weights.unflatten(-1, (self.num_parameters, -1))
+        rate_WNC = weights_WNPC[..., 0, :] + self.from_linear(linear_WNF)
+        if self.num_parameters == 1:
+            return (rate_WNC @ self.basis_CB).unsqueeze(-1)
+        others_WNPC = weights_WNPC[..., 1:, :]
+        joined_WNPC = torch.cat([rate_WNC.unsqueeze(-2), others_WNPC], dim=-2)
+        return (joined_WNPC @ self.basis_CB).transpose(-1, -2)
 
 
 class BinUnitHead(nn.Module):
-    """Log-rates from states of bins and states of units; zero at initialisation.
+    """Parameters from states of bins and states of units; zero at initialisation.
 
     Parameters
     ----------
     width : int
         Features of a bin's and of a unit's state.
     hidden : int
+    num_parameters : int
 
     Notes
     -----
@@ -103,15 +115,15 @@ class BinUnitHead(nn.Module):
     first layer is linear, so it is applied to each part and the results are added.
     """
 
-    def __init__(self, *, width: int, hidden: int) -> None:
+    def __init__(self, *, width: int, hidden: int, num_parameters: int = 1) -> None:
         super().__init__()
         self.from_bin = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden))
         self.from_unit = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden, bias=False))
-        self.output = nn.Linear(hidden, 1)
+        self.output = nn.Linear(hidden, num_parameters)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, bins_WBD: Tensor, units_WND: Tensor) -> Tensor:
-        """Return the log-ratio to the reference rate, (W, N, B)."""
+        """Return the log-ratio to the reference rate and other parameters, (W, N, B, P)."""
         hidden = self.from_unit(units_WND).unsqueeze(2) + self.from_bin(bins_WBD).unsqueeze(1)
-        return self.output(nn.functional.gelu(hidden)).squeeze(-1)
+        return self.output(nn.functional.gelu(hidden))

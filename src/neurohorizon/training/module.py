@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.training.data import draw_queries
-from neurohorizon.training.objectives import poisson_objective, take_units
+from neurohorizon.training.objectives import likelihood_objective, take_units
 
 
 class ForecastModule(lightning.LightningModule):
@@ -73,9 +73,9 @@ class ForecastModule(lightning.LightningModule):
     def loss(self, batch: ForecastBatch) -> torch.Tensor:
         """Return the objective on one batch."""
         queries = draw_queries(batch.unit_mask_WN, self.queries_per_window)
-        log_mean = self.model(batch, queries)
-        counts = take_units(batch.counts_WNB, queries)
-        return poisson_objective(log_mean, counts, take_units(batch.unit_mask_WN, queries))
+        parameters = self.model(batch, queries)
+        counts, mask = (take_units(x, queries) for x in (batch.counts_WNB, batch.unit_mask_WN))
+        return likelihood_objective(self.model.likelihood, parameters, counts, mask)
 
     def training_step(self, batch: ForecastBatch, batch_index: int) -> torch.Tensor:
         """Take one step; randomness is a function of the seed and the step."""

@@ -5,21 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from neurohorizon.nn.likelihoods import PoissonCounts
+from neurohorizon.nn.likelihoods import CountLikelihood
 
 
-def poisson_objective(log_mean_WQB: Tensor, counts_WQB: Tensor, mask_WQ: Tensor) -> Tensor:
+def likelihood_objective(
+    likelihood: CountLikelihood, parameters_WQBP: Tensor, counts_WQB: Tensor, mask_WQ: Tensor
+) -> Tensor:
     """Return the mean negative log-likelihood of a count, in nats, padding left out.
 
     Parameters
     ----------
-    log_mean_WQB : Tensor
-        Logarithm of the expected counts.
+    likelihood : CountLikelihood
+    parameters_WQBP : Tensor
+        What the likelihood takes.
     counts_WQB : Tensor
     mask_WQ : Tensor of bool
         True for units, False for padding.
     """
-    log_prob = PoissonCounts.log_prob(log_mean_WQB, counts_WQB)
+    log_prob = likelihood.log_prob(parameters_WQBP, counts_WQB)
     weight = mask_WQ.unsqueeze(-1).to(log_prob.dtype)
     return -(log_prob * weight).sum() / (weight.sum().clamp(min=1) * log_prob.shape[-1])
 

@@ -83,7 +83,7 @@ class Validation:
         for start in range(0, len(group.windows), _WINDOWS_AT_ONCE):
             windows = group.windows.part(start, start + _WINDOWS_AT_ONCE)
             batch = collate_groups([WindowGroup(group.reference, windows, group.known_unit)])
-            parts.append(torch.exp(model(batch.to(device))).double().cpu().numpy())
+            parts.append(model.expected_counts(batch.to(device)).double().cpu().numpy())
         return np.concatenate(parts)
 
 

@@ -27,6 +27,13 @@ DESIGNS = {
     "events only": {"use_unit_tokens": False, "use_population_tokens": False},
     "linear identity": {"identity": "linear"},
     "learned identity": {"identity": "learned", "num_known_units": 30},
+    "negative binomial": {"likelihood": "negative_binomial"},
+    "zero-inflated original": {
+        "likelihood": "zero_inflated_poisson",
+        "decoder": "causal_bins",
+        "identity": "statistics",
+    },
+    "categorical": {"likelihood": "categorical", "num_classes": 4},
 }
 
 
@@ -56,9 +63,9 @@ def waves():
 def test_an_untrained_model_forecasts_the_reference_rate(design, waves):
     model = HorizonForecaster(spec=SPEC, **DESIGNS[design]).eval()
     group = make_group(waves)
-    expected = np.log(group.reference.rate_hz * SPEC.bin_s)
+    expected = group.reference.rate_hz * SPEC.bin_s
     with torch.no_grad():
-        forecast = model(collate_groups([group])).numpy()
+        forecast = model.expected_counts(collate_groups([group])).numpy()
     np.testing.assert_allclose(forecast, np.broadcast_to(expected[None, :, None], forecast.shape),
                                rtol=1e-6, atol=1e-6)  # fmt: skip
 
@@ -178,7 +185,7 @@ def test_bfloat16_stays_close_to_float32(waves):
     assert (half - full).abs().max() < 0.05
 
 
-@pytest.mark.parametrize("design", ["default", "original"])
+@pytest.mark.parametrize("design", ["default", "original", "negative binomial", "categorical"])
 def test_one_batch_is_overfitted(design):
     """With its adapter, identity and events, a model can learn one batch by heart."""
     torch.manual_seed(0)
@@ -231,3 +238,19 @@ def test_forecasts_through_the_short_python_way_equal_the_long_one(waves):
     assert forecast.rate_hz.shape == (2, 7, 50)
     assert forecast.unit_ids.tolist() == waves.units.id.tolist()
     np.testing.assert_allclose(forecast.bin_start_s[[0, -1]], [0.0, 0.98])
+
+
+@pytest.mark.parametrize("design", ["default", "negative binomial", "categorical"])
+def test_samples_have_the_expected_counts_as_their_mean(design, waves):
+    forecaster = TrainedForecaster(make_model(**DESIGNS[design]))
+    reference = compute_reference(waves, np.array([[5.0, 60.0]]), spec=SPEC)
+    windows = reference.read_windows(WindowReader(waves, SPEC), [65.0, 70.0])
+    expected = forecaster.expected_counts(waves, reference, windows)
+    first, again = (
+        forecaster.sampled_counts(waves, reference, windows, num_samples=400, seed=2)
+        for _ in range(2)
+    )
+    assert first.shape == (400, *expected.shape)
+    np.testing.assert_array_equal(first, again)
+    near = 5 * first.std(axis=0) / np.sqrt(400) + 5e-3
+    assert np.mean(np.abs(first.mean(axis=0) - expected) < near) > 0.99
