@@ -70,7 +70,7 @@ def test_a_recipe_builds_a_model_that_takes_a_step(name: str, batch: ForecastBat
 def test_an_untrained_model_forecasts_the_reference_rate(name: str, batch: ForecastBatch) -> None:
     config = load_config(name).config
     with torch.inference_mode():
-        log_mean = build.forecaster(config).eval()(batch)
+        log_mean = torch.log(build.forecaster(config).eval().expected_counts(batch))
     rate = batch.rate_SN[batch.reference_W] if config.model.use_rate else torch.ones(1)
     expected = torch.log(rate * config.window.bin_s).unsqueeze(-1).expand(*log_mean.shape[:2], 1)
     mask = batch.unit_mask_WN
