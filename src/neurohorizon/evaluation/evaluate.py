@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from neurohorizon.errors import DataError
-from neurohorizon.evaluation.protocol import Forecaster, SessionCase
+from neurohorizon.evaluation.protocol import CountForecast, Forecaster, SessionCase
 from neurohorizon.evaluation.results import CaseInfo, EvaluationResult, Row
 from neurohorizon.evaluation.scores import Scores
 
@@ -74,9 +74,12 @@ def evaluate(
                 progress(f"scoring {recording}", done, total)
             for forecaster, sums in zip(forecasters, of_case, strict=True):
                 started = time.perf_counter()
-                expected_counts = forecaster.forecast(case, windows)
+                told = forecaster.forecast(case, windows)
                 seconds[forecaster.name] += time.perf_counter() - started
-                sums.add(windows, expected_counts)
+                if isinstance(told, CountForecast):
+                    sums.add(windows, told.expected_counts, told.log_prob)
+                else:
+                    sums.add(windows, told)
             done += len(windows)
         scores |= {(sums.forecaster, recording): sums for sums in of_case}
     if progress is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
-from neurohorizon.evaluation.protocol import Forecaster, SessionCase
+from neurohorizon.evaluation.protocol import Forecaster, SessionCase, expected_of
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.ops.intervals import regular_origins
@@ -168,7 +168,7 @@ def make_example(
     for windows in tiled.chunks():
         counts.append(_tile(windows.counts[:, units, :num_bins]))
         for forecaster in forecasters:
-            expected = forecaster.forecast(tiled, windows)[:, units, :num_bins]
+            expected = expected_of(forecaster.forecast(tiled, windows))[:, units, :num_bins]
             rates[forecaster.name].append(_tile(expected) / spec.bin_s)
     rate_hz = {name: np.concatenate(parts).astype(np.float32) for name, parts in rates.items()}
     num_rows = len(rate_hz[forecasters[0].name])

@@ -43,7 +43,13 @@ from safetensors.numpy import save
 from neurohorizon import __version__
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.evaluate import Progress, evaluate
-from neurohorizon.evaluation.protocol import Forecaster, Role, SessionCase
+from neurohorizon.evaluation.protocol import (
+    CountForecast,
+    Forecaster,
+    Role,
+    SessionCase,
+    expected_of,
+)
 from neurohorizon.evaluation.summary import recording_table
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.windows import Windows, WindowSpec
@@ -228,14 +234,15 @@ class _Kept:
         self.num_spikes: dict[str, int] = {}
         self._parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
 
-    def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating]:
-        expected = self.forecaster.forecast(case, windows)
-        self._parts.append((self._by_bin(expected, case), self._by_bin(windows.counts, case)))
+    def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating] | CountForecast:
+        told = self.forecaster.forecast(case, windows)
+        expected = self._by_bin(expected_of(told), case)
+        self._parts.append((expected, self._by_bin(windows.counts, case)))
         if sum(len(counts) for _, counts in self._parts) == len(case.origins_s):
             both = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
             self._finish(case, *both)
             self._parts.clear()
-        return expected
+        return told
 
     def _by_bin(self, values: NDArray[Any], case: SessionCase) -> NDArray[np.float32]:
         """Turn (T, all units, all bins) into (T, B, N): scored units, up to the horizon."""

@@ -7,8 +7,9 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.evaluation.protocol import Role, SessionCase
+from neurohorizon.evaluation.protocol import CountForecast, Role, SessionCase
 from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.nn.likelihoods import PoissonCounts
 from neurohorizon.recordings.windows import Windows
 
 
@@ -28,9 +29,12 @@ class ModelRow:
         self.forecaster = forecaster
         self.name = forecaster.name if name is None else name
 
-    def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating]:
-        """Forecast expected counts from the case's reference and the windows' past."""
-        return self.forecaster.expected_counts(case.recording, case.reference, windows)
+    def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating] | CountForecast:
+        """Forecast counts from the case's reference and the windows' past."""
+        read = (case.recording, case.reference, windows)
+        if isinstance(self.forecaster.model.likelihood, PoissonCounts):
+            return self.forecaster.expected_counts(*read)
+        return CountForecast(*self.forecaster.expected_counts_and_log_prob(*read))
 
 
 def ablation_rows(forecaster: TrainedForecaster) -> list[ModelRow]:

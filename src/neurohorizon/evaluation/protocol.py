@@ -186,6 +186,27 @@ class SessionCase:
         return replace(self, origins_s=self.origins_s[::every])
 
 
+@dataclass(frozen=True)
+class CountForecast:
+    """A forecast that says more than expected counts.
+
+    Parameters
+    ----------
+    expected_counts : (T, N, B) float
+    log_prob : (T, N, B) float
+        Log-probability of the counts that were observed, in nats, under the forecaster's own
+        distribution. It is scored beside the expected counts, which are scored as Poisson.
+    """
+
+    expected_counts: NDArray[np.floating]
+    log_prob: NDArray[np.floating]
+
+
+def expected_of(forecast: NDArray[np.floating] | CountForecast) -> NDArray[np.floating]:
+    """Return the expected counts of a forecast, whatever else it says."""
+    return forecast.expected_counts if isinstance(forecast, CountForecast) else forecast
+
+
 @runtime_checkable
 class Forecaster(StructuralProtocol):
     """Anything that forecasts expected counts.
@@ -199,7 +220,7 @@ class Forecaster(StructuralProtocol):
         """The row's name in tables."""
         ...
 
-    def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating]:
+    def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating] | CountForecast:
         """Forecast the expected counts that follow each origin.
 
         Parameters
@@ -211,8 +232,9 @@ class Forecaster(StructuralProtocol):
 
         Returns
         -------
-        (T, N, B) float
-            Expected counts by window, unit (left-out ones included) and bin, all positive.
+        (T, N, B) float or CountForecast
+            Expected counts by window, unit (left-out ones included) and bin, all positive; with
+            a distribution that is not Poisson, what it makes of the windows' `counts` too.
         """
         ...
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
+from scipy.special import gammaln, xlogy
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.metrics import (
@@ -46,6 +46,7 @@ _ARRAYS = (
     "num_windows",
     "origin_ticks",
     "log_likelihood",
+    "own_log_likelihood",
     "spikes",
     "saturated",
     "moments",
@@ -85,7 +86,10 @@ class Scores:
     origin_ticks : (T,) int64
         Microseconds of the origins added.
     log_likelihood : (K, M, B) float
-        Kernel log-likelihood (without the constant of the counts), in nats.
+        Kernel log-likelihood (without the constant of the counts), in nats, of Poisson counts
+        with the expected counts that were forecast.
+    own_log_likelihood : (K, M, B) float
+        The same under the forecaster's own distribution of counts.
     spikes : (K, M, B) int
         Summed counts.
     saturated : (M, B) float
@@ -113,6 +117,7 @@ class Scores:
     num_windows: NDArray[np.int64]
     origin_ticks: NDArray[np.int64]
     log_likelihood: FloatArray
+    own_log_likelihood: FloatArray
     spikes: NDArray[np.int64]
     saturated: FloatArray
     moments: FloatArray
@@ -142,6 +147,7 @@ class Scores:
             num_windows=np.zeros(len(block), dtype=np.int64),
             origin_ticks=np.empty(0, dtype=np.int64),
             log_likelihood=np.zeros((len(block), units, bins)),
+            own_log_likelihood=np.zeros((len(block), units, bins)),
             spikes=np.zeros((len(block), units, bins), dtype=np.int64),
             saturated=np.zeros((units, bins)),
             moments=np.zeros((5, units, num_spans)),
@@ -151,7 +157,12 @@ class Scores:
             trial_starts=trial_starts,
         )
 
-    def add(self, windows: Windows, expected_counts: NDArray[np.floating]) -> None:
+    def add(
+        self,
+        windows: Windows,
+        expected_counts: NDArray[np.floating],
+        log_prob: NDArray[np.floating] | None = None,
+    ) -> None:
         """Add the forecast of some windows.
 
         Parameters
@@ -160,33 +171,49 @@ class Scores:
             Of the recording.
         expected_counts : (T, N, B) float
             Left-out units included.
+        log_prob : (T, N, B) float, optional
+            Of the counts that were observed, under the forecaster's own distribution. Default:
+            Poisson with the expected counts.
 
         Raises
         ------
         DataError
-            If an origin was added before, the shape is not that of the counts, or an
-            expected count is not a positive, finite number. Nothing is added then.
+            If an origin was added before, the shape is not that of the counts, an expected
+            count is not a positive, finite number, or a log-probability is not finite or above
+            0. Nothing is added then.
         """
         where = f"{self.forecaster} on {self.recording}"
-        if expected_counts.shape != windows.counts.shape:
-            raise DataError(
-                f"{where}: the forecast has shape {expected_counts.shape}, expected (origins, "
-                f"units, bins) = {windows.counts.shape}"
-            )
+        for values in (expected_counts, log_prob):
+            if values is not None and values.shape != windows.counts.shape:
+                raise DataError(
+                    f"{where}: the forecast has shape {values.shape}, expected (origins, "
+                    f"units, bins) = {windows.counts.shape}"
+                )
         expected = np.asarray(expected_counts, dtype=np.float64)[:, self.unit_index]
         if not (np.isfinite(expected).all() and expected.min(initial=1.0) > 0):
             raise DataError(
                 f"{where}: expected counts must be positive and finite, got values from "
                 f"{np.min(expected):.3g} to {np.max(expected):.3g}"
             )
+        own = None
+        if log_prob is not None:
+            own = np.asarray(log_prob, dtype=np.float64)[:, self.unit_index]
+            # Single precision may put a certain count a little above certainty.
+            if not (np.isfinite(own).all() and own.max(initial=0.0) < 1e-4):
+                raise DataError(
+                    f"{where}: log-probabilities of counts must be finite and at most 0, got "
+                    f"values from {np.min(own):.3g} to {np.max(own):.3g}"
+                )
         self.origin_ticks = self._joined_origins(to_ticks(windows.origins_s))
         counts = windows.counts[:, self.unit_index].astype(np.int64)
         block = np.floor(windows.origins_s / self.protocol.block_s).astype(np.int64)
         row = np.searchsorted(self.block, block)
         assert np.array_equal(self.block[np.minimum(row, len(self.block) - 1)], block)
         kernel = log_likelihood_kernel(counts, expected)
+        own_kernel = kernel if own is None else own + gammaln(counts + 1.0)
         for index in np.unique(row):
             self.log_likelihood[index] += kernel[row == index].sum(axis=0)
+            self.own_log_likelihood[index] += own_kernel[row == index].sum(axis=0)
             self.spikes[index] += counts[row == index].sum(axis=0)
         self.num_windows += np.bincount(row, minlength=len(self.block))
         values = np.arange(counts.max(initial=0) + 1)
@@ -220,7 +247,7 @@ class Scores:
             )
         self.origin_ticks = self._joined_origins(other.origin_ticks)
         block = np.union1d(self.block, other.block)
-        for name in ("num_windows", "log_likelihood", "spikes"):
+        for name in ("num_windows", "log_likelihood", "own_log_likelihood", "spikes"):
             mine, theirs = getattr(self, name), getattr(other, name)
             joined = np.zeros((len(block), *mine.shape[1:]), dtype=mine.dtype)
             joined[np.searchsorted(block, self.block)] += mine
@@ -240,6 +267,11 @@ class Scores:
     def gain(self) -> FloatArray:
         """Log-likelihood above the null, (K, M, B), in nats."""
         return self.log_likelihood - self.null_log_likelihood
+
+    @property
+    def own_gain(self) -> FloatArray:
+        """Log-likelihood of the forecaster's own distribution above the null, (K, M, B), nats."""
+        return self.own_log_likelihood - self.null_log_likelihood
 
     def at_horizons(self, values: NDArray[Any]) -> NDArray[Any]:
         """Sum (..., B) values over the bins up to each reported horizon, (..., H)."""

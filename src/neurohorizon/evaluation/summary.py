@@ -120,7 +120,8 @@ def summarise(result: EvaluationResult, *, compare_to: Sequence[str] = ()) -> di
 def score_table(result: EvaluationResult) -> Table:
     """Return pooled scores by row and horizon.
 
-    ``bits_per_spike`` with its interval is the score; ``nlb``, ``mtm`` and ``d2`` are other
+    ``bits_per_spike`` with its interval is the score, and ``own`` the same under the row's own
+    distribution of counts; ``nlb``, ``mtm`` and ``d2`` are other
     benchmarks' numbers (``d2`` with each recording clipped at 0, as published); correlation
     and R² are of the counts up to the horizon and PSTH R² of the horizon group that ends
     there, each the mean over units.
@@ -304,7 +305,9 @@ def _variants(scores: Sequence[Scores], horizon: int) -> dict[str, float]:
         saturated = each.at_horizons(each.saturated)[:, horizon]
         deviance.append(d2(sums[0], saturated, sums[1], entries))
     joined = [np.concatenate(parts) for parts in zip(*per_recording, strict=True)]
+    own = sum(each.at_horizons(each.own_gain).sum(axis=(0, 1))[horizon] for each in scores)
     return {
+        "own": float(bits_per_spike(own, 0.0, joined[1].sum())),
         "nlb": nlb(*joined),
         "mtm": mtm(*joined),
         "d2": d2_over_recordings(deviance),

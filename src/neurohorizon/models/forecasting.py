@@ -131,6 +131,28 @@ class TrainedForecaster:
             ]
         return np.concatenate(parts)
 
+    def expected_counts_and_log_prob(
+        self, recording: Recording, reference: Reference, windows: Windows
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Forecast windows, and say how likely the counts were that followed.
+
+        Returns
+        -------
+        expected_counts, log_prob : (T, N, B) float32
+            The second in nats, under the model's own distribution of counts.
+        """
+        parts, likelihood = [], self.model.likelihood
+        with torch.inference_mode():
+            for batch in self._batches(recording, reference, windows):
+                parameters = self.model(batch)
+                told = (
+                    likelihood.mean(parameters),
+                    likelihood.log_prob(parameters, batch.counts_WNB),
+                )
+                parts.append([values.cpu().numpy() for values in told])
+        expected, log_prob = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return expected, log_prob
+
     def sampled_counts(
         self,
         recording: Recording,

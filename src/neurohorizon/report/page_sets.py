@@ -21,6 +21,7 @@ from neurohorizon.report.tables import (
 )
 
 VARIANT_NAMES = {
+    "own": "own",
     "nlb": "nlb",
     "mtm": "mtm",
     "d2": "D²",
@@ -28,6 +29,12 @@ VARIANT_NAMES = {
     "r2": "R²",
     "psth_r2": "PSTH R²",
 }
+
+
+OWN = (
+    "own: bits per spike under the row's own distribution of counts, where the score takes its "
+    "expected counts as Poisson's. "
+)
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ def page_set(of_set: SetResults) -> PageSet:
     tables.append(
         PageTable(
             "The same forecasts by other names",
+            f"{OWN * ('own' in keys)}"
             "nlb: bits per spike against the mean of the evaluated data (Neural Latents "
             "Benchmark). mtm: the same per unit, then averaged (IBL-MtM). D²: deviance explained, "
             "a recording below 0 counted as 0 (BrainWideBench). Their nulls have seen what is "

@@ -139,8 +139,10 @@ def variant_rows(result: EvaluationResult) -> tuple[list[str], list[TableRow]]:
     """Return other benchmarks' numbers and PSTH R²: headings, and one row a row."""
     records = score_table(result)
     num_horizons = len(result.protocol.horizons_s)
-    keys = ["nlb", "mtm", "d2", "correlation", "r2", "psth_r2"]
+    keys = ["own", "nlb", "mtm", "d2", "correlation", "r2", "psth_r2"]
     keys = [key for key in keys if any(np.isfinite(record[key]) for record in records)]
+    if all(np.isclose(record["own"], record["bits_per_spike"]) for record in records):
+        keys.remove("own")  # every row is scored as Poisson already
     rows = []
     for number, row in enumerate(result.rows):
         mine = records[number * num_horizons : (number + 1) * num_horizons]

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import gammaln
 
 from neurohorizon.evaluation.baselines.constant import ReferenceRate
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.model_row import ModelRow, ablation_rows
-from neurohorizon.evaluation.protocol import Protocol, prepare_case
-from neurohorizon.evaluation.summary import pooled
+from neurohorizon.evaluation.protocol import CountForecast, Protocol, prepare_case
+from neurohorizon.evaluation.summary import pooled, score_table
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from worlds import waving_recording
@@ -36,6 +37,31 @@ def test_an_untrained_model_scores_as_the_reference_rate(case):
     assert [row.role for row in result.rows] == ["model", "baseline"]
     one, other = (pooled(result, row.name).value for row in result.rows)
     assert one == pytest.approx(other, abs=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", ["negative_binomial", "categorical"])
+def test_a_distribution_of_its_own_is_scored_beside_the_expected_counts(case, likelihood):
+    """With a spread that the head says; where it says next to none, the two scores agree."""
+    forecaster = make_forecaster(likelihood=likelihood)
+    row = ModelRow(forecaster)
+    windows = next(case.chunks())
+    told = row.forecast(case, windows)
+    assert isinstance(told, CountForecast)
+    assert told.log_prob.shape == windows.counts.shape
+    poisson = gammaln(windows.counts + 1.0)
+    poisson = windows.counts * np.log(told.expected_counts) - told.expected_counts - poisson
+    if likelihood == "categorical":  # untrained: Poisson
+        np.testing.assert_allclose(told.log_prob, poisson, atol=1e-4)
+    result = evaluate([row, ReferenceRate()], [case])
+    own = [record["own"] - record["bits_per_spike"] for record in score_table(result)]
+    num = len(PROTOCOL.horizons_s)
+    assert own[num:] == [0.0] * num
+    scores = result.scores[row.name, case.recording.id]
+    difference = (scores.own_log_likelihood - scores.log_likelihood).sum(axis=(0, 1))
+    expected = np.cumsum(difference)[PROTOCOL.horizon_bins - 1] / np.log(2)
+    spikes = np.cumsum(scores.spikes.sum(axis=(0, 1)))[PROTOCOL.horizon_bins - 1]
+    np.testing.assert_allclose(own[:num], expected / spikes, atol=1e-9)
+    assert (np.abs(own[:num]) > 1e-4).all() == (likelihood == "negative_binomial")
 
 
 def test_a_row_may_have_its_own_name():

@@ -129,6 +129,13 @@ def test_what_is_no_forecast_is_refused(case):
             Scores.empty("row", case).add(windows, spoiled)
     with pytest.raises(DataError, match=r"has shape \(3, 4, 49\), expected .* \(3, 4, 50\)"):
         Scores.empty("row", case).add(windows, good[:, :, 1:])
+    log_prob = np.full(good.shape, -0.5)
+    for bad in (0.1, np.nan, -np.inf):
+        log_prob[0, 0, 0] = bad
+        with pytest.raises(DataError, match="log-probabilities of counts must be finite"):
+            Scores.empty("row", case).add(windows, good, log_prob)
+    with pytest.raises(DataError, match=r"has shape \(3, 4, 49\)"):
+        Scores.empty("row", case).add(windows, good, log_prob[:, :, 1:])
 
 
 def test_scores_of_other_things_do_not_merge(case):
