@@ -93,8 +93,8 @@ class FilesData(Section):
     """Recordings in files."""
 
     name: Literal["files"] = "files"
-    recordings: Path
-    """Folder of recordings (*.h5), or one file."""
+    recordings: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
+    """Folder of recordings (*.h5), or one file; or a list of them."""
     source: Text | None = None
     """Use only recordings of this source; absent, all that the folder holds."""
     leave_out: tuple[Text, ...] = ()
@@ -105,6 +105,11 @@ class FilesData(Section):
     """Which time of each recording is for training, validation and test."""
     hold_out: HoldOut = HoldOutNone()
     """Which recordings training never sees."""
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Folders and files of recordings, in the order given."""
+        return self.recordings if isinstance(self.recordings, tuple) else (self.recordings,)
 
 
 class SimulatedData(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,10 +107,16 @@ def open_sessions(config: Config, *, progress: Progress | None = None) -> Sessio
     if isinstance(config.data, SimulatedData):
         return _simulated_sessions(config, config.data, progress)
     data = config.data
-    opened = [(path, open_recording(path)) for path in list_recordings(_folder(data))]
-    by_id = {recording.id: (path, recording) for path, recording in opened}
-    if len(by_id) < len(opened):
-        raise DataError(f"{data.recordings}: two files hold recordings of one id; remove one")
+    files = [path for place in data.places for path in list_recordings(_existing(place, data))]
+    opened = [(path, open_recording(path)) for path in files]
+    by_id: dict[str, tuple[Path, Recording]] = {}
+    for path, recording in opened:
+        if recording.id in by_id:
+            raise DataError(
+                f"{path}: holds a recording called {recording.id}, as {by_id[recording.id][0]} "
+                "does; leave one of the files out"
+            )
+        by_id[recording.id] = path, recording
     _require_known(data.leave_out, by_id, "data.leave_out")
     kept = {
         id: Session(path, prepare_recording(recording, config, path=path))
@@ -119,12 +126,12 @@ def open_sessions(config: Config, *, progress: Progress | None = None) -> Sessio
     if not kept:
         sources = ", ".join(sorted({recording.source for _, recording in opened}))
         raise DataError(
-            f"{data.recordings}: none of {len(opened)} recordings is left: data.source is "
+            f"{_named(data)}: none of {len(opened)} recordings is left: data.source is "
             f"{data.source or 'any'}, the files hold {sources}"
         )
     training, held_out = _divide(data, {id: session.recording for id, session in kept.items()})
     return Sessions(
-        folder=data.recordings if data.recordings.is_dir() else data.recordings.parent,
+        folder=_common_folder(data.places),
         training=tuple(kept[id] for id in training),
         held_out=tuple(kept[id] for id in held_out),
     )
@@ -214,14 +221,26 @@ def _simulated_sessions(config: Config, data: SimulatedData, progress: Progress 
     )
 
 
-def _folder(data: FilesData) -> Path:
-    if not data.recordings.exists():
+def _existing(place: Path, data: FilesData) -> Path:
+    if not place.exists():
         raise DataError(
-            f"{data.recordings}: no such file or folder: make it with `neurohorizon data prepare "
-            f"{data.source or 'nwb'} PATH --out {data.recordings}`, or say where the recordings "
-            "are with data.recordings=FOLDER"
+            f"{place}: no such file or folder: make it with `neurohorizon data prepare "
+            f"{data.source or 'nwb'} PATH --out {place}`, or say where the recordings are with "
+            "data.recordings=FOLDER"
         )
-    return data.recordings
+    return place
+
+
+def _named(data: FilesData) -> str:
+    return ", ".join(map(str, data.places))
+
+
+def _common_folder(places: Sequence[Path]) -> Path:
+    """Return the folder below which all of some files and folders lie."""
+    folders = [place if place.is_dir() else place.parent for place in places]
+    if len(folders) == 1:
+        return folders[0]
+    return Path(os.path.commonpath([folder.absolute() for folder in folders]))
 
 
 def _divide(data: FilesData, recordings: dict[str, Recording]) -> tuple[list[str], list[str]]:

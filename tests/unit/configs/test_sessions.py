@@ -7,6 +7,7 @@ import pytest
 
 from neurohorizon.configs.build import protocol
 from neurohorizon.configs.load import load_config
+from neurohorizon.configs.records import describe_data
 from neurohorizon.configs.sessions import open_sessions, prepare_recording
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.splits import split_in_time
@@ -47,6 +48,24 @@ def test_all_recordings_train_unless_something_is_held_out(folder):
     assert sessions.held_out == ()
     one = open_sessions(config(folder / "r2.h5"))
     assert (ids(one.training), one.folder) == (["r2"], folder)
+
+
+def test_recordings_of_several_folders_train_together(folder, tmp_path):
+    for number in (7, 8):
+        name = f"r{number}"
+        write_recording(poisson_recording(num_units=3, name=name), tmp_path / "more" / f"{name}.h5")
+    both = config(f"[{folder / 'r2.h5'},{tmp_path / 'more'}]", "data.hold_out={by: id, ids: [r8]}")
+    sessions = open_sessions(both)
+    assert ids(sessions.training) == ["r2", "r7"]
+    assert ids(sessions.held_out) == ["r8"]
+    assert all(session.path.is_relative_to(sessions.folder) for session in sessions.training)
+    record = describe_data(sessions, tmp_path / "run")
+    for entry, session in zip(record["training"], sessions.training, strict=True):
+        assert (sessions.folder / entry["file"]).samefile(session.path)
+    with pytest.raises(DataError, match="nowhere: no such file or folder"):
+        open_sessions(config(f"[{folder},{tmp_path / 'nowhere'}]"))
+    with pytest.raises(ConfigError, match=r"data\.recordings"):
+        config("[]")
 
 
 def test_units_of_a_quality_that_is_left_out_are_not_read(tmp_path):
@@ -127,7 +146,7 @@ def test_unknown_subjects_cannot_be_held_out(tmp_path):
 def test_two_files_of_one_recording_are_refused(tmp_path):
     for name in ("a", "b"):
         write_recording(poisson_recording(), tmp_path / f"{name}.h5")
-    with pytest.raises(DataError, match="two files hold recordings of one id"):
+    with pytest.raises(DataError, match=r"b.h5: holds a recording called poisson, as .*a.h5 does"):
         open_sessions(config(tmp_path))
 
 
