@@ -95,7 +95,7 @@ VERBS: tuple[Verb, ...] = (
         "simulate:population",
         "Simulate sessions of a neural population, with the truth beside each.",
     ),
-    Verb("features", "features:features", "Write the 33 reference features of every unit as CSV."),
+    Verb("features", "features:features", "Compute the 33 reference features of every unit."),
     Verb("config list", "config:list_all", "List the recipes and what each is for."),
     Verb(
         "config explain",

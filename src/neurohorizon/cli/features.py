@@ -27,9 +27,9 @@ def features(
     leave_out: str | None = None,
     store: bool = False,
 ) -> None:
-    """Compute the 33 reference features of every unit: as CSV, as statistics or in the files.
+    """Compute the 33 reference features of every unit.
 
-    They are raw values; a model sees them standardised with the statistics of its training
+    As CSV, as statistics over a training set, or in the files. They are raw values; a model sees them standardised with the statistics of its training
     recordings. `data prepare` leaves those of 120 s in every recording.
 
     Parameters
