@@ -29,8 +29,9 @@ def features(
 ) -> None:
     """Compute the 33 reference features of every unit.
 
-    As CSV, as statistics over a training set, or in the files. They are raw values; a model sees them standardised with the statistics of its training
-    recordings. `data prepare` leaves those of 120 s in every recording.
+    As CSV, as statistics over a training set, or in the files. They are raw values; a model
+    sees them standardised with the statistics of its training recordings. `data prepare`
+    leaves those of 120 s in every recording.
 
     Parameters
     ----------
