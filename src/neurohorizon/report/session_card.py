@@ -31,6 +31,8 @@ from neurohorizon.report.style import (
 )
 
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+#: Positions that reach this many times further along one axis are not drawn to scale.
+MOST_ELONGATED = 3.0
 NUM_RATE_BINS = 300
 RASTER_SPIKES = 2500
 RASTER_LENGTHS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
@@ -372,15 +374,21 @@ def draw_violations(card: SessionCard, ax: Axes) -> bool:
 
 def draw_place(card: SessionCard, ax: Axes) -> bool:
     """Draw where the units are, or else where the animal was; return whether either is known."""
-    position = card.position_um
-    axes = [axis for axis in range(3) if np.isfinite(position[:, axis]).any()]
-    if len(axes) >= 2:
+    position, to_scale = card.position_um, True
+    # Of three coordinates the two along which the units lie furthest apart; -inf if unknown.
+    spread = np.nanmax(position, 0, initial=-np.inf) - np.nanmin(position, 0, initial=np.inf)
+    first, second = sorted(np.argsort(spread, kind="stable")[-2:])
+    shorter, longer = sorted(spread[[first, second]])
+    if shorter >= 0:
         size = 3 + 30 * np.sqrt(card.rate_hz / card.rate_hz.max())
-        x, y = position[:, axes[0]], position[:, axes[1]]
+        x, y = position[:, first], position[:, second]
         ax.scatter(x, y, s=size, facecolors="none", edgecolors=BLUE, linewidths=0.7)
-        ax.set_xlabel("x (µm)")
-        ax.set_ylabel("y (µm)")
-        ax.set_title("size by rate", fontsize=7, loc="right")
+        ax.set_xlabel(f"{'xyz'[first]} (µm)")
+        ax.set_ylabel(f"{'xyz'[second]} (µm)")
+        # A probe is hundreds of times longer than it is wide.
+        to_scale = longer <= MOST_ELONGATED * shorter
+        words = "size by rate" if to_scale else "size by rate, not to scale"
+        ax.set_title(words, fontsize=7, loc="right")
         ax.margins(0.12)
     elif card.series is not None and card.series.values.shape[1] >= 2:
         step = max(1, len(card.series.timestamps) // MOST_SERIES_POINTS)
@@ -391,5 +399,6 @@ def draw_place(card: SessionCard, ax: Axes) -> bool:
         ax.set_ylabel(f"{card.series_name} 2{unit}")
     else:
         return False
-    ax.set_aspect("equal", adjustable="box")
+    if to_scale:
+        ax.set_aspect("equal", adjustable="box")
     return True

@@ -105,6 +105,17 @@ class TestDraw:
         assert len(panels(figure)) == 5
         assert figure.get_figwidth() * 25.4 == pytest.approx(183)
 
+    @pytest.mark.parametrize(
+        ("lengths_um", "shown", "to_scale"),
+        [((300, 400, np.nan), ("x", "y"), True), ((40, 10, 3800), ("x", "z"), False)],
+    )
+    def test_positions_along_the_axes_that_tell_most(self, lengths_um, shown, to_scale):
+        units = make_recording().units
+        units = replace(units, position_um=np.linspace(0, lengths_um, len(units)))
+        figure = draw_session_card(compute_session_card(make_recording(units=units)))
+        labels = [(ax.get_xlabel()[:1], ax.get_ylabel()[:1], ax.get_aspect()) for ax in figure.axes]
+        assert (*shown, 1.0 if to_scale else "auto") in labels
+
     def test_behaviour_has_its_panel(self):
         times = np.arange(0, SECONDS, 0.02)
         series = {"position": Series(times, np.column_stack([np.sin(times), np.cos(times)]), "cm")}
