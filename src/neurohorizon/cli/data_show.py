@@ -26,7 +26,8 @@ def show(path: Path, *, out: Path | None = None) -> None:
     from neurohorizon.recordings.survey import survey
     from neurohorizon.report.overview import compute_overview, draw_overview
     from neurohorizon.report.response_card import compute_response_card, draw_response_card
-    from neurohorizon.report.session_card import compute_session_card, draw_session_card
+    from neurohorizon.report.session_card import compute_session_card
+    from neurohorizon.report.session_figure import draw_session_card
     from neurohorizon.report.signal_card import compute_signal_card, draw_signal_card
     from neurohorizon.report.style import save_figure
 

@@ -14,7 +14,7 @@ from neurohorizon.recordings.feature_table import (
     write_feature_table,
 )
 from neurohorizon.recordings.store import list_recordings, open_recording
-from neurohorizon.sources.prepare import alone_in
+from neurohorizon.sources.lock import alone_in
 from neurohorizon.sources.rewrite import rewrite
 
 

@@ -32,8 +32,8 @@ from neurohorizon.recordings.store import (
     open_recording,
     why_unreadable,
 )
+from neurohorizon.sources.lock import alone_in
 from neurohorizon.sources.manifest import update_manifest
-from neurohorizon.sources.prepare import alone_in
 from neurohorizon.sources.rewrite import rewrite
 
 Progress = Callable[[str, int, int], None]

@@ -27,10 +27,13 @@ def create_hdf5(path: Path) -> Iterator[h5py.File]:
     """
     with path.open("w+b", buffering=0) as file:
         target = _Target(file)
-        with h5py.File(target, "w", alignment_threshold=1024, alignment_interval=8) as hdf5:
-            yield hdf5
-    if target.error is not None:
-        raise target.error
+        try:
+            with h5py.File(target, "w", alignment_threshold=1024, alignment_interval=8) as hdf5:
+                yield hdf5
+        finally:
+            # Also when HDF5 itself fails, on reading back what was thrown away: this came first.
+            if target.error is not None:
+                raise target.error
 
 
 class _Target(io.RawIOBase):

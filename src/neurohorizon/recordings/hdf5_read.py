@@ -121,14 +121,25 @@ def map_or_read(dataset: h5py.Dataset, path: Path) -> NDArray[Any]:
 
 
 def read_text(values: NDArray[Any]) -> NDArray[np.str_]:
-    """Return strings from any of the ways in which HDF5 stores them."""
+    """Return strings from any of the ways in which HDF5 stores them.
+
+    What is no UTF-8 costs its own characters, not the file.
+    """
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
+        return np.char.decode(values, "utf-8", "replace")
     if values.dtype.kind == "O":
         values = np.array(
-            [item.decode() if isinstance(item, bytes) else item for item in values.ravel()]
+            [
+                item.decode("utf-8", "replace") if isinstance(item, bytes) else item
+                for item in values.ravel()
+            ]
         ).reshape(values.shape)
     return values.astype(np.str_)
+
+
+def _is_column(dataset: h5py.Dataset) -> bool:
+    """Tell numbers and text, which a column can hold, from lists, records and references."""
+    return dataset.dtype.kind in "biuf" or h5py.check_string_dtype(dataset.dtype) is not None
 
 
 def _values(dataset: h5py.Dataset) -> NDArray[Any]:
@@ -165,7 +176,7 @@ def read_units(group: h5py.Group, path: Path) -> Units:
             name: _values(values)
             for name, values in columns.items()
             # Anything of more dimensions is waveforms, not a property.
-            if name not in UNIT_COLUMNS and values.ndim <= 2 and values.dtype.kind in "biufSO"
+            if name not in UNIT_COLUMNS and values.ndim <= 2 and _is_column(values)
         },
     )
 
@@ -289,7 +300,7 @@ def read_tables(file: h5py.File) -> dict[str, Table]:
         columns = {
             key: _values(column)
             for key, column in datasets(group).items()
-            if key not in ("start", "end")
+            if key not in ("start", "end") and _is_column(column)
         }
         rows = _intervals(group)
         tables[name] = Table(start=rows[:, 0].copy(), end=rows[:, 1].copy(), columns=columns)

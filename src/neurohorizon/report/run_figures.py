@@ -16,7 +16,8 @@ from neurohorizon.report.identity_map import (
     panels_of,
 )
 from neurohorizon.report.page_figure import WIDE_MM, FigureMaker, PageFigure
-from neurohorizon.report.session_card import compute_session_card, draw_session_card
+from neurohorizon.report.session_card import compute_session_card
+from neurohorizon.report.session_figure import draw_session_card
 from neurohorizon.report.style import new_figure, styled
 from neurohorizon.report.tables import count
 from neurohorizon.report.training_curves import compute_training_curves, draw_training_curves

@@ -153,12 +153,3 @@ class LatentDynamics:
         self.noise_sd[7] = world.slow_sd * np.sqrt(1 - slow_decay**2)
         self.stationary_sd[7] = world.slow_sd
         self.drive_table = drive.reshape(-1, NUM_LATENTS)
-
-    def noise_covariance(self, num_steps: int) -> NDArray[np.float64]:
-        """Return the covariance that noise has added after 1, 2, ... steps, (steps, 8, 8)."""
-        covariance = np.zeros((num_steps, NUM_LATENTS, NUM_LATENTS))
-        last = np.zeros((NUM_LATENTS, NUM_LATENTS))
-        for step in range(num_steps):
-            last = self.transition @ last @ self.transition.T + np.diag(self.noise_sd**2)
-            covariance[step] = last
-        return covariance

@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from neurohorizon import __version__
 from neurohorizon.errors import DataError, NeuroHorizonError
@@ -28,17 +27,15 @@ from neurohorizon.recordings.responses_validate import validate_responses
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.store import write_recording
 from neurohorizon.recordings.validate import Finding, unusable, validate_recording
+from neurohorizon.sources.lock import alone_in
 from neurohorizon.sources.manifest import MANIFEST, Entries, read_entries, write_manifest
 from neurohorizon.sources.parallel import Launcher, WorkerDied, run_all
 from neurohorizon.sources.source import Source, Value
 from neurohorizon.sources.split_plan import SplitPlan
 
 Progress = Callable[[int, int, str], None]
-LOCK = ".prepare.lock"
 #: Seconds from which the raw features in the files are computed.
 REFERENCE_S = 120.0
-#: What a killed process leaves of a recording or a manifest.
-_LEFT_BEHIND = re.compile(r"^\..*\.([0-9a-f]{8}\.part|staged)\.(h5|json)$")
 
 
 @dataclass(frozen=True)
@@ -210,53 +207,6 @@ def _find_inputs(source: Source, in_path: Path | str, out_folder: Path) -> Seque
     if not inputs:
         raise DataError(f"{in_path}: nothing here that {source.name} can be made of")
     return inputs
-
-
-@contextmanager
-def alone_in(folder: Path, *, wanted: bool = True) -> Iterator[None]:
-    """Keep others from preparing the same folder, and clear what a killed one left behind.
-
-    The folder is made, and removed again if nothing came to lie in it.
-    """
-    if not wanted:
-        yield
-        return
-    absent = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    with lock:
-        _lock(lock, folder)
-        _clear(folder)
-        try:
-            yield
-        finally:
-            _clear(folder)
-            (folder / LOCK).unlink(missing_ok=True)
-            for each in absent:
-                with suppress(OSError):  # it holds something by now
-                    each.rmdir()
-
-
-def _lock(file: TextIO, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two at a time are then not noticed
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: somebody else is preparing recordings there; wait, or choose another --out"
-        ) from error
-
-
-def _clear(folder: Path) -> None:
-    for path in folder.iterdir():
-        if _LEFT_BEHIND.match(path.name):
-            path.unlink(missing_ok=True)
 
 
 def _make(job: _Job) -> _Made:

@@ -19,7 +19,7 @@ def rewrite(recording: Recording | ResponseRecording, file: Path) -> None:
     """Replace a recording's file by what it was opened as and then changed to.
 
     The manifest of its folder follows, so that preparing again still finds it done. Keep
-    others from preparing meanwhile with :func:`neurohorizon.sources.prepare.alone_in`.
+    others from preparing meanwhile with :func:`neurohorizon.sources.lock.alone_in`.
 
     Parameters
     ----------

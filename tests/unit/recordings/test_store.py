@@ -216,6 +216,24 @@ class TestTorchBrain:
         assert recording.domain[0, 1] > 2.0
         assert np.bincount(recording.spike_unit_index).tolist() == [1, 1]
 
+    def test_columns_that_no_table_holds(self, written):
+        """Waveforms a unit, references and other codings cost themselves, not the recording."""
+        lists = np.empty(5, dtype=object)
+        lists[:] = [np.arange(n, dtype=float) for n in range(5)]
+        with h5py.File(written, "r+") as file:
+            units = file["units"]
+            units.create_dataset("spike_widths", data=lists, dtype=h5py.vlen_dtype(float))
+            units.create_dataset("technician", data=np.array([b"Bj\xf6rn"] * 5))
+            units.create_dataset("shape", (5,), dtype=np.dtype([("a", "f4"), ("b", "i4")]))
+            length = len(file["trials/start"])
+            trace = np.empty(length, dtype=object)
+            trace[:] = [np.zeros(2)] * length
+            file["trials"].create_dataset("trace", data=trace, dtype=h5py.vlen_dtype(float))
+        recording = open_recording(written)
+        assert not {"spike_widths", "shape"} & set(recording.units.columns)
+        assert recording.units.columns["technician"][0] == "Bj\ufffdrn"
+        assert "trace" not in recording.tables["trials"].columns
+
 
 class TestBadFiles:
     def test_missing(self, tmp_path):

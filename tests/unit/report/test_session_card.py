@@ -7,7 +7,8 @@ import pytest
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.schema import Recording, Series, Units
 from neurohorizon.recordings.splits import split_in_time, split_interleaved
-from neurohorizon.report.session_card import compute_session_card, draw_session_card
+from neurohorizon.report.session_card import compute_session_card
+from neurohorizon.report.session_figure import draw_session_card
 from neurohorizon.report.style import new_figure, save_figure
 
 SECONDS = 400.0

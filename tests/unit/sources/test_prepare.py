@@ -15,8 +15,9 @@ from neurohorizon.recordings.feature_table import stretch_features
 from neurohorizon.recordings.schema import Table
 from neurohorizon.recordings.store import list_recordings, open_recording
 from neurohorizon.sources import npz
+from neurohorizon.sources.lock import LOCK
 from neurohorizon.sources.manifest import read_manifest
-from neurohorizon.sources.prepare import LOCK, REFERENCE_S, prepare
+from neurohorizon.sources.prepare import REFERENCE_S, prepare
 from neurohorizon.sources.split_plan import SplitPlan
 
 
@@ -311,7 +312,7 @@ def test_one_at_a_time_in_a_folder(folder, tmp_path):
     out.mkdir()
     with (out / LOCK).open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="somebody else is preparing recordings there"):
+        with pytest.raises(DataError, match="somebody else is writing recordings there"):
             prepare(npz.SOURCE, folder, out)
     assert len(prepare(npz.SOURCE, folder, out).written) == 3
 
