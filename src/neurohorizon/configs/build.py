@@ -111,6 +111,8 @@ def forecaster(config: Config, *, num_known_units: int = 0) -> HorizonForecaster
         identity=model.identity,
         num_known_units=num_known_units if model.identity == "learned" else 0,
         decoder=model.decoder,
+        feedback=model.feedback,
+        num_paths=model.num_paths,
         likelihood=model.likelihood,
         num_classes=model.num_classes,
         use_rate=model.use_rate,
@@ -127,6 +129,8 @@ def forecaster(config: Config, *, num_known_units: int = 0) -> HorizonForecaster
 
 def fit_arguments(config: Config) -> dict[str, Any]:
     """Return the settings of :func:`~neurohorizon.training.fit.fit_forecaster`."""
+    from neurohorizon.training.teacher_forcing import TeacherForcing
+
     training = config.training
     return {
         "max_epochs": training.max_epochs,
@@ -138,6 +142,7 @@ def fit_arguments(config: Config) -> dict[str, Any]:
         "queries_per_window": training.queries_per_window,
         "adapter_dropout": training.adapter_dropout if config.model.use_adapter else 0.0,
         "ema_decay": training.ema_decay,
+        "teacher_forcing": TeacherForcing(**training.teacher_forcing.model_dump()),
         "patience": training.patience,
         "horizons_s": config.evaluation.horizons_s,
         "precision": training.precision,

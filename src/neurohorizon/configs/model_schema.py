@@ -68,8 +68,14 @@ class ModelConfig(Section):
     """Latents of the encoder."""
     identity: Literal["functional", "statistics", "learned", "random", "linear"] = "functional"
     """What stands for a unit."""
-    decoder: Literal["unit_queries", "causal_bins"] = "unit_queries"
-    """Whether units, or bins of the horizon, ask the latents."""
+    decoder: Literal["unit_queries", "causal_bins", "autoregressive", "coarse_to_fine"] = (
+        "unit_queries"
+    )
+    """All bins at once by unit, or by bin; with counts fed back; 100 ms first, then bins."""
+    feedback: Literal["expected", "sampled"] = "expected"
+    """What forecasts of the decoder autoregressive feed back."""
+    num_paths: Annotated[int, Field(strict=True, ge=2)] = 32
+    """Sampled paths whose mean is the forecast, with sampled feedback."""
     likelihood: Literal["poisson", "negative_binomial", "zero_inflated_poisson", "categorical"] = (
         "poisson"
     )
@@ -89,7 +95,7 @@ class ModelConfig(Section):
     use_population_tokens: Switch = True
     """The encoder reads the population's activity by time slot."""
     num_basis: Count = 16
-    """Functions of the horizon in the head of unit_queries."""
+    """Functions of the horizon, in the heads of all decoders but causal_bins."""
     dropout: ShareOrNone = 0.0
     """Dropout in all layers."""
     identity_noise: NotNegative = 0.0
@@ -113,9 +119,9 @@ class ModelConfig(Section):
                 f"{self.width}: choose {' or '.join(map(str, below + above))}"
             )
         if self.num_encoder_layers == 0:
-            if self.decoder == "causal_bins":
+            if self.decoder in ("causal_bins", "autoregressive"):
                 raise ConfigError(
-                    "model.decoder causal_bins reads the encoder's latents, but "
+                    f"model.decoder {self.decoder} reads the encoder's latents, but "
                     "model.num_encoder_layers is 0: use unit_queries, or at least 1 layer"
                 )
             for key in ("use_events", "use_unit_tokens", "use_population_tokens"):
@@ -131,6 +137,10 @@ class ModelConfig(Section):
             _refuse_idle(self, "identity_noise", f"with model.identity={self.identity}")
         if self.decoder == "causal_bins":
             _refuse_idle(self, "num_basis", "with model.decoder=causal_bins")
+        if self.decoder != "autoregressive":
+            _refuse_idle(self, "feedback", f"with model.decoder={self.decoder}")
+        if self.feedback != "sampled":
+            _refuse_idle(self, "num_paths", f"with model.feedback={self.feedback}")
         if self.likelihood != "categorical":
             _refuse_idle(self, "num_classes", f"with model.likelihood={self.likelihood}")
         return self

@@ -15,7 +15,11 @@ from pydantic import Field, model_validator
 from neurohorizon.configs.data_schema import DataConfig, SimulatedData
 from neurohorizon.configs.model_schema import ModelConfig
 from neurohorizon.configs.section import Count, CountOrNone, Duration, Positive, Section, idle
-from neurohorizon.configs.training_schema import ReferenceConfig, TrainingConfig
+from neurohorizon.configs.training_schema import (
+    ReferenceConfig,
+    TeacherForcingConfig,
+    TrainingConfig,
+)
 from neurohorizon.errors import ConfigError
 from neurohorizon.recordings.windows import WindowSpec
 
@@ -121,6 +125,18 @@ class Config(Section):
                 )
         if not self.model.use_adapter and self.training.adapter_dropout not in (0.0, 0.1):
             raise idle("training.adapter_dropout", "with model.use_adapter=false")
+        if self.model.decoder != "autoregressive":
+            default = TeacherForcingConfig()
+            for key in TeacherForcingConfig.model_fields:
+                if getattr(self.training.teacher_forcing, key) != getattr(default, key):
+                    why = f"with model.decoder={self.model.decoder}: it feeds no counts back"
+                    raise idle(f"training.teacher_forcing.{key}", why)
+        if self.model.decoder == "coarse_to_fine" and spec.bins_per_block < 2:
+            raise ConfigError(
+                f"window.bin_s is {spec.bin_s:g} s and the horizon {spec.horizon_s:g} s, which "
+                "leaves model.decoder=coarse_to_fine nothing to divide: choose several bins of at "
+                "most 0.06 s, or unit_queries"
+            )
         if self.evaluation.observer is not None and not isinstance(self.data, SimulatedData):
             raise ConfigError(
                 "evaluation.observer knows simulated worlds only, and data.name is "

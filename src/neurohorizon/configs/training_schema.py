@@ -40,6 +40,25 @@ class ReferenceConfig(Section):
         return self
 
 
+class TeacherForcingConfig(Section):
+    """What a model that feeds counts back is told in training: true counts, or its own."""
+
+    schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "inverse_sigmoid"
+    """How the share of true counts falls from 1 to the floor; constant leaves it at 1."""
+    warmup_share: ShareOrNone = 0.1
+    """Share of the steps before it falls."""
+    floor: Share = 0.1
+    """Share of true counts at the end."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TeacherForcingConfig:
+        if self.schedule == "constant":
+            for key in ("warmup_share", "floor"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise idle(f"training.teacher_forcing.{key}", "with the schedule constant")
+        return self
+
+
 class TrainingConfig(Section):
     """How the model learns."""
 
@@ -67,6 +86,8 @@ class TrainingConfig(Section):
     """Share of windows from which the population adapter is withheld."""
     ema_decay: ShareOrNone = 0.0
     """Moving average of the weights, which is then what is kept; 0 for none."""
+    teacher_forcing: TeacherForcingConfig = TeacherForcingConfig()
+    """Scheduled sampling, with model.decoder=autoregressive."""
     patience: CountOrNone = 0
     """Epochs without improvement after which training stops; 0 for never."""
     valid_origin_step_s: Positive = 0.5

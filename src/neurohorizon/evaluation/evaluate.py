@@ -77,7 +77,7 @@ def evaluate(
                 told = forecaster.forecast(case, windows)
                 seconds[forecaster.name] += time.perf_counter() - started
                 if isinstance(told, CountForecast):
-                    sums.add(windows, told.expected_counts, told.log_prob)
+                    sums.add(windows, told.expected_counts, told.log_prob, told.totals)
                 else:
                     sums.add(windows, told)
             done += len(windows)

@@ -7,10 +7,17 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.evaluation.calibration import sample_bounds
 from neurohorizon.evaluation.protocol import CountForecast, Role, SessionCase
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.nn.likelihoods import PoissonCounts
+from neurohorizon.ops.binning import to_ticks
 from neurohorizon.recordings.windows import Windows
+
+#: Name of the row that is told the counts of earlier bins.
+TEACHER_FORCED = "teacher-forced"
+#: Samples of summed counts, in which what came is ranked.
+NUM_SAMPLES = 64
 
 
 class ModelRow:
@@ -30,11 +37,52 @@ class ModelRow:
         self.name = forecaster.name if name is None else name
 
     def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating] | CountForecast:
-        """Forecast counts from the case's reference and the windows' past."""
+        """Forecast counts from the case's reference and the windows' past.
+
+        A model whose bins are not Poisson, or depend on each other, says more than expected counts:
+        how likely each count was that followed, and where the sum of counts up to each horizon
+        falls among sums that it draws.
+        """
         read = (case.recording, case.reference, windows)
-        if isinstance(self.forecaster.model.likelihood, PoissonCounts):
+        model = self.forecaster.model
+        if isinstance(model.likelihood, PoissonCounts) and not model.decoder.feeds_back:
             return self.forecaster.expected_counts(*read)
-        return CountForecast(*self.forecaster.expected_counts_and_log_prob(*read))
+        told = self.forecaster.expected_counts_and_log_prob(*read)
+        ends = case.protocol.horizon_bins
+        # One seed for all windows would draw the same numbers for all of them.
+        seed = int(to_ticks(windows.origins_s[:1])[0]) if len(windows) else 0
+        drawn = self.forecaster.sampled_totals(
+            *read, ends=ends, num_samples=NUM_SAMPLES, seed=seed
+        )
+        observed = np.cumsum(windows.counts, axis=-1)[..., ends - 1]
+        return CountForecast(*told, sample_bounds(observed, drawn))
+
+
+class TeacherForcedRow:
+    """Say what a model that feeds counts back expects of each bin, told the bins before it.
+
+    It reads the counts that the other rows forecast: a cheat, which must not be compared with
+    them. What it tells is how much a bin's past inside the horizon is worth.
+
+    Parameters
+    ----------
+    forecaster : TrainedForecaster
+        Of a model that feeds counts back.
+    """
+
+    role: Role = "cheat"
+    name = TEACHER_FORCED
+
+    def __init__(self, forecaster: TrainedForecaster) -> None:
+        self.forecaster = forecaster
+
+    def forecast(self, case: SessionCase, windows: Windows) -> CountForecast:
+        """Expect each bin's counts, given the true counts of the bins before it."""
+        return CountForecast(
+            *self.forecaster.teacher_forced_counts_and_log_prob(
+                case.recording, case.reference, windows
+            )
+        )
 
 
 def ablation_rows(forecaster: TrainedForecaster) -> list[ModelRow]:

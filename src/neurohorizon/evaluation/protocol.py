@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.evaluation.calibration import CountBounds
 from neurohorizon.evaluation.null import NullModel, count_between, session_null
 from neurohorizon.ops.intervals import as_intervals, subtract, total_s
 from neurohorizon.recordings.reference import Reference, compute_reference
@@ -196,10 +197,14 @@ class CountForecast:
     log_prob : (T, N, B) float
         Log-probability of the counts that were observed, in nats, under the forecaster's own
         distribution. It is scored beside the expected counts, which are scored as Poisson.
+    totals : CountBounds, optional
+        Of the counts summed from the origin to each reported horizon, (T, N, H): where they fall
+        in what was forecast of them. Without it nothing is said of its calibration.
     """
 
     expected_counts: NDArray[np.floating]
     log_prob: NDArray[np.floating]
+    totals: CountBounds | None = None
 
 
 def expected_of(forecast: NDArray[np.floating] | CountForecast) -> NDArray[np.floating]:

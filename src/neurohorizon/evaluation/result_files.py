@@ -9,6 +9,7 @@ A folder holds::
     units.csv          recording x unit x row x horizon
     bins.csv           row x bin: bits/spike of each bin by itself
     calibration.csv    row x span of bins x value: forecast and observed counts
+    coverage.csv       row x horizon: summed counts in central intervals of their forecast
     scores.npz         the sums all of it was computed from
 """
 
@@ -64,8 +65,8 @@ def save_result(
         content = head | {"answer": answer(result)} | summary | {"tables": tables}
         text = json.dumps(_plain(content), indent=1, allow_nan=False)
         (temporary / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-        for name in ("scores", "differences", "recordings", "units", "bins", "calibration"):
-            _write_csv(temporary / f"{name}.csv", summary["tables"][name])
+        for name, table in summary["tables"].items():
+            _write_csv(temporary / f"{name}.csv", table)
         arrays = {
             f"{row}/{case}/{name}": values
             for row, row_info in enumerate(result.rows)

@@ -31,7 +31,7 @@ from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import Example, choose_example, make_example, save_example
 from neurohorizon.evaluation.identities import Identities, gather_identities, save_identities
 from neurohorizon.evaluation.metrics import bits_per_spike
-from neurohorizon.evaluation.model_row import ModelRow, ablation_rows
+from neurohorizon.evaluation.model_row import ModelRow, TeacherForcedRow, ablation_rows
 from neurohorizon.evaluation.protocol import Forecaster, Protocol, SessionCase, prepare_case
 from neurohorizon.evaluation.result_files import load_result, save_result
 from neurohorizon.evaluation.results import EvaluationResult
@@ -216,7 +216,11 @@ class _Work:
 
     @cached_property
     def rows(self) -> list[Forecaster]:
-        return [*([self.model] if self.model else []), *self.ladder]
+        if self.model is None:
+            return list(self.ladder)
+        forecaster = self.model.forecaster
+        forced = [TeacherForcedRow(forecaster)] if forecaster.model.decoder.feeds_back else []
+        return [self.model, *self.ladder, *forced]
 
     def cases(self, name: SetName) -> list[SessionCase]:
         if name not in self._cases:

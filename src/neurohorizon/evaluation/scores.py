@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.calibration import (
+    PIT_EDGES,
+    CountBounds,
+    pit_histogram,
+    poisson_bounds,
+)
 from neurohorizon.evaluation.metrics import (
     correlation_from_moments,
     log_likelihood_kernel,
@@ -51,6 +57,7 @@ _ARRAYS = (
     "saturated",
     "moments",
     "calibration",
+    "pit",
     "psth",
     "psth_windows",
     "trial_starts",
@@ -99,6 +106,10 @@ class Scores:
         observed count in a span of bins (:func:`spans_of`).
     calibration : (3, S, C) float
         Forecasts, expected and observed counts by value of the forecast.
+    pit : (H, 20) float
+        Histograms of the probability integral transform of counts summed from the origin to
+        each reported horizon (:mod:`~neurohorizon.evaluation.calibration`); all 0 where a forecaster
+        with a distribution of its own does not say.
     psth : (2, P, M, G) float
         Expected and observed counts summed by time since the last trial's start and
         horizon group; P is 0 without trials.
@@ -122,6 +133,7 @@ class Scores:
     saturated: FloatArray
     moments: FloatArray
     calibration: FloatArray
+    pit: FloatArray
     psth: FloatArray
     psth_windows: NDArray[np.int64]
     trial_starts: FloatArray
@@ -152,6 +164,7 @@ class Scores:
             saturated=np.zeros((units, bins)),
             moments=np.zeros((5, units, num_spans)),
             calibration=np.zeros((3, num_spans, len(CALIBRATION_EDGES_HZ))),
+            pit=_no_pit(protocol),
             psth=np.zeros((2, times, units, protocol.spec.num_groups)),
             psth_windows=np.zeros((times, protocol.spec.num_groups), dtype=np.int64),
             trial_starts=trial_starts,
@@ -162,6 +175,7 @@ class Scores:
         windows: Windows,
         expected_counts: NDArray[np.floating],
         log_prob: NDArray[np.floating] | None = None,
+        totals: CountBounds | None = None,
     ) -> None:
         """Add the forecast of some windows.
 
@@ -174,6 +188,9 @@ class Scores:
         log_prob : (T, N, B) float, optional
             Of the counts that were observed, under the forecaster's own distribution. Default:
             Poisson with the expected counts.
+        totals : CountBounds, optional
+            Of the counts summed to each horizon, (T, N, H). Default: none with `log_prob`, else
+            Poisson with the summed expected counts.
 
         Raises
         ------
@@ -224,6 +241,12 @@ class Scores:
         for moment, product in zip(self.moments, (p, y, p * p, y * y, p * y), strict=True):
             moment += product.sum(axis=0)
         self.calibration += _calibration(p, y, spans, self.protocol.spec)
+        if totals is not None:
+            self._add_to_pit(totals.below[:, self.unit_index], totals.here[:, self.unit_index])
+        elif log_prob is None:
+            cumulative = slice(self.protocol.spec.num_groups, None)
+            summed = poisson_bounds(y[..., cumulative].astype(np.int64), p[..., cumulative])
+            self._add_to_pit(summed.below, summed.here)
         if len(self.psth_windows):
             self._add_to_psth(windows.origins_s, p, y)
 
@@ -254,7 +277,7 @@ class Scores:
             joined[np.searchsorted(block, other.block)] += theirs
             setattr(self, name, joined)
         self.block = block
-        for name in ("saturated", "moments", "calibration", "psth", "psth_windows"):
+        for name in ("saturated", "moments", "calibration", "pit", "psth", "psth_windows"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
@@ -311,13 +334,22 @@ class Scores:
     def from_arrays(
         cls, forecaster: str, recording: str, protocol: Protocol, arrays: Mapping[str, Any]
     ) -> Scores:
-        """Make scores from what :meth:`to_arrays` returned."""
+        """Make scores from what :meth:`to_arrays` returned.
+
+        Results of versions that kept no transforms have none.
+        """
+        known = {"pit": _no_pit(protocol), **arrays}
         return cls(
             forecaster=forecaster,
             recording=recording,
             protocol=protocol,
-            **{name: np.asarray(arrays[name]) for name in _ARRAYS},
+            **{name: np.asarray(known[name]) for name in _ARRAYS},
         )
+
+    def _add_to_pit(self, below_TMH: FloatArray, here_TMH: FloatArray) -> None:
+        for horizon, histogram in enumerate(self.pit):
+            bounds = CountBounds(below_TMH[..., horizon], here_TMH[..., horizon])
+            histogram += pit_histogram(bounds)
 
     def _joined_origins(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         joined = np.concatenate([self.origin_ticks, ticks])
@@ -342,6 +374,10 @@ class Scores:
             self.psth[0, :, :, group] += member @ p[:, :, group]
             self.psth[1, :, :, group] += member @ y[:, :, group]
             self.psth_windows[:, group] += member.sum(axis=1)
+
+
+def _no_pit(protocol: Protocol) -> FloatArray:
+    return np.zeros((len(protocol.horizons_s), len(PIT_EDGES) - 1))
 
 
 def _sum_spans(values: NDArray[Any], spans: NDArray[np.int64]) -> NDArray[Any]:

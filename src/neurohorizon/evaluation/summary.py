@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
+from neurohorizon.evaluation.calibration import COVERAGE_LEVELS, PIT_EDGES, coverage
 from neurohorizon.evaluation.metrics import (
     bits_per_spike,
     calibration_curve,
@@ -113,6 +114,7 @@ def summarise(result: EvaluationResult, *, compare_to: Sequence[str] = ()) -> di
             "units": unit_table(result),
             "bins": bin_table(result) if cases else [],
             "calibration": calibration_table(result) if cases else [],
+            "coverage": coverage_table(result) if cases else [],
         },
     }
 
@@ -281,6 +283,36 @@ def calibration_table(result: EvaluationResult) -> Table:
                         "standard_error_hz": error[index, value] / width_s,
                     }
                 )
+    return table
+
+
+def coverage_table(result: EvaluationResult) -> Table:
+    """Return how many counts fell into central intervals of what was forecast, by row and horizon.
+
+    Counts are summed from the origin to the horizon. ``covered_50``, ``covered_80`` and
+    ``covered_90`` are shares of those in the intervals of 50, 80 and 90 %; ``pit_0.00``, ... the
+    histogram of the probability integral transform, as density: 1 everywhere if calibrated.
+    """
+    table = []
+    for row in result.rows:
+        pit = np.sum([each.pit for each in result.of_row(row.name)], axis=0)
+        for histogram, horizon_s in zip(pit, result.protocol.horizons_s, strict=True):
+            if not (total := histogram.sum()):
+                continue
+            density = histogram / total * len(histogram)
+            table.append(
+                {
+                    "row": row.name,
+                    "role": row.role,
+                    "horizon_s": horizon_s,
+                    "counts": round(total),
+                    **{f"covered_{100 * level:.0f}": coverage(histogram, level) for level in COVERAGE_LEVELS},
+                    **{
+                        f"pit_{edge:.2f}": value
+                        for edge, value in zip(PIT_EDGES[:-1], density, strict=True)
+                    },
+                }
+            )
     return table
 
 

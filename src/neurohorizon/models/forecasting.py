@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -139,12 +140,41 @@ class TrainedForecaster:
         Returns
         -------
         expected_counts, log_prob : (T, N, B) float32
-            The second in nats, under the model's own distribution of counts.
+            The second in nats, of each bin by itself, under the model's own distribution of
+            counts. A model with sampled feedback has a mixture: one component a path.
         """
         parts, likelihood = [], self.model.likelihood
         with torch.inference_mode():
             for batch in self._batches(recording, reference, windows):
-                parameters = self.model(batch)
+                means, log_probs = [], []
+                for parameters in self.model.components(batch):
+                    means.append(likelihood.mean(parameters))
+                    log_probs.append(likelihood.log_prob(parameters, batch.counts_WNB))
+                log_prob = torch.cat(log_probs)
+                told = (
+                    torch.cat(means).mean(dim=0),
+                    torch.logsumexp(log_prob, dim=0) - math.log(len(log_prob)),
+                )
+                parts.append([values.cpu().numpy() for values in told])
+        expected, log_prob = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return expected, log_prob
+
+    def teacher_forced_counts_and_log_prob(
+        self, recording: Recording, reference: Reference, windows: Windows
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Say what a model that feeds counts back expects of each bin, told the bins before it.
+
+        This reads the counts to be forecast, so it is **no forecast** from the origin. The sum of
+        the log-probabilities is the exact one of all counts of a window together.
+
+        Returns
+        -------
+        expected_counts, log_prob : (T, N, B) float32
+        """
+        parts, likelihood = [], self.model.likelihood
+        with torch.inference_mode():
+            for batch in self._batches(recording, reference, windows):
+                parameters = self.model(batch, counts_WNB=batch.counts_WNB)
                 told = (
                     likelihood.mean(parameters),
                     likelihood.log_prob(parameters, batch.counts_WNB),
@@ -162,7 +192,7 @@ class TrainedForecaster:
         num_samples: int,
         seed: int = 0,
     ) -> NDArray[np.int64]:
-        """Draw counts of windows that were read already, each bin by itself.
+        """Draw counts of windows that were read already.
 
         Parameters
         ----------
@@ -174,18 +204,63 @@ class TrainedForecaster:
         Returns
         -------
         (samples, T, N, B) int64
-            From the model's distribution of counts; bins and units are independent given what
-            the model has read.
+            From the model's distribution of counts. With the decoder ``autoregressive`` these are
+            paths: each bin is drawn given the counts that were drawn before it, so bins and
+            units depend on each other. Otherwise they are independent given what the model
+            has read.
+
+        Notes
+        -----
+        The mean of paths is the forecast of a model with ``feedback="sampled"``; with
+        ``"expected"`` the two differ as far as the model is not linear.
         """
+        parts = self._samples(recording, reference, windows, num_samples=num_samples, seed=seed)
+        return np.concatenate([drawn.long().cpu().numpy() for drawn in parts], axis=1)
+
+    def sampled_totals(
+        self,
+        recording: Recording,
+        reference: Reference,
+        windows: Windows,
+        *,
+        ends: ArrayLike,
+        num_samples: int,
+        seed: int = 0,
+    ) -> NDArray[np.int64]:
+        """Draw counts summed from the origin, as `sampled_counts` draws them.
+
+        Parameters
+        ----------
+        recording, reference, windows
+            As for `expected_counts`.
+        ends : (H,) array_like of int
+            Number of bins that each sum covers, at least 1.
+        num_samples, seed : int
+
+        Returns
+        -------
+        (samples, T, N, H) int64
+        """
+        last = torch.as_tensor(np.asarray(ends), device=self.device) - 1
+        parts = self._samples(recording, reference, windows, num_samples=num_samples, seed=seed)
+        totals = [drawn.cumsum(dim=-1)[..., last].long().cpu().numpy() for drawn in parts]
+        return np.concatenate(totals, axis=1)
+
+    def _samples(
+        self,
+        recording: Recording,
+        reference: Reference,
+        windows: Windows,
+        *,
+        num_samples: int,
+        seed: int,
+    ) -> Iterator[torch.Tensor]:
         generator = torch.Generator(self.device).manual_seed(seed)
-        likelihood, parts = self.model.likelihood, []
         for batch in self._batches(recording, reference, windows):
             with torch.inference_mode():
-                parameters = self.model(batch)
-                every = parameters.expand(num_samples, *parameters.shape)
-                drawn = likelihood.sample(every, generator=generator)
-            parts.append(drawn.long().cpu().numpy())
-        return np.concatenate(parts, axis=1)
+                yield self.model.sample_counts(
+                    batch, num_samples=num_samples, generator=generator
+                )
 
     def _batches(
         self, recording: Recording, reference: Reference, windows: Windows

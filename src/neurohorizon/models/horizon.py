@@ -15,36 +15,41 @@ rate, and every bit above that is learned.
 2. unit states: identity + own past + adapter -> one vector a unit and window
 3. tokens: spike events, unit states, population activity by time slot
 4. encoder: latents read the tokens (cross-attention), then each other (self-attention)
-5. decoder: each unit, or each bin, reads the latents
-6. head: log-ratio to the reference rate, and how counts spread, in all bins of the horizon
+5. decoder: each unit, or each bin, reads the latents; heads give log-ratios to the reference
+   rate, and how counts spread, in all bins of the horizon
 
 Shapes: S references, W windows, N units, Q queried units, E events, L slots, B bins,
-P parameters of the likelihood, D width, M latents.
+R paths, P parameters of the likelihood, D width, M latents.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from neurohorizon.models.autoregressive import Autoregressive, Feedback
+from neurohorizon.models.decoders import (
+    CausalBins,
+    CoarseToFine,
+    Decoder,
+    DecoderInput,
+    DecoderMode,
+    UnitQueries,
+)
 from neurohorizon.models.encoder import Encoder
-from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
-from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.identity import Identity, IdentityMode
 from neurohorizon.nn.likelihoods import LikelihoodName, make_likelihood
-from neurohorizon.nn.rotary import RotaryTime
 from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
 from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
 
-DecoderMode = Literal["unit_queries", "causal_bins"]
-LOG_RATIO_LIMIT = 10.0
 _TYPICAL_RATE_HZ = 3.0
 
 
@@ -68,7 +73,13 @@ class HorizonForecaster(nn.Module):
     decoder : str
         ``unit_queries``: each unit reads the latents and forecasts all bins at once;
         ``causal_bins``: learned bin queries read the latents and each other causally, a
-        head on (bin, identity) gives rates: the original design.
+        head on (bin, identity) gives rates: the original design; ``autoregressive``: as
+        ``unit_queries``, and each bin is corrected by the counts of the bins before it;
+        ``coarse_to_fine``: 100 ms blocks first, then how each is divided.
+    feedback : {"expected", "sampled"}
+        What forecasts of ``autoregressive`` feed back.
+    num_paths : int
+        Paths whose mean is the forecast, with sampled feedback.
     likelihood : str
         How counts spread around their expectation, see :mod:`neurohorizon.nn.likelihoods`.
     num_classes : int
@@ -78,7 +89,7 @@ class HorizonForecaster(nn.Module):
     use_events, use_unit_tokens, use_population_tokens : bool
         Which tokens the encoder reads.
     num_basis : int
-        Functions of the horizon in the head of ``unit_queries``.
+        Functions of the horizon in the heads of all decoders but ``causal_bins``.
     dropout : float
     identity_noise : float
         Standard deviation of noise on the standardised features of the reference in
@@ -90,8 +101,8 @@ class HorizonForecaster(nn.Module):
     arXiv:2310.16046, for spikes as tokens.
     """
 
-    bin_times_B: Tensor
     slot_width_L: Tensor
+    decoder: Decoder
 
     def __init__(
         self,
@@ -105,6 +116,8 @@ class HorizonForecaster(nn.Module):
         identity: IdentityMode = "functional",
         num_known_units: int = 0,
         decoder: DecoderMode = "unit_queries",
+        feedback: Feedback = "expected",
+        num_paths: int = 32,
         likelihood: LikelihoodName = "poisson",
         num_classes: int = 6,
         use_rate: bool = True,
@@ -128,6 +141,8 @@ class HorizonForecaster(nn.Module):
             "identity": identity,
             "num_known_units": num_known_units,
             "decoder": decoder,
+            "feedback": feedback,
+            "num_paths": num_paths,
             "likelihood": likelihood,
             "num_classes": num_classes,
             "use_rate": use_rate,
@@ -141,7 +156,6 @@ class HorizonForecaster(nn.Module):
             "identity_noise": identity_noise,
         }
         self.spec = spec
-        self.decoder = decoder
         self.likelihood = make_likelihood(likelihood, num_classes=num_classes)
         self.use_rate = use_rate
         self.use_past = use_past
@@ -176,39 +190,20 @@ class HorizonForecaster(nn.Module):
             if num_encoder_layers > 0
             else None
         )
-        rotary = RotaryTime(head_width=width // num_heads)
-        if decoder == "unit_queries":
-            self.decoder_layers = nn.ModuleList(
-                CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
-                if self.encoder is not None
-                else FeedForward(width=width, dropout=dropout)
-                for _ in range(num_decoder_layers)
-            )
-            self.head = BasisHead(
-                width=width,
-                num_linear=self.num_unit_features,
-                hidden=2 * width,
-                basis_CB=horizon_basis(
-                    num_bins=spec.num_bins, bin_s=spec.bin_s, num_functions=num_basis
-                ),
-                num_parameters=self.likelihood.num_parameters,
-                dropout=dropout,
+        sizes = {"width": width, "num_heads": num_heads, "num_layers": num_decoder_layers}
+        common = {"spec": spec, "likelihood": self.likelihood, "dropout": dropout, **sizes}
+        by_unit = {"num_unit_features": self.num_unit_features, "num_basis": num_basis}
+        if decoder == "causal_bins" or decoder == "autoregressive":
+            assert self.encoder is not None, f"{decoder} reads latents: it needs an encoder"
+        if decoder == "causal_bins":
+            self.decoder = CausalBins(**common)
+        elif decoder == "autoregressive":
+            self.decoder = Autoregressive(
+                feedback=feedback, num_paths=num_paths, **by_unit, **common
             )
         else:
-            assert self.encoder is not None, "causal_bins reads latents: it needs an encoder"
-            self.bin_query = nn.Parameter(0.02 * torch.randn(spec.num_bins, width))
-            self.read_latents = CrossBlock(
-                width=width, num_heads=num_heads, rotary=rotary, dropout=dropout
-            )
-            self.decoder_layers = nn.ModuleList(
-                SelfBlock(width=width, num_heads=num_heads, rotary=rotary, dropout=dropout)
-                for _ in range(num_decoder_layers)
-            )
-            self.head = BinUnitHead(
-                width=width, hidden=2 * width, num_parameters=self.likelihood.num_parameters
-            )
-        bin_times = (torch.arange(spec.num_bins) + 0.5) * spec.bin_s
-        self.register_buffer("bin_times_B", bin_times, persistent=False)
+            kind = UnitQueries if decoder == "unit_queries" else CoarseToFine
+            self.decoder = kind(has_latents=self.encoder is not None, **by_unit, **common)
         edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
         self.register_buffer("slot_width_L", edges.diff(), persistent=False)
 
@@ -218,7 +213,18 @@ class HorizonForecaster(nn.Module):
         num_adapter = 2 * NUM_FORECASTS * self.spec.num_groups + len(PRIVATE_TRACES) + 1
         return num_past + (num_adapter if self.use_adapter else 0)
 
-    def forward(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+    @property
+    def head(self) -> nn.Module:
+        """The last layers: zero before training."""
+        return self.decoder.head
+
+    def forward(
+        self,
+        batch: ForecastBatch,
+        query_units_WQ: Tensor | None = None,
+        *,
+        counts_WNB: Tensor | None = None,
+    ) -> Tensor:
         """Forecast the distribution of counts.
 
         Parameters
@@ -226,12 +232,19 @@ class HorizonForecaster(nn.Module):
         batch : ForecastBatch
         query_units_WQ : Tensor of int64, optional
             Units to forecast in each window; default all. Every unit is read all the same.
+        counts_WNB : Tensor, optional
+            Counts of all units that an autoregressive decoder feeds back (teacher forcing).
+            Default: its own expected counts.
 
         Returns
         -------
         (W, N, B, P) or (W, Q, B, P) Tensor
             What `self.likelihood` takes; first the logarithm of a rate times the bin's width.
         """
+        return self.decoder(self.read(batch, query_units_WQ), counts_WNB)
+
+    def read(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> DecoderInput:
+        """Read a batch: all that the decoder is given."""
         # 1. identity
         identity_SND = self.identity(
             batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN
@@ -246,28 +259,49 @@ class HorizonForecaster(nn.Module):
             if self.encoder is not None
             else None
         )
-        # 5. and 6. decoder and head
         rate_WN = batch.rate_SN[batch.reference_W]
-        if query_units_WQ is not None:
-            identity_WND, state_WND, features_WNF = (
-                _take_units(tensor, query_units_WQ)
-                for tensor in (identity_WND, state_WND, features_WNF)
-            )
-            rate_WN = rate_WN.gather(1, query_units_WQ)
-        if self.decoder == "unit_queries":
-            parameters_WNBP = self._decode_units(state_WND, features_WNF, latents_WMD).float()
-        else:
-            parameters_WNBP = self._decode_bins(identity_WND + state_WND, latents_WMD).float()
-        log_mean = parameters_WNBP[..., :1].clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
-        if self.use_rate:
-            log_mean = log_mean + torch.log(rate_WN * self.spec.bin_s)[..., None, None]
-        else:
-            log_mean = log_mean + math.log(self.spec.bin_s)
-        return torch.cat([log_mean, parameters_WNBP[..., 1:]], dim=-1)
+        return DecoderInput(
+            identity_WND=identity_WND,
+            state_WND=state_WND,
+            features_WNF=features_WNF,
+            log_base_WN=torch.log(rate_WN * self.spec.bin_s)
+            if self.use_rate
+            else torch.full_like(rate_WN, math.log(self.spec.bin_s)),
+            mask_WN=batch.unit_mask_WN,
+            latents_WMD=latents_WMD,
+            units_WQ=query_units_WQ,
+        )
+
+    def components(
+        self, batch: ForecastBatch, query_units_WQ: Tensor | None = None, *, seed: int = 0
+    ) -> Iterator[Tensor]:
+        """Forecast each bin as an equally weighted mixture, some components at a time.
+
+        Nothing of `batch.counts_WNB` is read. Without sampled feedback there is one component.
+
+        Yields
+        ------
+        (R, W, N, B, P) or (R, W, Q, B, P) Tensor
+            What `self.likelihood` takes.
+        """
+        generator = torch.Generator(batch.counts_WNB.device).manual_seed(seed)
+        yield from self.decoder.components(self.read(batch, query_units_WQ), generator)
 
     def expected_counts(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
         """Forecast the expected counts of each bin, (W, N, B) or (W, Q, B)."""
-        return self.likelihood.mean(self(batch, query_units_WQ))
+        total, number = torch.zeros(()), 0
+        for parameters in self.components(batch, query_units_WQ):
+            mean_RWNB = self.likelihood.mean(parameters)
+            total, number = total + mean_RWNB.sum(dim=0), number + len(mean_RWNB)
+        return total / number
+
+    def sample_counts(
+        self, batch: ForecastBatch, *, num_samples: int, generator: torch.Generator
+    ) -> Tensor:
+        """Draw counts, (R, W, N, B); bins depend on each other if counts are fed back."""
+        return self.decoder.sample(
+            self.read(batch), num_samples=num_samples, generator=generator
+        )
 
     def _surprise(self, batch: ForecastBatch) -> Tensor:
         """Spikes by slot minus their expectation, over about its root: (W, N, L)."""
@@ -293,33 +327,3 @@ class HorizonForecaster(nn.Module):
         if not parts:
             return batch.traces_WNK[..., :0]
         return torch.cat(parts, dim=-1)
-
-    def _decode_units(
-        self, state_WQD: Tensor, features_WQF: Tensor, latents_WMD: Tensor | None
-    ) -> Tensor:
-        for layer in self.decoder_layers:
-            if isinstance(layer, CrossBlock):
-                assert latents_WMD is not None
-                state_WQD = layer(state_WQD, layer.attention.project(latents_WMD))
-            else:
-                state_WQD = state_WQD + layer(state_WQD)
-        return self.head(state_WQD, features_WQF)
-
-    def _decode_bins(self, units_WQD: Tensor, latents_WMD: Tensor | None) -> Tensor:
-        assert latents_WMD is not None
-        bins_WBD = self.bin_query.expand(len(latents_WMD), -1, -1)
-        times_WB = self.bin_times_B.expand(len(latents_WMD), -1)
-        bins_WBD = self.read_latents(
-            bins_WBD,
-            self.read_latents.attention.project(latents_WMD),
-            query_times_BQ=times_WB,
-            key_times_BT=torch.zeros_like(latents_WMD[..., 0]),
-        )
-        for layer in self.decoder_layers:
-            bins_WBD = layer(bins_WBD, times_BT=times_WB, causal=True)
-        return self.head(bins_WBD, units_WQD)
-
-
-def _take_units(values_WNF: Tensor, units_WQ: Tensor) -> Tensor:
-    index = units_WQ.unsqueeze(-1).expand(-1, -1, values_WNF.shape[-1])
-    return values_WNF.gather(1, index)

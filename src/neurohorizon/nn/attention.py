@@ -160,6 +160,34 @@ class SelfBlock(nn.Module):
         )
         return tokens_BTD + self.feed_forward(tokens_BTD)
 
+    def step(
+        self, token_B1D: Tensor, past_BTE: Tensor | None, *, times_BT: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Update one token that follows others, as causal attention over all of them would.
+
+        Parameters
+        ----------
+        token_B1D : Tensor
+        past_BTE : Tensor or None
+            Keys and values of the tokens before it (the cache); None for the first token.
+        times_BT : Tensor, optional
+            Times of the tokens so far, this one included.
+
+        Returns
+        -------
+        token_B1D, past_BTE : Tensor
+            The second with this token's keys and values.
+        """
+        here_B1E = self.attention.project(token_B1D)
+        past_BTE = here_B1E if past_BTE is None else torch.cat([past_BTE, here_B1E], dim=1)
+        token_B1D = token_B1D + self.attention(
+            token_B1D,
+            past_BTE,
+            query_times_BQ=None if times_BT is None else times_BT[:, -1:],
+            key_times_BT=times_BT,
+        )
+        return token_B1D + self.feed_forward(token_B1D), past_BTE
+
 
 class CrossBlock(nn.Module):
     """Cross-attention to given tokens and a feed-forward network, both residual."""

@@ -2,7 +2,8 @@
 
 The first parameter is a log-ratio of rates, others are those of the likelihood.
 
-Shapes: W windows, N units, B bins, P parameters, C basis functions, D width.
+Shapes: W windows, N units, B bins, P parameters, C basis functions, K features of a unit's own
+counts, D width.
 """
 
 from __future__ import annotations
@@ -127,3 +128,66 @@ class BinUnitHead(nn.Module):
         """Return the log-ratio to the reference rate and other parameters, (W, N, B, P)."""
         hidden = self.from_unit(units_WND).unsqueeze(2) + self.from_bin(bins_WBD).unsqueeze(1)
         return self.output(nn.functional.gelu(hidden))
+
+
+class FeedbackHead(nn.Module):
+    r"""What fed-back counts change in a forecast; zero at initialisation.
+
+    Parameters
+    ----------
+    width : int
+        Features of a bin's and of a unit's state.
+    num_own : int
+        Features K of a unit's own fed-back counts.
+    num_parameters : int
+    limit : float
+        Bound of the change, so that a roll-out cannot run away from its own counts.
+
+    Notes
+    -----
+    .. math::
+
+        \Delta_{nbp} = g\left( u_{np} \cdot z_b + v_{np} \cdot o_{nb} \right),
+        \qquad g(x) = L \tanh(x / L)
+
+    with :math:`z_b` a nonlinear function of the bin's state, :math:`o_{nb}` the unit's own
+    feedback, and loadings :math:`u, v` that are nonlinear functions of the unit's state: a GLM
+    with coupling through the population's state and a history filter of its own for each
+    unit, whose weights the network sets. Nothing of shape (B, N, 2 D) is built, nor of (B, N, D).
+    """
+
+    def __init__(
+        self, *, width: int, num_own: int, num_parameters: int = 1, limit: float = 3.0
+    ) -> None:
+        super().__init__()
+        self.num_parameters, self.limit = num_parameters, limit
+        self.scale = width**-0.5
+        self.unit_hidden = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU()
+        )
+        self.to_coupling = nn.Linear(2 * width, num_parameters * width)
+        self.to_history = nn.Linear(2 * width, num_parameters * num_own)
+        self.from_bin = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        zero = self.from_bin[1]
+        for layer in (self.to_history, zero):
+            assert isinstance(layer, nn.Linear)
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def loadings(self, units_WND: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what weighs the bins, (W, N, P, D), and the own feedback, (W, N, P, K)."""
+        hidden = self.unit_hidden(units_WND)
+        shape = (self.num_parameters, -1)
+        return (
+            self.to_coupling(hidden).unflatten(-1, shape) * self.scale,
+            self.to_history(hidden).unflatten(-1, shape),
+        )
+
+    def forward(
+        self, loadings: tuple[Tensor, Tensor], bins_WBD: Tensor, own_WNBK: Tensor
+    ) -> Tensor:
+        """Return the change, (..., W, N, B, P); bins and own feedback may have leading axes."""
+        coupling_WNPD, history_WNPK = loadings
+        change = torch.einsum("wnpd,...wbd->...wnbp", coupling_WNPD, self.from_bin(bins_WBD))
+        change = change + torch.einsum("wnpk,...wnbk->...wnbp", history_WNPK, own_WNBK)
+        return self.limit * torch.tanh(change / self.limit)

@@ -22,6 +22,8 @@ from neurohorizon.recordings.dynamics import LinearDynamics, StateHistory
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
 TRACE_TIME_CONSTANTS_S = (0.03, 0.1, 0.3, 1.0, 4.0, 20.0)
+#: Width of a block of bins, about: coarse bins, for models that forecast those first.
+BLOCK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class WindowSpec:
     def num_groups(self) -> int:
         """Number of horizon groups."""
         return len(self.group_edges) - 1
+
+    @property
+    def bins_per_block(self) -> int:
+        """Bins in a block of about 100 ms; the horizon's last block may hold fewer."""
+        return min(max(round(BLOCK_S / self.bin_s), 1), self.num_bins)
 
     @cached_property
     def group_of_bin(self) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ from neurohorizon.training.callbacks import (
 )
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.module import ForecastModule
+from neurohorizon.training.teacher_forcing import TeacherForcing
 from neurohorizon.training.validation import Validation
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -68,6 +69,7 @@ def fit_forecaster(
     queries_per_window: int = 24,
     adapter_dropout: float = 0.1,
     ema_decay: float = 0.0,
+    teacher_forcing: TeacherForcing | None = None,
     patience: int = 0,
     horizons_s: Sequence[float] = (0.1, 0.24, 0.5, 1.0),
     precision: Precision = "32-true",
@@ -96,6 +98,8 @@ def fit_forecaster(
         Largest norm of the gradient.
     accumulate_batches : int
         Batches summed before each step.
+    teacher_forcing : TeacherForcing, optional
+        Of a model that feeds counts back.
     patience : int
         Epochs without improvement before stopping early; 0 for never.
     precision, accelerator, devices, strategy : str
@@ -133,6 +137,7 @@ def fit_forecaster(
         queries_per_window=queries_per_window,
         adapter_dropout=adapter_dropout,
         ema_decay=ema_decay,
+        teacher_forcing=teacher_forcing,
     )
     keep_best = KeepBest(
         run_folder=run_folder,

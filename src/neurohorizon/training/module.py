@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import lightning
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from neurohorizon.models.autoregressive import Autoregressive
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.training.data import draw_queries
 from neurohorizon.training.objectives import likelihood_objective, take_units
+from neurohorizon.training.teacher_forcing import TeacherForcing, mix_counts
 
 
 class ForecastModule(lightning.LightningModule):
@@ -35,6 +38,8 @@ class ForecastModule(lightning.LightningModule):
     ema_decay : float
         Of an exponential moving average of the weights; 0 for none. With it, the average
         is what is validated and kept.
+    teacher_forcing : TeacherForcing, optional
+        Share of the true counts that are fed back, of a model that feeds counts back.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class ForecastModule(lightning.LightningModule):
         queries_per_window: int = 24,
         adapter_dropout: float = 0.1,
         ema_decay: float = 0.0,
+        teacher_forcing: TeacherForcing | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -57,6 +63,7 @@ class ForecastModule(lightning.LightningModule):
         self.warmup_share = warmup_share
         self.queries_per_window = queries_per_window
         self.adapter_dropout = adapter_dropout
+        self.teacher_forcing = teacher_forcing or TeacherForcing()
         self.averaged = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
             if ema_decay > 0
@@ -73,9 +80,28 @@ class ForecastModule(lightning.LightningModule):
     def loss(self, batch: ForecastBatch) -> torch.Tensor:
         """Return the objective on one batch."""
         queries = draw_queries(batch.unit_mask_WN, self.queries_per_window)
-        parameters = self.model(batch, queries)
+        parameters = self._told(batch, queries)
         counts, mask = (take_units(x, queries) for x in (batch.counts_WNB, batch.unit_mask_WN))
         return likelihood_objective(self.model.likelihood, parameters, counts, mask)
+
+    def _told(self, batch: ForecastBatch, queries: torch.Tensor | None) -> torch.Tensor:
+        """Forecast the units that are asked for; fed back are counts of all units.
+
+        With a share of true counts below 1 there are two passes: the first is told all true
+        counts, the second, through which gradients flow, some of the first's own in their place.
+        """
+        decoder, likelihood = self.model.decoder, self.model.likelihood
+        if not isinstance(decoder, Autoregressive):
+            return self.model(batch, queries)
+        share = self.teacher_forcing.share(self.global_step / self.num_steps)
+        given, counts = self.model.read(batch, queries), batch.counts_WNB
+        if share < 1:
+            with torch.no_grad():
+                first = decoder(replace(given, units_WQ=None), counts)
+                counts = mix_counts(
+                    counts, first, likelihood=likelihood, feedback=decoder.feedback, share=share
+                )
+        return decoder(given, counts)
 
     def training_step(self, batch: ForecastBatch, batch_index: int) -> torch.Tensor:
         """Take one step; randomness is a function of the seed and the step."""

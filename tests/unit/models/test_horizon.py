@@ -34,6 +34,17 @@ DESIGNS = {
         "identity": "statistics",
     },
     "categorical": {"likelihood": "categorical", "num_classes": 4},
+    "autoregressive": {"decoder": "autoregressive"},
+    "autoregressive negative binomial": {
+        "decoder": "autoregressive",
+        "likelihood": "negative_binomial",
+    },
+    "coarse to fine": {"decoder": "coarse_to_fine"},
+    "coarse to fine without encoder": {
+        "decoder": "coarse_to_fine",
+        "likelihood": "zero_inflated_poisson",
+        "num_encoder_layers": 0,
+    },
 }
 
 
@@ -123,13 +134,13 @@ def test_later_bins_of_causal_bins_do_not_reach_back():
     batch = collate_groups([make_group(waving_recording(num_units=7, duration_s=90.0))])
     with torch.no_grad():
         before = model(batch)
-        model.bin_query[20:] += 1.0
+        model.decoder.bin_query[20:] += 1.0
         after = model(batch)
     torch.testing.assert_close(before[:, :, :20], after[:, :, :20])
     assert not torch.allclose(before[:, :, 20:], after[:, :, 20:])
 
 
-@pytest.mark.parametrize("design", ["default", "original"])
+@pytest.mark.parametrize("design", ["default", "original", "autoregressive", "coarse to fine"])
 def test_asking_for_some_units_gives_their_forecasts(design, waves):
     model = make_model(**DESIGNS[design])
     batch = collate_groups([make_group(waves)])
@@ -185,7 +196,17 @@ def test_bfloat16_stays_close_to_float32(waves):
     assert (half - full).abs().max() < 0.05
 
 
-@pytest.mark.parametrize("design", ["default", "original", "negative binomial", "categorical"])
+@pytest.mark.parametrize(
+    "design",
+    [
+        "default",
+        "original",
+        "negative binomial",
+        "categorical",
+        "autoregressive",
+        "coarse to fine",
+    ],
+)
 def test_one_batch_is_overfitted(design):
     """With its adapter, identity and events, a model can learn one batch by heart."""
     torch.manual_seed(0)
