@@ -51,9 +51,7 @@ class ModelRow:
         ends = case.protocol.horizon_bins
         # One seed for all windows would draw the same numbers for all of them.
         seed = int(to_ticks(windows.origins_s[:1])[0]) if len(windows) else 0
-        drawn = self.forecaster.sampled_totals(
-            *read, ends=ends, num_samples=NUM_SAMPLES, seed=seed
-        )
+        drawn = self.forecaster.sampled_totals(*read, ends=ends, num_samples=NUM_SAMPLES, seed=seed)
         observed = np.cumsum(windows.counts, axis=-1)[..., ends - 1]
         return CountForecast(*told, sample_bounds(observed, drawn))
 

@@ -108,8 +108,8 @@ class Scores:
         Forecasts, expected and observed counts by value of the forecast.
     pit : (H, 20) float
         Histograms of the probability integral transform of counts summed from the origin to
-        each reported horizon (:mod:`~neurohorizon.evaluation.calibration`); all 0 where a forecaster
-        with a distribution of its own does not say.
+        each reported horizon (:mod:`~neurohorizon.evaluation.calibration`); all 0 where a
+        forecaster with a distribution of its own does not say.
     psth : (2, P, M, G) float
         Expected and observed counts summed by time since the last trial's start and
         horizon group; P is 0 without trials.

@@ -306,7 +306,10 @@ def coverage_table(result: EvaluationResult) -> Table:
                     "role": row.role,
                     "horizon_s": horizon_s,
                     "counts": round(total),
-                    **{f"covered_{100 * level:.0f}": coverage(histogram, level) for level in COVERAGE_LEVELS},
+                    **{
+                        f"covered_{100 * level:.0f}": coverage(histogram, level)
+                        for level in COVERAGE_LEVELS
+                    },
                     **{
                         f"pit_{edge:.2f}": value
                         for edge, value in zip(PIT_EDGES[:-1], density, strict=True)

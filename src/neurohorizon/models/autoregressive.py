@@ -43,12 +43,29 @@ class RollOut:
 
 
 @dataclass(frozen=True)
-class _Direct:
-    """The forecast without feedback, and what weighs the feedback."""
+class Direct:
+    """The forecast of all units before anything is fed back.
+
+    Parameters
+    ----------
+    ratio_WNBP : Tensor
+        What the heads say.
+    expected_WNB : Tensor
+        Expected counts, with which counts are compared; no gradient flows through them.
+    loadings : tuple of Tensor
+        What weighs the feedback.
+    unsurprised_WBD : Tensor
+        Bin tokens if every count is what was expected.
+    """
 
     ratio_WNBP: Tensor
     expected_WNB: Tensor
     loadings: tuple[Tensor, Tensor]
+    unsurprised_WBD: Tensor
+
+    def parameters(self, given: DecoderInput) -> Tensor:
+        """Return what the direct forecast says of the units that are asked for, (W, Q, B, P)."""
+        return as_parameters(given.asked(self.ratio_WNBP), given.asked(given.log_base_WN))
 
 
 class Autoregressive(Decoder):
@@ -84,9 +101,12 @@ class Autoregressive(Decoder):
        causal attention;
     2. as the unit's own last bin and three exponential traces over the horizon so far.
 
-    The change is :class:`~neurohorizon.nn.heads.FeedbackHead`'s, zero before training. For
-    latent linear dynamics seen through noise this is the form of the exact answer: forecasts
-    are corrected linearly in the innovations (Kalman 1960).
+    The change is :class:`~neurohorizon.nn.heads.FeedbackHead`'s, zero before training and where
+    nothing surprises. So with expected counts fed back the direct forecast confirms itself, and
+    errors cannot build up. (Free of this, roll-outs drifted away from the direct forecast within
+    half a second.) Training scores both, the direct forecast and the corrected one. For latent
+    linear dynamics seen through noise this is the form of the exact answer: forecasts are
+    corrected linearly in the innovations (Kalman 1960).
 
     With the counts given, all bins are computed in one pass (teacher forcing). In a roll-out
     bins follow each other, and the keys and values of earlier bins are kept.
@@ -172,7 +192,10 @@ class Autoregressive(Decoder):
         """
         if counts_WNB is None:
             return given.asked(self.roll_out(given).parameters_RWNBP[0])
-        direct = self._direct(given)
+        return self.correct(given, self.direct(given), counts_WNB)
+
+    def correct(self, given: DecoderInput, direct: Direct, counts_WNB: Tensor) -> Tensor:
+        """Correct a direct forecast by the counts of earlier bins, (W, Q, B, P)."""
         surprise_WNB = self._surprise(counts_WNB, direct.expected_WNB, given)
         pooled_WBD = self._pool(surprise_WNB, given)
         # A bin's token holds the bin before it.
@@ -180,9 +203,24 @@ class Autoregressive(Decoder):
         bins_WBD = self._read_bins(before_WBD, given)
         own_WQBK = torch.einsum("wnj,kbj->wnbk", given.asked(surprise_WNB), self.kernel_KBB)
         coupling, history = (given.asked(loading) for loading in direct.loadings)
-        change_WQBP = self.correction((coupling, history), bins_WBD, own_WQBK)
+        change_WQBP = self.correction(
+            (coupling, history), bins_WBD, direct.unsurprised_WBD, own_WQBK
+        )
         ratio_WQBP = given.asked(direct.ratio_WNBP) + change_WQBP
         return as_parameters(ratio_WQBP, given.asked(given.log_base_WN))
+
+    def direct(self, given: DecoderInput) -> Direct:
+        """Forecast every unit before anything is fed back: counts of all of them will be."""
+        state_WND = self.reader(given.state_WND, given.latents_WMD)
+        ratio_WNBP = self.all_bins(state_WND, given.features_WNF).float()
+        parameters = as_parameters(ratio_WNBP, given.log_base_WN)
+        return Direct(
+            ratio_WNBP,
+            # What counts are compared with; the forecast itself learns through the sum alone.
+            torch.exp(parameters[..., 0]).detach(),
+            self.correction.loadings(state_WND + given.identity_WND),
+            self._read_bins(self.bin_query.new_zeros(len(state_WND), *self.bin_query.shape), given),
+        )
 
     def roll_out(
         self,
@@ -201,7 +239,7 @@ class Autoregressive(Decoder):
         generator : torch.Generator, optional
             Of the samples.
         """
-        direct = self._direct(given)
+        direct = self.direct(given)
         latents_WMD = given.latents_WMD
         assert latents_WMD is not None
         num_windows, paths = len(latents_WMD), num_paths or 1
@@ -228,7 +266,12 @@ class Autoregressive(Decoder):
                     token_V1D, caches[index], times_BT=times_VB[:, : step + 1]
                 )
             bins_RW1D = token_V1D.unflatten(0, (paths, num_windows))
-            change = self.correction(direct.loadings, bins_RW1D, own_RWNK.unsqueeze(-2))
+            change = self.correction(
+                direct.loadings,
+                bins_RW1D,
+                direct.unsurprised_WBD[:, step : step + 1],
+                own_RWNK.unsqueeze(-2),
+            )
             ratio_RWN1P = direct.ratio_WNBP[:, :, step : step + 1] + change
             here_RWNP = as_parameters(ratio_RWN1P, given.log_base_WN).squeeze(-2)
             if num_paths is None:
@@ -272,18 +315,6 @@ class Autoregressive(Decoder):
         for done in range(0, num_paths, at_once):
             several = min(at_once, num_paths - done)
             yield self.roll_out(given, num_paths=several, generator=generator)
-
-    def _direct(self, given: DecoderInput) -> _Direct:
-        """Forecast without feedback, every unit: all of them are fed back."""
-        state_WND = self.reader(given.state_WND, given.latents_WMD)
-        ratio_WNBP = self.all_bins(state_WND, given.features_WNF).float()
-        parameters = as_parameters(ratio_WNBP, given.log_base_WN)
-        return _Direct(
-            ratio_WNBP,
-            # What counts are compared with; the forecast itself learns through the sum alone.
-            torch.exp(parameters[..., 0]).detach(),
-            self.correction.loadings(state_WND + given.identity_WND),
-        )
 
     def _surprise(self, counts: Tensor, expected_WNB: Tensor, given: DecoderInput) -> Tensor:
         """Compare counts, (..., W, N, B), with the forecast without feedback."""

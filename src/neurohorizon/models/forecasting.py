@@ -149,7 +149,8 @@ class TrainedForecaster:
                 means, log_probs = [], []
                 for parameters in self.model.components(batch):
                     means.append(likelihood.mean(parameters))
-                    log_probs.append(likelihood.log_prob(parameters, batch.counts_WNB))
+                    counts = batch.counts_WNB.expand(parameters.shape[:-1])
+                    log_probs.append(likelihood.log_prob(parameters, counts))
                 log_prob = torch.cat(log_probs)
                 told = (
                     torch.cat(means).mean(dim=0),
@@ -258,9 +259,7 @@ class TrainedForecaster:
         generator = torch.Generator(self.device).manual_seed(seed)
         for batch in self._batches(recording, reference, windows):
             with torch.inference_mode():
-                yield self.model.sample_counts(
-                    batch, num_samples=num_samples, generator=generator
-                )
+                yield self.model.sample_counts(batch, num_samples=num_samples, generator=generator)
 
     def _batches(
         self, recording: Recording, reference: Reference, windows: Windows

@@ -299,9 +299,7 @@ class HorizonForecaster(nn.Module):
         self, batch: ForecastBatch, *, num_samples: int, generator: torch.Generator
     ) -> Tensor:
         """Draw counts, (R, W, N, B); bins depend on each other if counts are fed back."""
-        return self.decoder.sample(
-            self.read(batch), num_samples=num_samples, generator=generator
-        )
+        return self.decoder.sample(self.read(batch), num_samples=num_samples, generator=generator)
 
     def _surprise(self, batch: ForecastBatch) -> Tensor:
         """Spikes by slot minus their expectation, over about its root: (W, N, L)."""

@@ -147,10 +147,11 @@ class FeedbackHead(nn.Module):
     -----
     .. math::
 
-        \Delta_{nbp} = g\left( u_{np} \cdot z_b + v_{np} \cdot o_{nb} \right),
+        \Delta_{nbp} = g\left( u_{np} \cdot (z_b - z^0_b) + v_{np} \cdot o_{nb} \right),
         \qquad g(x) = L \tanh(x / L)
 
-    with :math:`z_b` a nonlinear function of the bin's state, :math:`o_{nb}` the unit's own
+    with :math:`z_b` a nonlinear function of the bin's state, :math:`z^0_b` the same where
+    nothing unexpected came (so that nothing is changed then), :math:`o_{nb}` the unit's own
     feedback, and loadings :math:`u, v` that are nonlinear functions of the unit's state: a GLM
     with coupling through the population's state and a history filter of its own for each
     unit, whose weights the network sets. Nothing of shape (B, N, 2 D) is built, nor of (B, N, D).
@@ -167,12 +168,11 @@ class FeedbackHead(nn.Module):
         )
         self.to_coupling = nn.Linear(2 * width, num_parameters * width)
         self.to_history = nn.Linear(2 * width, num_parameters * num_own)
-        self.from_bin = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
-        zero = self.from_bin[1]
-        for layer in (self.to_history, zero):
-            assert isinstance(layer, nn.Linear)
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.from_bin = nn.Sequential(
+            nn.LayerNorm(width, bias=False), nn.Linear(width, width, bias=False)
+        )
+        for parameter in (*self.to_history.parameters(), *self.from_bin[1].parameters()):
+            nn.init.zeros_(parameter)
 
     def loadings(self, units_WND: Tensor) -> tuple[Tensor, Tensor]:
         """Return what weighs the bins, (W, N, P, D), and the own feedback, (W, N, P, K)."""
@@ -184,10 +184,15 @@ class FeedbackHead(nn.Module):
         )
 
     def forward(
-        self, loadings: tuple[Tensor, Tensor], bins_WBD: Tensor, own_WNBK: Tensor
+        self,
+        loadings: tuple[Tensor, Tensor],
+        bins_WBD: Tensor,
+        unsurprised_WBD: Tensor,
+        own_WNBK: Tensor,
     ) -> Tensor:
         """Return the change, (..., W, N, B, P); bins and own feedback may have leading axes."""
         coupling_WNPD, history_WNPK = loadings
-        change = torch.einsum("wnpd,...wbd->...wnbp", coupling_WNPD, self.from_bin(bins_WBD))
+        moved_WBD = self.from_bin(bins_WBD) - self.from_bin(unsurprised_WBD)
+        change = torch.einsum("wnpd,...wbd->...wnbp", coupling_WNPD, moved_WBD)
         change = change + torch.einsum("wnpk,...wnbk->...wnbp", history_WNPK, own_WNBK)
         return self.limit * torch.tanh(change / self.limit)

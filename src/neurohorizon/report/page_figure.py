@@ -58,6 +58,12 @@ def save_with_numbers(
     """Write a figure's SVG, PNG and CSV, and return the first."""
     svg = save_figure(figure, folder / f"{name}.svg")
     save_figure(figure, folder / f"{name}.png")
+    save_numbers(folder, name, table)
+    return svg
+
+
+def save_numbers(folder: Path, name: str, table: Sequence[dict[str, Any]]) -> None:
+    """Write a table as CSV."""
     with (
         atomic_path(folder / f"{name}.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -66,7 +72,6 @@ def save_with_numbers(
             writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(table)
-    return svg
 
 
 class FigureMaker:

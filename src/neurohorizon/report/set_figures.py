@@ -7,7 +7,14 @@ import numpy as np
 from neurohorizon.evaluation.run_results import SetResults
 from neurohorizon.report import differences, horizon, units
 from neurohorizon.report.ablations import compute_ablations, draw_ablations
-from neurohorizon.report.page_figure import NARROW_MM, WIDE_MM, FigureMaker, PageFigure
+from neurohorizon.report.coverage import compute_transforms, draw_transforms
+from neurohorizon.report.page_figure import (
+    NARROW_MM,
+    WIDE_MM,
+    FigureMaker,
+    PageFigure,
+    save_numbers,
+)
 from neurohorizon.report.reference_length import compute_reference_curves, draw_reference_curves
 from neurohorizon.report.style import new_figure, styled
 
@@ -140,8 +147,11 @@ class SetFigures(FigureMaker):
             units.compute_calibration(of_set.rows, names, horizon=horizon)
             for horizon in dict.fromkeys([0, last])
         ]
-        figure = new_figure(WIDE_MM, 92)
-        for each, ax in zip(data, figure.subplots(1, len(data), squeeze=False)[0], strict=True):
+        transforms = compute_transforms(of_set.rows, names)
+        figure = new_figure(WIDE_MM, 82 if transforms.names else 92)
+        num_panels = len(data) + bool(transforms.names)
+        panels = figure.subplots(1, num_panels, squeeze=False)[0]
+        for each, ax in zip(data, panels, strict=False):
             units.draw_calibration(each, ax, styles=self.styles)
         caption = (
             "Observed against forecast rates over the shortest and the longest horizon, all units "
@@ -149,6 +159,15 @@ class SetFigures(FigureMaker):
             "peaks are overstated. Bars: 95 % for Poisson counts."
         )
         table = [record for each in data for record in each.table()]
+        if transforms.names:
+            draw_transforms(transforms, panels[-1], styles=self.styles)
+            panels[-1].set_box_aspect(1)
+            caption += (
+                " Right: where the counts of the longest horizon fall in the distribution that was "
+                "forecast of them. Flat: as often as said. High at both ends: forecasts are "
+                "narrower than what comes. In the key, what share the intervals of 90 % hold."
+            )
+            save_numbers(self.folder, f"coverage_{of_set.name}", transforms.table())
         return self.saved(
             f"calibration_{of_set.name}", figure, table, "Calibration", caption, wide=True
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any, cast
 
 import lightning
@@ -80,28 +80,33 @@ class ForecastModule(lightning.LightningModule):
     def loss(self, batch: ForecastBatch) -> torch.Tensor:
         """Return the objective on one batch."""
         queries = draw_queries(batch.unit_mask_WN, self.queries_per_window)
-        parameters = self._told(batch, queries)
         counts, mask = (take_units(x, queries) for x in (batch.counts_WNB, batch.unit_mask_WN))
-        return likelihood_objective(self.model.likelihood, parameters, counts, mask)
+        losses = [
+            likelihood_objective(self.model.likelihood, parameters, counts, mask)
+            for parameters in self._forecasts(batch, queries)
+        ]
+        return sum(losses[1:], losses[0]) / len(losses)
 
-    def _told(self, batch: ForecastBatch, queries: torch.Tensor | None) -> torch.Tensor:
-        """Forecast the units that are asked for; fed back are counts of all units.
+    def _forecasts(
+        self, batch: ForecastBatch, queries: torch.Tensor | None
+    ) -> Iterator[torch.Tensor]:
+        """Forecast the units that are asked for, in all ways that are to be learned.
 
-        With a share of true counts below 1 there are two passes: the first is told all true
-        counts, the second, through which gradients flow, some of the first's own in their place.
+        A model that feeds counts back makes two forecasts: a direct one, and one that is corrected
+        by the counts of all units in earlier bins. With a share of true counts below 1, others
+        come from a first pass over the bins; gradients flow through the second.
         """
-        decoder, likelihood = self.model.decoder, self.model.likelihood
+        decoder = self.model.decoder
         if not isinstance(decoder, Autoregressive):
-            return self.model(batch, queries)
+            yield self.model(batch, queries)
+            return
         share = self.teacher_forcing.share(self.global_step / self.num_steps)
         given, counts = self.model.read(batch, queries), batch.counts_WNB
+        direct = decoder.direct(given)
+        yield direct.parameters(given)
         if share < 1:
-            with torch.no_grad():
-                first = decoder(replace(given, units_WQ=None), counts)
-                counts = mix_counts(
-                    counts, first, likelihood=likelihood, feedback=decoder.feedback, share=share
-                )
-        return decoder(given, counts)
+            counts = mix_counts(decoder, given, direct, counts, share=share)
+        yield decoder.correct(given, direct, counts)
 
     def training_step(self, batch: ForecastBatch, batch_index: int) -> torch.Tensor:
         """Take one step; randomness is a function of the seed and the step."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from neurohorizon.models.autoregressive import Feedback
-from neurohorizon.nn.likelihoods import CountLikelihood
+from neurohorizon.models.autoregressive import Autoregressive, Direct
+from neurohorizon.models.decoders import DecoderInput
 
 Schedule = Literal["constant", "linear", "exponential", "inverse_sigmoid"]
 #: How steep the inverse sigmoid is: its logit goes from half of it to minus half of it.
@@ -89,24 +89,23 @@ class TeacherForcing:
 
 
 def mix_counts(
+    decoder: Autoregressive,
+    given: DecoderInput,
+    direct: Direct,
     counts_WNB: Tensor,
-    parameters_WNBP: Tensor,
     *,
-    likelihood: CountLikelihood,
-    feedback: Feedback,
     share: float,
 ) -> Tensor:
     """Mix true counts with a model's own, by window and bin.
 
     Parameters
     ----------
+    decoder : Autoregressive
+    given : DecoderInput
+    direct : Direct
+        The decoder's forecast before anything is fed back.
     counts_WNB : Tensor
         What was observed.
-    parameters_WNBP : Tensor
-        Forecast of a first pass, which was told all of it.
-    likelihood : CountLikelihood
-    feedback : {"expected", "sampled"}
-        Whether the model's own counts are expected ones or samples.
     share : float
         Probability of the truth. A bin of a window is true, or the model's, for all units:
         a population of which some units are true and others invented has never been.
@@ -114,13 +113,26 @@ def mix_counts(
     Returns
     -------
     (W, N, B) Tensor
-        What the second pass is told.
+        What the model is to be told in a second pass.
+
+    Notes
+    -----
+    The model's own counts come from a first pass over all bins at once. That pass is told the same
+    true counts as the second, and direct forecasts in place of the others. Were it told all true
+    counts, its forecasts would carry the withheld ones on to the second pass, which would learn to
+    read them there and meet nothing of the kind in a roll-out.
     """
-    if feedback == "expected":
-        own_WNB = likelihood.mean(parameters_WNBP)
-    else:
-        own_WNB = likelihood.sample(parameters_WNBP)
     true_W1B = torch.rand_like(counts_WNB[:, :1]) < share
+    with torch.no_grad():
+        first_WNBP = decoder.correct(
+            replace(given, units_WQ=None),
+            direct,
+            torch.where(true_W1B, counts_WNB, direct.expected_WNB),
+        )
+        if decoder.feedback == "expected":
+            own_WNB = decoder.likelihood.mean(first_WNBP)
+        else:
+            own_WNB = decoder.likelihood.sample(first_WNBP)
     return torch.where(true_W1B, counts_WNB, own_WNB)
 
 

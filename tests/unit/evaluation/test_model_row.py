@@ -7,9 +7,9 @@ from scipy.special import gammaln
 
 from neurohorizon.evaluation.baselines.constant import ReferenceRate
 from neurohorizon.evaluation.evaluate import evaluate
-from neurohorizon.evaluation.model_row import ModelRow, ablation_rows
+from neurohorizon.evaluation.model_row import ModelRow, TeacherForcedRow, ablation_rows
 from neurohorizon.evaluation.protocol import CountForecast, Protocol, prepare_case
-from neurohorizon.evaluation.summary import pooled, score_table
+from neurohorizon.evaluation.summary import coverage_table, pooled, score_table
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from worlds import waving_recording
@@ -62,6 +62,35 @@ def test_a_distribution_of_its_own_is_scored_beside_the_expected_counts(case, li
     spikes = np.cumsum(scores.spikes.sum(axis=(0, 1)))[PROTOCOL.horizon_bins - 1]
     np.testing.assert_allclose(own[:num], expected / spikes, atol=1e-9)
     assert (np.abs(own[:num]) > 1e-4).all() == (likelihood == "negative_binomial")
+
+
+def test_a_teacher_forced_score_is_a_cheat_beside_the_roll_out(case):
+    """Whoever follows its own recent counts is told more by the truth than by its own forecast."""
+    forecaster = make_forecaster(decoder="autoregressive")
+    with torch.no_grad():
+        forecaster.model.decoder.correction.to_history.bias += 0.5
+    rows = [ModelRow(forecaster), TeacherForcedRow(forecaster), ReferenceRate()]
+    result = evaluate(rows, [case])
+    assert result.names("model") == ["NeuroHorizon"]
+    assert result.names("cheat") == ["teacher-forced"]
+    rolled, forced = (result.scores[row.name, case.recording.id] for row in rows[:2])
+    gain = (forced.log_likelihood - rolled.log_likelihood).sum(axis=(0, 1))
+    assert gain[0] == pytest.approx(0.0, abs=1e-3), "no bin comes before the first"
+    assert gain[1:].sum() > 0
+    assert rolled.pit.sum(axis=1) == pytest.approx(
+        [int(case.scored_units.sum()) * len(case.origins_s)] * 4
+    )
+    assert forced.pit.sum() == 0, "sums of what was told already are no forecast"
+    table = coverage_table(result)
+    assert {row["row"] for row in table} == {"NeuroHorizon", "reference rate"}
+    assert all(0.3 < row["covered_90"] <= 1.0 for row in table)
+
+
+@pytest.mark.parametrize("decoder", ["autoregressive", "coarse_to_fine"])
+def test_an_untrained_decoder_scores_as_the_reference_rate(case, decoder):
+    result = evaluate([ModelRow(make_forecaster(decoder=decoder)), ReferenceRate()], [case])
+    one, other = (pooled(result, row.name).value for row in result.rows)
+    assert one == pytest.approx(other, abs=1e-6)
 
 
 def test_a_row_may_have_its_own_name():

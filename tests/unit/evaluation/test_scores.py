@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.calibration import CountBounds, pit_histogram, poisson_bounds
 from neurohorizon.evaluation.metrics import log_likelihood_kernel
 from neurohorizon.evaluation.protocol import Protocol, SessionCase, prepare_case
 from neurohorizon.evaluation.scores import Scores, spans_of
@@ -72,6 +73,33 @@ def test_sums_equal_the_direct_computation(case):
     assert np.isclose(scores.calibration[1, last].sum(), p.sum())
     assert scores.calibration[2, last].sum() == y.sum()
     assert scores.calibration[0, last].sum() == p.size
+    # Sums of independent Poisson counts are Poisson: the same as of a single wide bin.
+    by_hand = pit_histogram(poisson_bounds(counts.sum(axis=2), p))
+    np.testing.assert_allclose(scores.pit[-1], by_hand, rtol=1e-9)
+    np.testing.assert_allclose(scores.pit.sum(axis=1), p.size)
+
+
+def test_results_of_versions_without_transforms_are_read(case):
+    scores = scored(case)
+    arrays = scores.to_arrays()
+    del arrays["pit"]
+    again = Scores.from_arrays("row", scores.recording, PROTOCOL, arrays)
+    assert again.pit.shape == scores.pit.shape
+    assert again.pit.sum() == 0
+
+
+def test_a_distribution_of_its_own_is_not_taken_for_poisson(case):
+    """With log-probabilities and nothing on sums, nothing is said of their calibration."""
+    scores = Scores.empty("row", case)
+    (windows,) = case.chunks(10_000)
+    scores.add(windows, forecast(case, windows), np.full(windows.counts.shape, -1.0))
+    assert scores.pit.sum() == 0
+    bounds = CountBounds(*(np.full((*windows.counts.shape[:2], 4), 0.5),) * 2)
+    scores = Scores.empty("row", case)
+    told = forecast(case, windows)
+    scores.add(windows, told, np.full(windows.counts.shape, -1.0), bounds)
+    assert scores.pit[:, :10].sum() == pytest.approx(0.0)
+    assert scores.pit[:, 10:].sum() == pytest.approx(4 * len(windows) * case.scored_units.sum())
 
 
 @pytest.mark.parametrize("size", [1, 7, 13])

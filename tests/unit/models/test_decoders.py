@@ -65,6 +65,16 @@ def test_a_roll_out_with_its_cache_equals_all_bins_in_one_pass(batch, settings):
                 torch.testing.assert_close(parameters, at_once, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial"])
+def test_expected_counts_fed_back_confirm_the_direct_forecast(batch, likelihood):
+    """Nothing surprises: a roll-out cannot drift away from what was forecast at once."""
+    model = make_model(likelihood=likelihood)
+    with torch.no_grad():
+        given = model.read(batch)
+        direct = model.decoder.direct(given).parameters(given)
+        torch.testing.assert_close(model(batch), direct, rtol=0, atol=1e-5)
+
+
 def test_a_roll_out_with_its_cache_equals_one_without(batch):
     """The slow way: the whole horizon again for each bin, of which one bin is kept."""
     model = make_model()
@@ -234,7 +244,10 @@ def test_what_is_fed_back_can_change_a_rate_only_so_far():
     head = FeedbackHead(width=8, num_own=2, limit=3.0)
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=5.0)
-    change = head(head.loadings(torch.randn(2, 3, 8)), torch.randn(2, 5, 8), torch.ones(2, 3, 5, 2))
+    bins, unsurprised = torch.randn(2, 2, 5, 8)
+    loadings = head.loadings(torch.randn(2, 3, 8))
+    change = head(loadings, bins, unsurprised, torch.ones(2, 3, 5, 2))
+    assert head(loadings, bins, bins, torch.zeros(2, 3, 5, 2)).abs().max() == 0.0
     assert change.shape == (2, 3, 5, 1)
     assert change.abs().max() <= 3.0
 

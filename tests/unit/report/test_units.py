@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from neurohorizon.report import units
+from neurohorizon.report.coverage import compute_transforms, draw_transforms
 from neurohorizon.report.rows import style_rows
 from neurohorizon.report.style import new_figure
 
@@ -63,3 +64,23 @@ def test_a_mixture_with_the_truth_is_seen_as_too_timid_in_calibration(rows):
     ax = new_figure(80, 80).add_subplot()
     units.draw_calibration(data, ax, styles=style_rows([rows]))
     assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_a_forecast_that_knows_too_much_is_seen_in_where_counts_fall(rows):
+    """The mixture with the truth covers more than it says; the null about as much."""
+    data = compute_transforms(rows, ["model", "mean"], horizon=-1)
+    assert data.horizon_s == 1.0
+    peeking, null = (data.covered(row)[0.5] for row in range(2))
+    assert peeking > null
+    records = data.table()
+    assert len(records) == 2 * 20
+    assert np.mean([record["density"] for record in records]) == pytest.approx(1.0)
+    ax = new_figure(80, 80).add_subplot()
+    draw_transforms(data, ax, styles=style_rows([rows]))
+    assert ax.get_ylim()[1] > max(record["density"] for record in records)
+
+
+def test_rows_that_say_nothing_of_their_distribution_are_left_out(rows):
+    for scores in rows.of_row("glm"):
+        scores.pit[:] = 0.0
+    assert compute_transforms(rows, ["glm", "mean"]).names == ["mean"]
