@@ -17,7 +17,7 @@ from neurohorizon.recordings.windows import Windows
 #: Name of the row that is told the counts of earlier bins.
 TEACHER_FORCED = "teacher-forced"
 #: Samples of summed counts, in which what came is ranked.
-NUM_SAMPLES = 64
+NUM_SAMPLES = 32
 
 
 class ModelRow:
@@ -28,12 +28,17 @@ class ModelRow:
     forecaster : TrainedForecaster
     name : str, optional
         The row's name; the forecaster's own by default.
+    draws : bool
+        Whether a model whose sums of counts follow no known law draws them, to say where what
+        came falls among them.
     """
 
     role: Role = "model"
 
-    def __init__(self, forecaster: TrainedForecaster, name: str | None = None) -> None:
-        self.forecaster = forecaster
+    def __init__(
+        self, forecaster: TrainedForecaster, name: str | None = None, *, draws: bool = True
+    ) -> None:
+        self.forecaster, self.draws = forecaster, draws
         self.name = forecaster.name if name is None else name
 
     def forecast(self, case: SessionCase, windows: Windows) -> NDArray[np.floating] | CountForecast:
@@ -48,6 +53,8 @@ class ModelRow:
         if isinstance(model.likelihood, PoissonCounts) and not model.decoder.feeds_back:
             return self.forecaster.expected_counts(*read)
         told = self.forecaster.expected_counts_and_log_prob(*read)
+        if not self.draws:
+            return CountForecast(*told)
         ends = case.protocol.horizon_bins
         # One seed for all windows would draw the same numbers for all of them.
         seed = int(to_ticks(windows.origins_s[:1])[0]) if len(windows) else 0
@@ -108,9 +115,9 @@ def ablation_rows(forecaster: TrainedForecaster) -> list[ModelRow]:
     if settings["use_adapter"] and forecaster.use_adapter:
         without = copy.copy(forecaster)
         without.use_adapter = False
-        rows.append(ModelRow(without, "adapter withheld"))
+        rows.append(ModelRow(without, "adapter withheld", draws=False))
     if settings["use_events"] and settings["num_encoder_layers"] and not forecaster.shuffle_labels:
         shuffled = copy.copy(forecaster)
         shuffled.shuffle_labels = True
-        rows.append(ModelRow(shuffled, "labels shuffled"))
+        rows.append(ModelRow(shuffled, "labels shuffled", draws=False))
     return rows

@@ -245,7 +245,6 @@ class Autoregressive(Decoder):
         num_windows, paths = len(latents_WMD), num_paths or 1
         latents = self.read_latents.attention.project(latents_WMD).repeat(paths, 1, 1)
         times_VB = self.bin_times_B.expand(len(latents), -1)
-        at_origin_VM = torch.zeros_like(latents[..., 0])
         caches: list[Tensor | None] = [None for _ in self.layers]
         shape = (paths, *direct.expected_WNB.shape[:2])
         own_RWNK = direct.expected_WNB.new_zeros(*shape, len(self.decay_K))
@@ -254,16 +253,17 @@ class Autoregressive(Decoder):
         for step in range(len(self.bin_times_B)):
             # V: paths of all windows, side by side.
             token_V1D = self.bin_query[step] + self.from_population(pooled_RWD)
+            # The latents lie at time 0, which turns nothing.
             token_V1D = self.read_latents(
                 token_V1D.flatten(0, 1).unsqueeze(1),
                 latents,
                 query_times_BQ=times_VB[:, step : step + 1],
-                key_times_BT=at_origin_VM,
+                placed=True,
             )
             for index, layer in enumerate(self.layers):
                 assert isinstance(layer, SelfBlock)
                 token_V1D, caches[index] = layer.step(
-                    token_V1D, caches[index], times_BT=times_VB[:, : step + 1]
+                    token_V1D, caches[index], time_B1=times_VB[:, step : step + 1]
                 )
             bins_RW1D = token_V1D.unflatten(0, (paths, num_windows))
             change = self.correction(

@@ -84,6 +84,14 @@ class Attention(nn.Module):
         """Project tokens to keys and values, joined along the last axis: (B, T, 2 D)."""
         return self.to_key_value(self.norm_key(tokens_BTD))
 
+    def place(self, keys_values_BTE: Tensor, times_BT: Tensor) -> Tensor:
+        """Rotate keys and values once, to be read many times; times of 0 change nothing."""
+        if self.rotary is None:
+            return keys_values_BTE
+        angles = self.rotary.angles(times_BT)
+        parts = (split_heads(part, self.num_heads) for part in keys_values_BTE.chunk(2, dim=-1))
+        return torch.cat([join_heads(self.rotary.rotate(part, angles)) for part in parts], dim=-1)
+
     def forward(
         self,
         queries_BQD: Tensor,
@@ -92,20 +100,26 @@ class Attention(nn.Module):
         key_mask_BT: Tensor | None = None,
         query_times_BQ: Tensor | None = None,
         key_times_BT: Tensor | None = None,
+        placed: bool = False,
         causal: bool = False,
     ) -> Tensor:
-        """Return what the queries read, to be added to them."""
+        """Return what the queries read, to be added to them.
+
+        `placed` says that keys and values come from :meth:`place` (times are the queries' alone).
+        """
         queries = split_heads(self.to_query(self.norm_query(queries_BQD)), self.num_heads)
         keys, values = (
             split_heads(part, self.num_heads) for part in keys_values_BTE.chunk(2, dim=-1)
         )
         query_angles = None
-        if self.rotary is not None and query_times_BQ is not None and key_times_BT is not None:
+        timed = query_times_BQ is not None and (placed or key_times_BT is not None)
+        if self.rotary is not None and timed:
             query_angles = self.rotary.angles(query_times_BQ)
-            key_angles = self.rotary.angles(key_times_BT)
             queries = self.rotary.rotate(queries, query_angles)
-            keys = self.rotary.rotate(keys, key_angles)
-            values = self.rotary.rotate(values, key_angles)
+            if key_times_BT is not None:
+                key_angles = self.rotary.angles(key_times_BT)
+                keys = self.rotary.rotate(keys, key_angles)
+                values = self.rotary.rotate(values, key_angles)
         read = attend(queries, keys, values, key_mask_BT=key_mask_BT, causal=causal)
         if self.rotary is not None and query_angles is not None:
             read = self.rotary.rotate(read, query_angles, inverse=True)
@@ -161,7 +175,7 @@ class SelfBlock(nn.Module):
         return tokens_BTD + self.feed_forward(tokens_BTD)
 
     def step(
-        self, token_B1D: Tensor, past_BTE: Tensor | None, *, times_BT: Tensor | None = None
+        self, token_B1D: Tensor, past_BTE: Tensor | None, *, time_B1: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Update one token that follows others, as causal attention over all of them would.
 
@@ -169,22 +183,20 @@ class SelfBlock(nn.Module):
         ----------
         token_B1D : Tensor
         past_BTE : Tensor or None
-            Keys and values of the tokens before it (the cache); None for the first token.
-        times_BT : Tensor, optional
-            Times of the tokens so far, this one included.
+            Keys and values of the tokens before it (the cache), rotated once by their times;
+            None for the first token.
+        time_B1 : Tensor
+            Time of this token.
 
         Returns
         -------
         token_B1D, past_BTE : Tensor
             The second with this token's keys and values.
         """
-        here_B1E = self.attention.project(token_B1D)
+        here_B1E = self.attention.place(self.attention.project(token_B1D), time_B1)
         past_BTE = here_B1E if past_BTE is None else torch.cat([past_BTE, here_B1E], dim=1)
         token_B1D = token_B1D + self.attention(
-            token_B1D,
-            past_BTE,
-            query_times_BQ=None if times_BT is None else times_BT[:, -1:],
-            key_times_BT=times_BT,
+            token_B1D, past_BTE, query_times_BQ=time_B1, placed=True
         )
         return token_B1D + self.feed_forward(token_B1D), past_BTE
 
@@ -213,13 +225,18 @@ class CrossBlock(nn.Module):
         key_mask_BT: Tensor | None = None,
         query_times_BQ: Tensor | None = None,
         key_times_BT: Tensor | None = None,
+        placed: bool = False,
     ) -> Tensor:
-        """Return the updated queries; `keys_values_BTE` comes from ``attention.project``."""
+        """Return the updated queries.
+
+        `keys_values_BTE` comes from ``attention.project`` or, with `placed`, ``attention.place``.
+        """
         queries_BQD = queries_BQD + self.attention(
             queries_BQD,
             keys_values_BTE,
             key_mask_BT=key_mask_BT,
             query_times_BQ=query_times_BQ,
             key_times_BT=key_times_BT,
+            placed=placed,
         )
         return queries_BQD + self.feed_forward(queries_BQD)
