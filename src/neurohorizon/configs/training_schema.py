@@ -43,7 +43,7 @@ class ReferenceConfig(Section):
 class TeacherForcingConfig(Section):
     """What a model that feeds counts back is told in training: true counts, or its own."""
 
-    schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "inverse_sigmoid"
+    schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "constant"
     """How the share of true counts falls from 1 to the floor; constant leaves it at 1."""
     warmup_share: ShareOrNone = 0.1
     """Share of the steps before it falls."""

@@ -24,7 +24,7 @@ class TeacherForcing:
     Parameters
     ----------
     schedule : {"constant", "linear", "exponential", "inverse_sigmoid"}
-        ``constant`` stays at 1: teacher forcing throughout.
+        ``constant`` stays at 1: teacher forcing throughout, the exact likelihood.
     warmup_share : float
         Share of the steps in which it is 1.
     floor : float
@@ -43,10 +43,10 @@ class TeacherForcing:
 
     with k = 10.
 
-    A model that was trained on sampled counts of its own learns, as the share goes to 0, the
-    distribution of each bin by itself (Huszar 2015): feed samples back in training only if a
-    floor well above 0 is kept. Expected counts carry no noise that a model could learn to
-    distrust.
+    Only ``constant`` gives paths that are drawn from what the data say. Where few counts are
+    true, a model learns to make much of each, and overdoes it where all bins are fed back; fed
+    with samples of its own it learns, as the share goes to 0, the distribution of each bin by
+    itself (Huszar 2015). The other schedules are for forecasts with expected feedback.
 
     References
     ----------
@@ -60,7 +60,7 @@ class TeacherForcing:
     [1.0, 1.0, 0.55, 0.1]
     """
 
-    schedule: Schedule = "inverse_sigmoid"
+    schedule: Schedule = "constant"
     warmup_share: float = 0.1
     floor: float = 0.1
 
