@@ -126,6 +126,11 @@ class Config(Section):
                 "evaluation.observer knows simulated worlds only, and data.name is "
                 f"{self.data.name}: set evaluation.observer=null"
             )
+        if self.evaluation.observer is not None and getattr(self.data, "driven", False):
+            raise ConfigError(
+                "evaluation.observer sees spikes alone, and with data.driven=true running and "
+                "pictures drive units too: set evaluation.observer=null"
+            )
         return self
 
 

@@ -80,6 +80,7 @@ def population_plan(data: SimulatedData) -> PopulationPlan:
             bursts=data.bursts,
             trials=data.trials,
             behavior=data.behavior,
+            driven=data.driven,
         )
     except (ConfigError, DataError) as error:
         raise ConfigError(f"data: {error}") from error
