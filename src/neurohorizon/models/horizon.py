@@ -12,8 +12,8 @@ The last layer of f is zero at initialisation: an untrained model forecasts the 
 rate, and every bit above that is learned.
 
 1. identity: what the reference says about each unit -> one vector a unit
-2. unit states: identity + own past + adapter -> one vector a unit and window
-3. tokens: spike events, unit states, population activity by time slot
+2. unit states: identity + own past + adapter + tuning -> one vector a unit and window
+3. tokens: spike events, unit states, population activity by time slot, conditions
 4. encoder: latents read the tokens (cross-attention), then each other (self-attention)
 5. decoder: each unit, or each bin, reads the latents
 6. head: log-ratio to the reference rate, and how counts spread, in all bins of the horizon
@@ -25,13 +25,17 @@ P parameters of the likelihood, D width, M latents.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurohorizon.models.encoder import Encoder
+from neurohorizon.models.conditions import ConditionTokens
+from neurohorizon.models.encoder import Encoder, Injection
 from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.identity import Identity, IdentityMode
@@ -39,6 +43,7 @@ from neurohorizon.nn.likelihoods import LikelihoodName, make_likelihood
 from neurohorizon.nn.rotary import RotaryTime
 from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
+from neurohorizon.recordings.conditions import MODALITIES
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
 from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
@@ -83,6 +88,14 @@ class HorizonForecaster(nn.Module):
     identity_noise : float
         Standard deviation of noise on the standardised features of the reference in
         training: keeps a model of few units from learning them by heart.
+    behavior_columns : sequence of int
+        Columns of each series of ``spec.conditions``.
+    picture_dimensions : int
+        Of the embeddings of ``spec.conditions``.
+    inject, inject_every
+        How conditions enter, see :class:`neurohorizon.models.encoder.Encoder`.
+    use_tuning : bool
+        Whether each unit is given its tuning to the conditions.
 
     References
     ----------
@@ -116,6 +129,11 @@ class HorizonForecaster(nn.Module):
         num_basis: int = 16,
         dropout: float = 0.0,
         identity_noise: float = 0.0,
+        behavior_columns: Sequence[int] = (),
+        picture_dimensions: int = 0,
+        inject: Injection = "layers",
+        inject_every: int = 1,
+        use_tuning: bool = True,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -139,6 +157,11 @@ class HorizonForecaster(nn.Module):
             "num_basis": num_basis,
             "dropout": dropout,
             "identity_noise": identity_noise,
+            "behavior_columns": list(behavior_columns),
+            "picture_dimensions": picture_dimensions,
+            "inject": inject,
+            "inject_every": inject_every,
+            "use_tuning": use_tuning,
         }
         self.spec = spec
         self.decoder = decoder
@@ -146,6 +169,7 @@ class HorizonForecaster(nn.Module):
         self.use_rate = use_rate
         self.use_past = use_past
         self.use_adapter = use_adapter
+        self.use_tuning = use_tuning and bool(spec.conditions)
         self.num_slots = len(slot_edges(spec.context_s)) - 1
         self.identity = Identity(
             mode=identity,
@@ -172,6 +196,16 @@ class HorizonForecaster(nn.Module):
                 use_unit_tokens=use_unit_tokens,
                 use_population_tokens=use_population_tokens,
                 dropout=dropout,
+                conditions=ConditionTokens(
+                    spec=spec.conditions,
+                    behavior_columns=behavior_columns,
+                    picture_dimensions=picture_dimensions,
+                    width=width,
+                )
+                if spec.conditions
+                else None,
+                inject=inject,
+                inject_every=inject_every,
             )
             if num_encoder_layers > 0
             else None
@@ -216,7 +250,17 @@ class HorizonForecaster(nn.Module):
         num_traces = len(PSEUDO_COUNTS) * len(TRACE_TIME_CONSTANTS_S)
         num_past = 2 * num_traces + self.num_slots + 1 if self.use_past else 0
         num_adapter = 2 * NUM_FORECASTS * self.spec.num_groups + len(PRIVATE_TRACES) + 1
-        return num_past + (num_adapter if self.use_adapter else 0)
+        num_tuning = (2 * self.spec.num_groups + 2) * len(MODALITIES)
+        return (
+            num_past
+            + (num_adapter if self.use_adapter else 0)
+            + (num_tuning if self.use_tuning else 0)
+        )
+
+    def set_pictures(self, mean: NDArray[np.floating], scale: float) -> None:
+        """Take over the mean (E,) and the deviation of the training pictures' embeddings."""
+        if self.encoder is not None and self.encoder.conditions is not None and len(mean):
+            self.encoder.conditions.set_pictures(mean=mean, scale=scale)
 
     def forward(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
         """Forecast the distribution of counts.
@@ -277,7 +321,7 @@ class HorizonForecaster(nn.Module):
         return surprise * batch.unit_mask_WN.unsqueeze(-1)
 
     def _unit_features(self, batch: ForecastBatch) -> Tensor:
-        """Gather what a unit's own past and the adapter say, (W, N, F)."""
+        """Gather what a unit's own past, the adapter and the tuning say, (W, N, F)."""
         parts = []
         num_units = batch.traces_WNK.shape[1]
         if self.use_past:
@@ -290,6 +334,12 @@ class HorizonForecaster(nn.Module):
             given = batch.adapter_mask_W[:, None, None].expand(-1, num_units, 1)
             parts += [adapter / 2, torch.log((1.0 + adapter).clamp(min=0.1))]
             parts += [batch.private_WNP, given]
+        if self.use_tuning:
+            tuning = batch.tuning_WNGC.flatten(2)
+            skill_WNC = batch.tuning_skill_SNC[batch.reference_W] * batch.given_WC[:, None]
+            given = batch.given_WC[:, None].expand(-1, num_units, -1)
+            parts += [tuning / 2, torch.log((1.0 + tuning).clamp(min=0.1))]
+            parts += [5.0 * torch.sqrt(skill_WNC), given]
         if not parts:
             return batch.traces_WNK[..., :0]
         return torch.cat(parts, dim=-1)

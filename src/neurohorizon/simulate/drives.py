@@ -91,7 +91,7 @@ def draw_drives(
     decay = np.exp(-world.grid_s / world.running_tau_s)
     noise = rng.standard_normal(num_rows)
     noise[1:] *= np.sqrt(1.0 - decay**2)
-    running = lfilter([1.0], [1.0, -decay], noise)
+    running = np.asarray(lfilter([1.0], [1.0, -decay], noise))
 
     start_s, starts = 0.5, []
     while start_s + world.picture_s + 0.1 < num_rows * world.grid_s:

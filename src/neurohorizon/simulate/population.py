@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.simulate.drives import SimulatedDrives, draw_drives
 from neurohorizon.simulate.dynamics import (
     MOVEMENT,
     PREPARATION,
@@ -16,7 +17,6 @@ from neurohorizon.simulate.dynamics import (
     LatentDynamics,
     TrialClock,
 )
-from neurohorizon.simulate.drives import SimulatedDrives, draw_drives
 from neurohorizon.simulate.history import draw_spikes
 from neurohorizon.simulate.world import (
     ADAPTATION,

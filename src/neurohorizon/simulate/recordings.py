@@ -148,7 +148,7 @@ def to_recording(session: SimulatedSession, *, id: str, subject: str) -> Recordi
         )
     drives = session.drives
     if drives is not None:
-        times = (np.arange(len(drives.running)) + 0.5) * session.world.grid_s
+        times = (np.arange(len(drives.running)) + 0.5) * np.float64(session.world.grid_s)
         series["running"] = Series(times, drives.running[:, None], unit="SD")
         tables["presentations"] = Table(
             start=drives.presentation_start_s,
