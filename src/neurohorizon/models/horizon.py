@@ -262,7 +262,17 @@ class HorizonForecaster(nn.Module):
         if self.encoder is not None and self.encoder.conditions is not None and len(mean):
             self.encoder.conditions.set_pictures(mean=mean, scale=scale)
 
-    def forward(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+    def identities(self, batch: ForecastBatch) -> Tensor:
+        """Compute what stands for each unit from its reference, (S, N, D)."""
+        return self.identity(batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN)
+
+    def forward(
+        self,
+        batch: ForecastBatch,
+        query_units_WQ: Tensor | None = None,
+        *,
+        identity_SND: Tensor | None = None,
+    ) -> Tensor:
         """Forecast the distribution of counts.
 
         Parameters
@@ -270,6 +280,8 @@ class HorizonForecaster(nn.Module):
         batch : ForecastBatch
         query_units_WQ : Tensor of int64, optional
             Units to forecast in each window; default all. Every unit is read all the same.
+        identity_SND : Tensor, optional
+            What `identities` returned for the same references, where it was kept.
 
         Returns
         -------
@@ -277,9 +289,8 @@ class HorizonForecaster(nn.Module):
             What `self.likelihood` takes; first the logarithm of a rate times the bin's width.
         """
         # 1. identity
-        identity_SND = self.identity(
-            batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN
-        )
+        if identity_SND is None:
+            identity_SND = self.identities(batch)
         identity_WND = identity_SND[batch.reference_W]
         # 2. unit states
         features_WNF = self._unit_features(batch)
@@ -309,9 +320,15 @@ class HorizonForecaster(nn.Module):
             log_mean = log_mean + math.log(self.spec.bin_s)
         return torch.cat([log_mean, parameters_WNBP[..., 1:]], dim=-1)
 
-    def expected_counts(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+    def expected_counts(
+        self,
+        batch: ForecastBatch,
+        query_units_WQ: Tensor | None = None,
+        *,
+        identity_SND: Tensor | None = None,
+    ) -> Tensor:
         """Forecast the expected counts of each bin, (W, N, B) or (W, Q, B)."""
-        return self.likelihood.mean(self(batch, query_units_WQ))
+        return self.likelihood.mean(self(batch, query_units_WQ, identity_SND=identity_SND))
 
     def _surprise(self, batch: ForecastBatch) -> Tensor:
         """Spikes by slot minus their expectation, over about its root: (W, N, L)."""

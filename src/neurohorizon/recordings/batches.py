@@ -335,6 +335,8 @@ def _log_ratios(traces_hz: FloatArray, rate_hz: FloatArray) -> FloatArray:
 
 
 def _pad_units(values: NDArray, missing: int, *, axis: int) -> NDArray[np.float32]:
+    if missing == 0:
+        return values.astype(np.float32)
     widths = [(0, 0)] * values.ndim
     widths[axis] = (0, missing)
     return np.pad(values, widths).astype(np.float32)
