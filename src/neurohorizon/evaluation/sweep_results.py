@@ -47,12 +47,15 @@ class RecordingSums:
         Number of each block.
     origin_ticks : (T,) int
         Where it was forecast from, in microseconds.
+    origin_block : (T,) int
+        The block that each of them is in.
     """
 
     gain: FloatArray
     spikes: NDArray[np.int64]
     block: NDArray[np.int64]
     origin_ticks: NDArray[np.int64]
+    origin_block: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,7 @@ def sums_of(result: EvaluationResult, names: list[str]) -> SetSums:
             spikes=rows[0].at_horizons(rows[0].spikes).sum(axis=1),
             block=rows[0].block,
             origin_ticks=rows[0].origin_ticks,
+            origin_block=np.floor(rows[0].origin_ticks / 1e6 / result.protocol.block_s).astype(int),
         )
     subjects = {case.recording: case.subject for case in result.cases}
     return SetSums(result.title, result.protocol.horizons_s, recordings, subjects)

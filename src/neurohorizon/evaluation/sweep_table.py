@@ -43,7 +43,7 @@ class Step:
     num_recordings : int
         That both were scored on.
     same_windows : bool
-        Whether they were scored on the same windows, or on others of the same blocks of time.
+        Whether what is paired are the same windows, or others of the same blocks of time.
     """
 
     interval: Interval
@@ -60,9 +60,12 @@ class Step:
 
     @property
     def moved(self) -> NDArray[np.int64]:
-        """1 where the member is surely above, -1 where it is surely below, (H,)."""
-        all_agree = self.agreeing == len(self.by_seed)
-        return all_agree * (self.interval.above.astype(int) - self.interval.below.astype(int))
+        """1 where the member is surely above, -1 where it is surely below, (H,).
+
+        Nothing is claimed on other windows: what they hold differs by more than the member.
+        """
+        claimed = self.same_windows & (self.agreeing == len(self.by_seed))
+        return claimed * (self.interval.above.astype(int) - self.interval.below.astype(int))
 
 
 @dataclass(frozen=True)
@@ -227,15 +230,19 @@ def step_between(mine: Mapping[int, SetSums], first: Mapping[int, SetSums]) -> S
     mine, first : mapping of int to SetSums
         By seed.
     """
-    both = average(list(mine.values())), average(list(first.values()))
-    names = [name for name in both[0].recordings if name in both[1].recordings]
-    at = _common_horizons(both[0], both[1])
-    if not names or not len(at):
+    one, other = next(iter(mine.values())), next(iter(first.values()))
+    at = _common_horizons(one, other)
+    blocks, same_windows = _common_blocks(one, other)
+    if not blocks or not at:
         return None
-    pairs = [_aligned(*(each.recordings[name] for each in both)) for name in names]
+    mine = {seed: _restricted(sums, blocks) for seed, sums in mine.items()}
+    first = {seed: _restricted(sums, blocks) for seed, sums in first.items()}
+    both = average(list(mine.values())), average(list(first.values()))
     columns = [index for index, _ in at], [index for _, index in at]
-    mine_of = [(one.gain[:, columns[0]], one.spikes[:, columns[0]]) for one, _ in pairs]
-    first_of = [(other.gain[:, columns[1]], other.spikes[:, columns[1]]) for _, other in pairs]
+    mine_of, first_of = (
+        [(each.gain[:, of], each.spikes[:, of]) for each in sums.recordings.values()]
+        for sums, of in zip(both, columns, strict=True)
+    )
     interval = bootstrap_difference(*zip(*mine_of, strict=True), *zip(*first_of, strict=True))
     per_recording = np.stack(
         [_total(*a) - _total(*b) for a, b in zip(mine_of, first_of, strict=True)]
@@ -243,8 +250,7 @@ def step_between(mine: Mapping[int, SetSums], first: Mapping[int, SetSums]) -> S
     seeds = [seed for seed in mine if seed in first] or list(mine)
     by_seed = np.stack(
         [
-            _over(mine[seed], names, columns[0])
-            - _over(first.get(seed, both[1]), names, columns[1])
+            _bits(mine[seed])[columns[0]] - _bits(first.get(seed, both[1]))[columns[1]]
             for seed in seeds
         ]
     )
@@ -266,8 +272,8 @@ def step_between(mine: Mapping[int, SetSums], first: Mapping[int, SetSums]) -> S
         by_seed=spread_out(by_seed),
         wins=np.nan_to_num(spread_out((per_recording > 0).sum(axis=0))).astype(int),
         p=spread_out(p),
-        num_recordings=len(names),
-        same_windows=all(np.array_equal(a.origin_ticks, b.origin_ticks) for a, b in pairs),
+        num_recordings=len(blocks),
+        same_windows=same_windows,
     )
 
 
@@ -296,17 +302,46 @@ def _sets_of(member: SweepMember, of_set: SetName) -> dict[int, SetSums]:
     return {seed: run.sets[of_set] for seed, run in member.seeds.items() if of_set in run.sets}
 
 
-def _aligned(one: RecordingSums, other: RecordingSums) -> tuple[RecordingSums, RecordingSums]:
-    """Keep the blocks of time that both were scored on."""
-    common = np.intersect1d(one.block, other.block)
+def _common_blocks(one: SetSums, other: SetSums) -> tuple[dict[str, NDArray[np.int64]], bool]:
+    """Return the blocks to pair in each recording, and whether they hold the same windows.
 
-    def kept(sums: RecordingSums) -> RecordingSums:
-        where = np.isin(sums.block, common)
-        return replace(
-            sums, gain=sums.gain[where], spikes=sums.spikes[where], block=sums.block[where]
+    A shorter horizon leaves room for another window or two at the end: blocks in which windows
+    differ are left out. Where that would be most of them, all that both have are paired.
+    """
+    both = {
+        name: (one.recordings[name], other.recordings[name])
+        for name in one.recordings
+        if name in other.recordings
+    }
+    common = {name: np.intersect1d(a.block, b.block) for name, (a, b) in both.items()}
+    same = {
+        name: np.array(
+            [
+                block
+                for block in common[name]
+                if np.array_equal(
+                    a.origin_ticks[a.origin_block == block], b.origin_ticks[b.origin_block == block]
+                )
+            ],
+            dtype=np.int64,
         )
+        for name, (a, b) in both.items()
+    }
+    if both and 2 * sum(map(len, same.values())) >= sum(map(len, common.values())):
+        return {name: blocks for name, blocks in same.items() if len(blocks)}, True
+    return {name: blocks for name, blocks in common.items() if len(blocks)}, False
 
-    return kept(one), kept(other)
+
+def _restricted(sums: SetSums, blocks: Mapping[str, NDArray[np.int64]]) -> SetSums:
+    """Keep some blocks of some recordings."""
+    kept = {}
+    for name, wanted in blocks.items():
+        each = sums.recordings[name]
+        where = np.isin(each.block, wanted)
+        kept[name] = replace(
+            each, gain=each.gain[where], spikes=each.spikes[where], block=each.block[where]
+        )
+    return replace(sums, recordings=kept)
 
 
 def _common_horizons(one: SetSums, other: SetSums) -> list[tuple[int, int]]:
@@ -336,7 +371,8 @@ def _bits(sums: SetSums) -> FloatArray:
 
 def _nothing(num_horizons: int) -> RecordingSums:
     none = np.zeros((0, num_horizons))
-    return RecordingSums(none, none.astype(np.int64), np.empty(0, int), np.empty(0, int))
+    empty = np.empty(0, dtype=np.int64)
+    return RecordingSums(none, none.astype(np.int64), empty, empty, empty)
 
 
 def _signed_rank(differences: FloatArray) -> float:

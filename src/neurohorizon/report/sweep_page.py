@@ -267,7 +267,7 @@ def _step_cells(row: SweepRow, rows: Sequence[SweepRow], panels: Sequence[float]
             continue
         cell = step_cell(row.step.interval, at)
         mark = {1: "above", -1: "below", 0: "faint"}[int(row.step.moved[at])]
-        parts = [cell.interval] if cell.interval else []
+        parts = []
         if row.member is not None and len(row.step.by_seed) > 1:
             parts.append(f"{row.step.agreeing[at]}/{len(row.step.by_seed)} seeds")
         parts.append(f"won {row.step.wins[at]}/{row.step.num_recordings}")
@@ -275,7 +275,8 @@ def _step_cells(row: SweepRow, rows: Sequence[SweepRow], panels: Sequence[float]
         if row.member is not None and np.isfinite(p):
             parts.append(f"p {p:.2g}")
         dagger = "" if row.step.same_windows else "†"
-        cells.append(Cell(cell.value + dagger, " · ".join(parts), mark))
+        below = "\n".join(part for part in (cell.interval, " · ".join(parts)) if part)
+        cells.append(Cell(cell.value + dagger, below, mark))
     return cells
 
 
@@ -331,8 +332,8 @@ def _notes(results: SweepResults, rows: Sequence[SweepRow]) -> list[str]:
     ]
     if any(row.step is not None and not row.step.same_windows for row in rows):
         notes.append(
-            "†: its windows begin elsewhere in the same blocks of time (another context or "
-            "horizon); paired block by block."
+            "†: its windows begin elsewhere in the same blocks of time (another context, say): "
+            "nothing is claimed of the difference."
         )
     return notes
 

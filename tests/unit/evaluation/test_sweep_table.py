@@ -32,8 +32,8 @@ class Peek:
         return (1 - self.share) * base + self.share * windows.counts
 
 
-def prepared(*, context_s=0.5, bin_s=0.02, horizons_s=(0.1, 0.5, 1.0), num=3):
-    spec = WindowSpec(context_s=context_s, horizon_s=1.0, bin_s=bin_s)
+def prepared(*, context_s=0.5, horizon_s=1.0, bin_s=0.02, horizons_s=(0.1, 0.5, 1.0), num=3):
+    spec = WindowSpec(context_s=context_s, horizon_s=horizon_s, bin_s=bin_s)
     protocol = Protocol(
         spec=spec, horizons_s=horizons_s, reference_s=20.0, block_s=4.0, fewest_spikes=100
     )
@@ -130,6 +130,18 @@ def test_another_context_is_paired_block_by_block(result):
     same = difference(result, "big", "small")
     np.testing.assert_allclose(step.interval.value, same.value, rtol=0.2)
     assert step.interval.above.all()
+    assert step.moved.tolist() == [0, 0, 0]  # nothing is claimed on other windows
+
+
+def test_a_shorter_horizon_is_paired_on_the_windows_that_both_have(result):
+    short = prepared(horizon_s=0.5, horizons_s=(0.1, 0.5))
+    found = evaluate([Peek("big", 0.2)], short)
+    step = step_between({0: sums(found, "big")}, {0: sums(result, "small")})
+    assert len(short[0].origins_s) > len(prepared()[0].origins_s)
+    assert step.same_windows
+    same = difference(result, "big", "small")
+    np.testing.assert_allclose(step.interval.value, same.value[:2], rtol=0.1)
+    assert step.moved.tolist() == [1, 1]
 
 
 def test_wider_bins_are_compared_at_the_horizons_that_both_have():

@@ -55,7 +55,7 @@ def test_tables_hold_differences_seeds_and_wins(results, rows):
     tables = swept_set("held-out", rows, results).tables
     cell = tables[0].rows[1].cells[0]
     assert cell.value == f"{rows[2].step.interval.value[0]:+.4f}"
-    assert cell.interval.endswith(" · 2/2 seeds · won 3/3")
+    assert cell.interval.endswith("]\n2/2 seeds · won 3/3")
     assert cell.mark == "above"
     about = [each.value for each in tables[1].rows[2].cells]
     assert about[:3] == ["6,400", "1.5 min", "2"]
