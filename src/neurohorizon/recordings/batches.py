@@ -270,23 +270,24 @@ def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[
 
 
 def _condition_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
-    """Lay out the conditions of a group; empty where none are read."""
+    """Lay out the conditions of a group: missing where there are none, empty if none are read."""
     windows, tuning, conditions = group.windows, group.reference.tuning, group.windows.conditions
-    num_windows, num_groups = len(windows), windows.spec.num_groups
+    num_windows, wanted = len(windows), windows.spec.conditions
     if tuning is None or conditions is None:
+        num_groups = windows.spec.num_groups if wanted else 0
+        behavior = (num_windows, len(wanted.behavior), wanted.num_slots)
         return {
-            "behavior_WROF": np.zeros((num_windows, 0, 0, 0), dtype=np.float32),
-            "behavior_mask_WRO": np.zeros((num_windows, 0, 0), dtype=bool),
+            "behavior_WROF": np.zeros((*behavior, 0), dtype=np.float32),
+            "behavior_mask_WRO": np.zeros(behavior, dtype=bool),
             "picture_WID": np.zeros((num_windows, 0, 0), dtype=np.float32),
             "picture_time_WI": np.zeros((num_windows, 0), dtype=np.float32),
             "picture_mask_WI": np.zeros((num_windows, 0), dtype=bool),
-            "tuning_WNGC": np.zeros((num_windows, num_units, 0, len(MODALITIES)), np.float32),
+            "tuning_WNGC": np.zeros((num_windows, num_units, num_groups, len(MODALITIES)), "f4"),
             "given_WC": np.zeros((num_windows, len(MODALITIES)), dtype=np.float32),
         }
     series = tuning.standardised(conditions)
     columns = max((values.shape[2] for values in series), default=0)
-    num_slots = windows.spec.conditions.num_slots
-    behavior = np.full((num_windows, len(series), num_slots, columns), np.nan)
+    behavior = np.full((num_windows, len(series), wanted.num_slots, columns), np.nan)
     for row, values in enumerate(series):
         behavior[:, row, :, : values.shape[2]] = values
     known = np.isfinite(behavior)
@@ -300,7 +301,6 @@ def _condition_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
     picture[mask] = np.asarray(conditions.vectors)[conditions.picture_row]
     time[mask] = conditions.picture_time_s
     forecast = tuning.forecast(conditions)
-    assert forecast.shape[2] == num_groups
     return {
         "behavior_WROF": np.clip(np.where(known, behavior, 0.0), -5.0, 5.0).astype(np.float32),
         "behavior_mask_WRO": np.asarray(np.any(known, axis=3)),
