@@ -65,12 +65,13 @@ class BehaviorTuning:
 
     def standardised(self, conditions: Conditions) -> list[FloatArray]:
         """Return each series in its reference's deviations, (T, L, C), NaN where missing."""
-        return [
-            (values - centre) / scale if len(centre) else np.empty((*values.shape[:2], 0))
-            for values, centre, scale in zip(
-                conditions.behavior, self.centre, self.scale, strict=True
-            )
-        ]
+        standardised = []
+        for values, centre, scale in zip(conditions.behavior, self.centre, self.scale, strict=True):
+            if values.shape[2] != len(centre):  # the reference has the series, or these windows
+                standardised.append(np.full((*values.shape[:2], len(centre)), np.nan))
+            else:
+                standardised.append((values - centre) / scale)
+        return standardised
 
     def forecast(self, conditions: Conditions) -> FloatArray:
         """Forecast rates relative to the reference, minus one, (T, N, G)."""

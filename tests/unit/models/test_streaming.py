@@ -10,6 +10,7 @@ from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.models.streaming import StreamingForecaster
+from neurohorizon.recordings.conditions import ConditionSpec
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.windows import WindowSpec
 from worlds import waving_recording
@@ -240,3 +241,24 @@ def test_identity_is_computed_once(stream):
         stream.update([], [], until_s=until)
         stream.forecast()
     assert len(calls) == 1
+
+
+def test_a_model_of_conditions_streams_without_them():
+    """A stream brings spikes alone: its forecast is that of a recording without conditions."""
+    recording = waving_recording(num_units=7, duration_s=90.0)
+    spec = WindowSpec(conditions=ConditionSpec(behavior=("position",)))
+    torch.manual_seed(0)
+    model = HorizonForecaster(
+        spec=spec, width=32, num_heads=2, num_latents=8, behavior_columns=(1,)
+    )
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    forecaster = TrainedForecaster(model)
+    reference = compute_reference(recording, np.array([[5.0, 45.0]]), spec=spec)
+    blind = replace(recording, series={})
+    offline = forecaster.forecast(blind, [66.0], reference=reference)
+    seeing = forecaster.forecast(recording, [66.0], reference=reference)
+    stream = forecaster.stream(stretch_of(blind, 45.0, 90.0), reference=reference)
+    feed(stream, blind, 66.0, chunk_s=0.5)
+    np.testing.assert_allclose(stream.forecast().rate_hz, offline.rate_hz, rtol=1e-2)
+    assert np.abs(seeing.rate_hz - offline.rate_hz).max() > 1e-3
