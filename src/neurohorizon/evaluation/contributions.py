@@ -26,8 +26,7 @@ from scipy.stats import false_discovery_control, norm
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
 from neurohorizon.evaluation.metrics import LN2, log_likelihood_kernel
-from neurohorizon.evaluation.model_row import ModelRow
-from neurohorizon.evaluation.protocol import SessionCase, expected_of
+from neurohorizon.evaluation.protocol import Forecaster, SessionCase, expected_of
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.conditions import MODALITIES, ConditionReader, Conditions, Modality
 from neurohorizon.recordings.schema import FloatArray
@@ -73,7 +72,7 @@ class Contributions:
 
 
 def measure_contributions(
-    row: ModelRow,
+    row: Forecaster,
     cases: Sequence[SessionCase],
     *,
     seed: int = 0,
@@ -83,7 +82,7 @@ def measure_contributions(
 
     Parameters
     ----------
-    row : ModelRow
+    row : Forecaster
     cases : sequence of SessionCase
         Of one protocol, whose windows have conditions.
     seed : int
@@ -173,7 +172,7 @@ def window_states(conditions: Conditions) -> NDArray[np.bool_]:
 
 
 def _log_likelihood(
-    row: ModelRow, case: SessionCase, windows: Windows, units: NDArray[np.integer]
+    row: Forecaster, case: SessionCase, windows: Windows, units: NDArray[np.integer]
 ) -> FloatArray:
     expected = expected_of(row.forecast(case, windows))[:, units].astype(np.float64)
     return log_likelihood_kernel(windows.counts[:, units], expected)

@@ -19,8 +19,8 @@ from neurohorizon.evaluation.contributions import (
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.report.ablations import SHADES
 from neurohorizon.report.style import BLACK, BLUE, GREY, LIGHT_GREY
+from neurohorizon.report.tables import CONDITION_WORDS
 
-WORDS = {"behavior": "behaviour", "images": "pictures"}
 _GREYED = ("#4D4D4D", "#8C8C8C", "#B3B3B3", "#D9D9D9")
 
 
@@ -86,7 +86,7 @@ def draw_overall(data: ContributionBars, ax: Axes) -> None:
         ax.annotate(
             label, (where, at[0]), (3, 0), textcoords="offset points", va="center", fontsize=6
         )
-    names = [f"{WORDS[row.modality]}\n{row.way}" for row in data.overall]
+    names = [f"{CONDITION_WORDS[row.modality]}\n{row.way}" for row in data.overall]
     ax.set_yticks(np.arange(len(names)), names)
     ax.set_ylim(len(names) - 0.45, -0.55)
     _finish(ax)
@@ -103,7 +103,7 @@ def draw_split(data: ContributionBars, ax: Axes) -> None:
                 interval = row.interval
                 ax.hlines(at, interval.low[-1], interval.high[-1], color=colour, linewidth=1.2)
                 ax.plot(interval.value[-1], at, "o", color=colour, markersize=4)
-                names.append(f"{WORDS[modality]}: {row.which}")
+                names.append(f"{CONDITION_WORDS[modality]}: {row.which}")
                 at += 1
     ax.set_yticks(np.arange(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
@@ -174,5 +174,5 @@ def draw_unit_worth(data: UnitWorth, ax: Axes) -> None:
     ax.set_ylim(ends.min() - room, ends.max() + room)
     ax.axhline(0.0, color=BLACK, linewidth=0.7, zorder=0)
     ax.set_xlabel("unit, sorted")
-    ax.set_ylabel(f"worth of {WORDS[data.modality]} (bits per spike)")
+    ax.set_ylabel(f"worth of {CONDITION_WORDS[data.modality]} (bits per spike)")
     ax.legend(loc="upper left", handletextpad=0.2)
