@@ -45,6 +45,7 @@ demo: env ## simulate, train, judge, and write the report: some minutes
 
 bench: env ## the numbers that the README and the changelog quote: hours
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/forecast.py simulated
 

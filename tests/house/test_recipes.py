@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,18 @@ from neurohorizon.configs.load import RECIPES, load_config
 from neurohorizon.configs.model_schema import SIZES
 from neurohorizon.configs.recipe_file import read_yaml
 from neurohorizon.recordings.batches import ForecastBatch
+from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.training.data import ForecastData
 from worlds import waving_recording
 
 NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-@pytest.fixture(scope="module")
-def batch() -> ForecastBatch:
-    """Return a small training batch of the default geometry."""
-    config = load_config("default", ["training.tokens_per_batch=800"]).config
+@cache
+def small_batch(spec: WindowSpec) -> ForecastBatch:
+    """Return a small training batch of a geometry."""
     recordings = [waving_recording(num_units=units, duration_s=120, seed=units) for units in (5, 7)]
-    data = build.forecast_data(config, recordings)
+    data = ForecastData(recordings=recordings, spec=spec, tokens_per_batch=800)
     return next(iter(data.train_loader(lambda: 0)))
 
 
@@ -42,10 +44,11 @@ def test_a_recipe_says_what_it_is_for_and_repeats_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_builds_a_model_that_takes_a_step(name: str, batch: ForecastBatch) -> None:
+def test_a_recipe_builds_a_model_that_takes_a_step(name: str) -> None:
     from neurohorizon.training.module import ForecastModule
 
     config = load_config(name).config
+    batch = small_batch(config.window_spec())
     model = build.forecaster(config)
     settings = build.fit_arguments(config)
     module = ForecastModule(
@@ -67,8 +70,9 @@ def test_a_recipe_builds_a_model_that_takes_a_step(name: str, batch: ForecastBat
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "large"])
-def test_an_untrained_model_forecasts_the_reference_rate(name: str, batch: ForecastBatch) -> None:
+def test_an_untrained_model_forecasts_the_reference_rate(name: str) -> None:
     config = load_config(name).config
+    batch = small_batch(config.window_spec())
     with torch.inference_mode():
         log_mean = torch.log(build.forecaster(config).eval().expected_counts(batch))
     rate = batch.rate_SN[batch.reference_W] if config.model.use_rate else torch.ones(1)

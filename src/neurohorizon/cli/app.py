@@ -96,7 +96,11 @@ VERBS: tuple[Verb, ...] = (
         "Simulate sessions of a neural population, with the truth beside each.",
     ),
     Verb("features", "features:features", "Compute the 33 reference features of every unit."),
-    Verb("config list", "config:list_all", "List the recipes and what each is for."),
+    Verb(
+        "config list",
+        "config:list_all",
+        "List the recipes and the experiments, and what each is for.",
+    ),
     Verb(
         "config explain",
         "config:explain",
@@ -119,6 +123,11 @@ VERBS: tuple[Verb, ...] = (
         "export",
         "export:export",
         "Write a run's scored forecasts and their targets, for other benchmarks' own code.",
+    ),
+    Verb(
+        "sweep",
+        "sweep:sweep",
+        "Train and evaluate a grid of settings, or an experiment, and write one table of it.",
     ),
     Verb("compare", "compare:compare", "Set several runs side by side, with paired differences."),
     Verb(

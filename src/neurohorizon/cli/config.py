@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from neurohorizon.configs import build
+from neurohorizon.configs.experiment import list_experiments
 from neurohorizon.configs.load import list_recipes, load_config
 from neurohorizon.configs.schema import Config
 
@@ -33,8 +34,11 @@ def schema() -> None:
 
 
 def list_all() -> None:
-    """List the recipes and what each is for."""
-    recipes = list_recipes()
-    width = max(len(name) for name, _ in recipes)
+    """List the recipes and the experiments, and what each is for."""
+    recipes, experiments = list_recipes(), list_experiments()
+    width = max(len(name) for name, _ in (*recipes, *experiments))
     for name, line in recipes:
+        print(f"{name:<{width}}  {line}")
+    print("\nexperiments (neurohorizon sweep NAME)")
+    for name, line in experiments:
         print(f"{name:<{width}}  {line}")

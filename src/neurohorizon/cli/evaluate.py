@@ -50,7 +50,11 @@ def evaluate(
     from neurohorizon.configs.run_evaluation import evaluate_run
     from neurohorizon.evaluation.answer import answer
     from neurohorizon.evaluation.run_results import load_run_results
-    from neurohorizon.report.tables import format_reference_lengths, format_scores
+    from neurohorizon.report.tables import (
+        format_contributions,
+        format_reference_lengths,
+        format_scores,
+    )
 
     lengths = parse_lengths(reference_s)
     computed = []
@@ -76,6 +80,8 @@ def evaluate(
             else:
                 told = answer(shown)
                 print(f"{shown.title}: {told[0].lower()}{told[1:]}")
+            if worth := format_contributions(of_set):
+                print(worth)
             if lengths:
                 print(format_reference_lengths(of_set))
     print(f"computed {', '.join(computed)}" if computed else "all was there already")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurohorizon.cli._progress import StageProgress
+from neurohorizon.errors import ConfigError
 
 if TYPE_CHECKING:
     from neurohorizon.configs.sessions import Progress
@@ -16,15 +17,27 @@ def report(run: Path, /, *, out: Path | None = None) -> None:
     """Write a run's results as one HTML page, with all figures and the numbers behind them.
 
     The page needs no other file and no network. Figures lie beside it as SVG and PNG, each
-    with its numbers as CSV. A run without results is evaluated first.
+    with its numbers as CSV. A run without results is evaluated first. Of a sweep's folder, the
+    table of what is finished so far is written.
 
     Parameters
     ----------
     run
-        Run folder.
+        Run folder, or folder of a sweep.
     out
         The page; RUN/report/index.html by default.
     """
+    from neurohorizon.evaluation.sweep_results import is_sweep
+
+    if is_sweep(run):
+        if out is not None:
+            raise ConfigError("--out has no effect on a sweep, whose table lies in its own folder")
+        from neurohorizon.report.sweep_page import write_sweep
+
+        with StageProgress() as progress:
+            table = write_sweep(run, progress=progress)
+        print(f"table: {table}")
+        return
     with StageProgress() as progress:
         page = report_run(
             run, out=out, command_line=["neurohorizon", *sys.argv[1:]], progress=progress

@@ -24,6 +24,7 @@ def population(
     no_bursts: Off = False,
     no_trials: Off = False,
     no_behavior: Off = False,
+    driven: Off = False,
 ) -> None:
     """Simulate sessions of a neural population, with the truth beside each.
 
@@ -50,6 +51,8 @@ def population(
         Spontaneous activity only.
     no_behavior
         Leave out the velocity.
+    driven
+        Let running drive some units and pictures others, both of which are recorded.
     """
     plan = PopulationPlan(
         units_range=units,
@@ -59,6 +62,7 @@ def population(
         bursts=not no_bursts,
         trials=not no_trials,
         behavior=not no_behavior,
+        driven=driven,
     )
     with StageProgress() as progress:
         paths = write_population(

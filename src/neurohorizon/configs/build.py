@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neurohorizon.configs.data_schema import SimulatedData
@@ -15,9 +16,11 @@ from neurohorizon.configs.schema import Config
 from neurohorizon.configs.sessions import Progress, as_stage, population_plan
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.protocol import Protocol
+from neurohorizon.recordings.conditions import require_conditions
 from neurohorizon.recordings.reference_pool import SHORTEST_REFERENCE_S
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import FRACTIONS
+from neurohorizon.simulate.recordings import to_recording
 
 if TYPE_CHECKING:
     from neurohorizon.models.horizon import HorizonForecaster
@@ -35,7 +38,7 @@ def check(config: Config) -> None:
     protocol(config)
     if isinstance(config.data, SimulatedData):
         plan = population_plan(config.data)
-        spec = config.window.spec()
+        spec = config.window_spec()
         window_s = spec.context_s + spec.horizon_s
         least_s = (2 * SHORTEST_REFERENCE_S + 2 * window_s) / FRACTIONS[0] + 2 * window_s
         if plan.duration_s < least_s:
@@ -50,7 +53,7 @@ def protocol(config: Config) -> Protocol:
     """Return how a run's forecasts are scored."""
     evaluation = config.evaluation
     return Protocol(
-        spec=config.window.spec(),
+        spec=config.window_spec(),
         horizons_s=evaluation.horizons_s,
         origin_step_s=evaluation.origin_step_s,
         reference_s=evaluation.reference_s,
@@ -71,7 +74,7 @@ def forecast_data(
         report(0, len(recordings))
     return ForecastData(
         recordings=recordings,
-        spec=config.window.spec(),
+        spec=config.window_spec(),
         num_references=reference.num_references,
         shortest_reference_s=reference.shortest_s,
         longest_reference_s=reference.longest_s,
@@ -86,7 +89,9 @@ def forecast_data(
     )
 
 
-def forecaster(config: Config, *, num_known_units: int = 0) -> HorizonForecaster:
+def forecaster(
+    config: Config, *, num_known_units: int = 0, recordings: Sequence[Recording] | None = None
+) -> HorizonForecaster:
     """Make the untrained model; its weights are a function of the run's seed.
 
     Parameters
@@ -94,15 +99,29 @@ def forecaster(config: Config, *, num_known_units: int = 0) -> HorizonForecaster
     config : Config
     num_known_units : int
         Units of the training recordings: rows of a learned identity table.
+    recordings : sequence of Recording, optional
+        Training recordings, which tell the sizes of the conditions. A simulated world's are
+        known without.
+
+    Raises
+    ------
+    ConfigError
+        If no training recording has a condition that shall be read.
     """
     import torch
 
     from neurohorizon.models.horizon import HorizonForecaster
 
-    model = config.model
+    model, conditions = config.model, config.conditions
+    columns, dimensions = condition_sizes(config, recordings)
     torch.manual_seed(config.run.seed)
     return HorizonForecaster(
-        spec=config.window.spec(),
+        spec=config.window_spec(),
+        behavior_columns=columns,
+        picture_dimensions=dimensions,
+        inject=conditions.inject,
+        inject_every=conditions.inject_every,
+        use_tuning=conditions.use_tuning,
         width=model.width,
         num_heads=model.num_heads,
         num_encoder_layers=model.num_encoder_layers,
@@ -127,6 +146,21 @@ def forecaster(config: Config, *, num_known_units: int = 0) -> HorizonForecaster
     )
 
 
+def condition_sizes(
+    config: Config, recordings: Sequence[Recording] | None
+) -> tuple[tuple[int, ...], int]:
+    """Return the columns of each series of the conditions, and the embeddings' dimensions."""
+    spec = config.conditions.spec()
+    if not spec:
+        return (), 0
+    if recordings is None:
+        assert isinstance(config.data, SimulatedData), "recordings tell the conditions' sizes"
+        # What a session has does not depend on how long it is.
+        plan = replace(population_plan(config.data), duration_s=30.0)
+        recordings = [to_recording(plan.simulate(0), id="a simulated session", subject="")]
+    return require_conditions(spec, {recording.id: recording for recording in recordings})
+
+
 def fit_arguments(config: Config) -> dict[str, Any]:
     """Return the settings of :func:`~neurohorizon.training.fit.fit_forecaster`."""
     from neurohorizon.training.teacher_forcing import TeacherForcing
@@ -140,6 +174,7 @@ def fit_arguments(config: Config) -> dict[str, Any]:
         "gradient_clip": training.gradient_clip,
         "accumulate_batches": training.accumulate_batches,
         "queries_per_window": training.queries_per_window,
+        "condition_dropout": config.conditions.dropout if config.conditions.spec() else 0.0,
         "adapter_dropout": training.adapter_dropout if config.model.use_adapter else 0.0,
         "ema_decay": training.ema_decay,
         "teacher_forcing": TeacherForcing(**training.teacher_forcing.model_dump()),

@@ -136,6 +136,8 @@ class SimulatedData(Section):
     """Activity is organised in trials."""
     behavior: Switch = True
     """Velocity is recorded."""
+    driven: Switch = False
+    """Running drives some units and pictures others; both are recorded."""
     folder: Path = Path("data/simulated")
     """Where simulated sessions are kept, in a folder of their own per world."""
     # Simulated units are all of one quality. Recordings that are given to a run of a simulated

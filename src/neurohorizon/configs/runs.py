@@ -92,7 +92,8 @@ def plan_run(loaded: LoadedConfig) -> TrainingPlan:
     state = check_folder(loaded, resume=True)
     missing = _num_to_simulate(loaded)
     sessions = open_sessions(config) if missing == 0 else None
-    model = build.forecaster(config)
+    opened = None if sessions is None else [each.recording for each in sessions.training]
+    model = build.forecaster(config, recordings=opened)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     if sessions is None:
         assert isinstance(config.data, SimulatedData)
@@ -159,7 +160,7 @@ def train_run(
         _require_same_data(load_run(folder).data, described, folder)
     recordings = [session.recording for session in sessions.training]
     data = build.forecast_data(config, recordings, progress=progress)
-    model = build.forecaster(config, num_known_units=len(data.known_units))
+    model = build.forecaster(config, num_known_units=len(data.known_units), recordings=recordings)
 
     from neurohorizon.training.fit import fit_forecaster
 

@@ -7,11 +7,13 @@ a field is its description in ``neurohorizon config schema``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from neurohorizon.configs.conditions_schema import ConditionsConfig
 from neurohorizon.configs.data_schema import DataConfig, SimulatedData
 from neurohorizon.configs.model_schema import ModelConfig
 from neurohorizon.configs.section import Count, CountOrNone, Duration, Positive, Section, idle
@@ -98,6 +100,7 @@ class Config(Section):
     run: RunConfig = RunConfig()
     data: DataConfig = SimulatedData()
     window: WindowConfig = WindowConfig()
+    conditions: ConditionsConfig = ConditionsConfig()
     model: ModelConfig = ModelConfig()
     reference: ReferenceConfig = ReferenceConfig()
     training: TrainingConfig = TrainingConfig()
@@ -105,7 +108,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        spec = self.window.spec()
+        spec = self.window_spec()
         bins = [_bins(spec, horizon_s) for horizon_s in self.evaluation.horizons_s]
         if sorted(set(bins)) != bins or not 1 <= bins[0] <= bins[-1] <= spec.num_bins:
             raise ConfigError(
@@ -142,7 +145,26 @@ class Config(Section):
                 "evaluation.observer knows simulated worlds only, and data.name is "
                 f"{self.data.name}: set evaluation.observer=null"
             )
+        if self.evaluation.observer is not None and getattr(self.data, "driven", False):
+            raise ConfigError(
+                "evaluation.observer sees spikes alone, and with data.driven=true running and "
+                "pictures drive units too: set evaluation.observer=null"
+            )
+        if self.model.num_encoder_layers == 0:
+            if self.conditions.inject != "layers" or self.conditions.inject_every != 1:
+                raise idle(
+                    "conditions.inject", "without an encoder (model.num_encoder_layers is 0)"
+                )
+        elif self.conditions.inject_every > self.model.num_encoder_layers:
+            raise ConfigError(
+                f"conditions.inject_every is {self.conditions.inject_every}: expected at most the "
+                f"{self.model.num_encoder_layers} layers of the encoder"
+            )
         return self
+
+    def window_spec(self) -> WindowSpec:
+        """Return the geometry of the windows, with the conditions that they read."""
+        return replace(self.window.spec(), conditions=self.conditions.spec())
 
 
 def _bins(spec: WindowSpec, horizon_s: float) -> int:

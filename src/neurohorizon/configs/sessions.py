@@ -80,6 +80,7 @@ def population_plan(data: SimulatedData) -> PopulationPlan:
             bursts=data.bursts,
             trials=data.trials,
             behavior=data.behavior,
+            driven=data.driven,
         )
     except (ConfigError, DataError) as error:
         raise ConfigError(f"data: {error}") from error
@@ -152,7 +153,7 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
     ConfigError, DataError
         If it is too small or too short, has no split, or has one through which windows leak.
     """
-    spec = config.window.spec()
+    spec = config.window_spec()
     # Unsorted activity would outweigh all units: it is neither read nor trained on nor scored.
     recording = recording.without_qualities(config.data.left_out_qualities)
     if recording.signals and len(recording.spike_times) == 0:

@@ -84,6 +84,57 @@ def bootstrap(
     ----------
     Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, chapters 8 and 13.
     """
+    return _interval(_draw(gain, spikes, num_draws=num_draws, seed=seed))
+
+
+def bootstrap_difference(
+    gain: Sequence[FloatArray],
+    spikes: Sequence[NDArray[Any]],
+    other_gain: Sequence[FloatArray],
+    other_spikes: Sequence[NDArray[Any]],
+    *,
+    num_draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> Interval:
+    """Bootstrap the difference of two rows in bits per spike, paired block by block.
+
+    Where both rows are scored on the same spikes it is the bootstrap of the difference of their
+    log-likelihoods. It also holds where they are not, because a longer context begins its windows
+    elsewhere in the same block of time.
+
+    Parameters
+    ----------
+    gain, spikes : sequence of (K_i, H) arrays
+        Of one row, as :func:`bootstrap` takes them.
+    other_gain, other_spikes : sequence of (K_i, H) arrays
+        Of the other, on the same sessions and blocks.
+    num_draws, seed : int
+    """
+    one = _draw(gain, spikes, num_draws=num_draws, seed=seed)
+    other = _draw(other_gain, other_spikes, num_draws=num_draws, seed=seed)
+    return _interval(
+        _Draws(
+            value=one.value - other.value,
+            drawn=None if one.drawn is None or other.drawn is None else one.drawn - other.drawn,
+            over=one.over,
+            num_resampled=one.num_resampled,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Bits per spike, and what they are when resampled, (draws, H); None if there is too little."""
+
+    value: FloatArray
+    drawn: FloatArray | None
+    over: Literal["sessions", "blocks"]
+    num_resampled: int
+
+
+def _draw(
+    gain: Sequence[FloatArray], spikes: Sequence[NDArray[Any]], *, num_draws: int, seed: int
+) -> _Draws:
     generator = np.random.default_rng(seed)
     over_sessions = len(gain) >= FEWEST_SESSIONS
     num_resampled = len(gain) if over_sessions else sum(len(rows) for rows in gain)
@@ -91,8 +142,7 @@ def bootstrap(
     total_spikes = np.sum([rows.sum(axis=0) for rows in spikes], axis=0)
     value = _ratio(total, total_spikes)
     if num_resampled < FEWEST_RESAMPLED:
-        unknown = np.full(value.shape, np.nan)
-        return Interval(value, unknown, unknown, "blocks", num_resampled)
+        return _Draws(value, None, "blocks", num_resampled)
     if over_sessions:
         strata = [
             (
@@ -108,12 +158,16 @@ def bootstrap(
         times = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
         drawn += times @ rows
         drawn_spikes += times @ row_spikes
-    low, high = np.full((2, len(value)), np.nan)
-    some = total_spikes > 0
-    if some.any():
-        bits = _ratio(drawn[:, some], drawn_spikes[:, some])
-        low[some], high[some] = np.nanpercentile(bits, [2.5, 97.5], axis=0)
-    return Interval(value, low, high, "sessions" if over_sessions else "blocks", num_resampled)
+    bits = _ratio(drawn, drawn_spikes)
+    return _Draws(value, bits, "sessions" if over_sessions else "blocks", num_resampled)
+
+
+def _interval(draws: _Draws) -> Interval:
+    low, high = np.full((2, len(draws.value)), np.nan)
+    some = np.isfinite(draws.value)
+    if draws.drawn is not None and some.any():
+        low[some], high[some] = np.nanpercentile(draws.drawn[:, some], [2.5, 97.5], axis=0)
+    return Interval(draws.value, low, high, draws.over, draws.num_resampled)
 
 
 def _ratio(gain: FloatArray, spikes: FloatArray) -> FloatArray:

@@ -121,7 +121,7 @@ def load_result(folder: Path | str) -> EvaluationResult:
 
 
 def _protocol(values: dict[str, Any]) -> Protocol:
-    spec = WindowSpec(**values["spec"])
+    spec = WindowSpec.from_dict(values["spec"])
     rest = {key: value for key, value in values.items() if key != "spec"}
     for name in ("horizons_s", "left_out_qualities"):
         rest[name] = tuple(rest[name])

@@ -9,6 +9,7 @@ A folder of results holds, for each set of windows that was scored ("held-out" s
     held-out.reference-30s/    model and ladder from another length of the reference
     held-out.example.npz       a stretch of one session, to look at
     held-out.identities.npz    what the reference said about each unit
+    held-out.contributions.npz what each condition is worth, if any is read
     sessions.json              what the recordings hold, and what validation found
     made_from.json             which model, which versions, how long it took
 
@@ -20,13 +21,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.contributions import Contributions, load_contributions
 from neurohorizon.evaluation.example import Example, load_example
 from neurohorizon.evaluation.identities import Identities, load_identities
 from neurohorizon.evaluation.predictability import predictability
@@ -56,6 +58,8 @@ class SetResults:
         By seconds of reference, the run's own among them.
     example : Example or None
     identities : Identities or None
+    contributions : list of Contributions
+        One a recording; empty if the model reads no conditions.
     """
 
     name: SetName
@@ -65,6 +69,7 @@ class SetResults:
     by_reference: Mapping[float, EvaluationResult] = field(default_factory=dict)
     example: Example | None = None
     identities: Identities | None = None
+    contributions: Sequence[Contributions] = ()
 
     @property
     def model(self) -> str:
@@ -152,12 +157,14 @@ def load_run_results(folder: Path | str) -> RunResults:
             by_reference[rows.protocol.reference_s] = rows
         parts = {part: folder / f"{name}.{part}" for part in ("ablations", "observer")}
         example, identities = example_path(folder, name), identities_path(folder, name)
+        worth = contributions_path(folder, name)
         sets[name] = SetResults(
             name=name,
             rows=rows,
             by_reference=dict(sorted(by_reference.items())),
             example=load_example(example) if example.is_file() else None,
             identities=load_identities(identities) if identities.is_file() else None,
+            contributions=load_contributions(worth) if worth.is_file() else (),
             **{part: load_result(path) for part, path in parts.items() if is_there(path)},
         )
     if not sets:
@@ -194,6 +201,11 @@ def example_path(folder: Path, name: SetName) -> Path:
 def identities_path(folder: Path, name: SetName) -> Path:
     """Return where lies what the reference said about the units of a set."""
     return folder / f"{name}.identities.npz"
+
+
+def contributions_path(folder: Path, name: SetName) -> Path:
+    """Return where lies what the conditions are worth on a set."""
+    return folder / f"{name}.contributions.npz"
 
 
 def read_json(path: Path, default: Any) -> Any:

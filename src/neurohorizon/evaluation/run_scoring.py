@@ -27,6 +27,11 @@ from neurohorizon.errors import DataError
 from neurohorizon.evaluation.baselines.ladder import fit_ladder
 from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
 from neurohorizon.evaluation.ceilings import ideal_observer
+from neurohorizon.evaluation.contributions import (
+    Contributions,
+    measure_contributions,
+    save_contributions,
+)
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import Example, choose_example, make_example, save_example
 from neurohorizon.evaluation.identities import Identities, gather_identities, save_identities
@@ -41,6 +46,7 @@ from neurohorizon.evaluation.run_results import (
     SET_NAMES,
     SetName,
     SetResults,
+    contributions_path,
     example_path,
     identities_path,
     is_there,
@@ -176,6 +182,9 @@ def score_run(
             save_example(work.example(name, rows), path)
         if is_wanted(path := identities_path(folder, name)):
             save_identities(work.identities(name), path)
+        path = contributions_path(folder, name)
+        if work.model and protocol.spec.conditions and is_wanted(path):
+            save_contributions(work.contributions(name), path)
     if computed:
         write_json(folder / SESSIONS_FILE, work.sessions())
         commands = [*before.get("command_lines", []), list(command_line)]
@@ -302,6 +311,13 @@ class _Work:
 
         forecaster = self.model.forecaster if self.model else None
         return gather_identities(self.cases(name), forecaster, progress=report)
+
+    def contributions(self, name: SetName) -> list[Contributions]:
+        def report(done: int, total: int) -> None:
+            self._report(f"{name}: conditions", done, total)
+
+        assert self.model is not None, "baselines alone read no conditions"
+        return measure_contributions(self.model, self.cases(name), progress=report)
 
     def sessions(self) -> list[dict[str, Any]]:
         return [

@@ -91,7 +91,7 @@ def load_forecaster(path: Path | str) -> tuple[HorizonForecaster, dict[str, int]
         )
     try:
         settings = json.loads(header["settings"])
-        model = HorizonForecaster(**(settings | {"spec": WindowSpec(**settings["spec"])}))
+        model = HorizonForecaster(**(settings | {"spec": WindowSpec.from_dict(settings["spec"])}))
         known_units = json.loads(header.get("known_units", "{}"))
     except KeyError as error:
         raise _misfit(path, header, f"its header lacks {error.args[0]!r}") from error

@@ -7,15 +7,19 @@ D width, K keys and values (2 D), M latents.
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from neurohorizon.models.conditions import ConditionTokens
 from neurohorizon.nn.attention import Attention, CrossBlock, SelfBlock
 from neurohorizon.nn.ragged import parts_of_similar_length
 from neurohorizon.nn.rotary import RotaryTime
 from neurohorizon.recordings.batches import ForecastBatch, slot_edges
 from neurohorizon.recordings.windows import WindowSpec
+
+Injection = Literal["layers", "input"]
 
 
 class Encoder(nn.Module):
@@ -28,6 +32,12 @@ class Encoder(nn.Module):
     use_events, use_unit_tokens, use_population_tokens : bool
         Which tokens are read.
     dropout : float
+    conditions : ConditionTokens, optional
+        Tokens of behaviour and pictures.
+    inject : {"layers", "input"}
+        Whether latents read those by themselves, after every `inject_every`-th layer, or beside
+        the spikes.
+    inject_every : int
 
     Notes
     -----
@@ -55,6 +65,9 @@ class Encoder(nn.Module):
         use_unit_tokens: bool,
         use_population_tokens: bool,
         dropout: float,
+        conditions: ConditionTokens | None = None,
+        inject: Injection = "layers",
+        inject_every: int = 1,
     ) -> None:
         super().__init__()
         assert use_events or use_unit_tokens or use_population_tokens, "the encoder reads nothing"
@@ -72,6 +85,16 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             SelfBlock(width=width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
         )
+        self.conditions = conditions
+        self.inject = inject
+        self.condition_layers = nn.ModuleDict()
+        if conditions is not None and inject == "layers":
+            longest_s = 4 * max(spec.conditions.span_s, spec.horizon_s)
+            slow = RotaryTime(head_width=width // num_heads, longest_s=longest_s)
+            for index in range(inject_every - 1, num_layers, inject_every):
+                self.condition_layers[str(index)] = CrossBlock(
+                    width=width, num_heads=num_heads, rotary=slow, dropout=dropout
+                )
 
     def forward(
         self,
@@ -82,10 +105,35 @@ class Encoder(nn.Module):
     ) -> Tensor:
         """Return the latents, (W, M, D)."""
         tokens_WTD, mask_WT, times_T = self._tokens(batch, identity_SND, state_WND, surprise_WNL)
-        latents_WMD = self._read_in_parts(batch, identity_SND, tokens_WTD, mask_WT, times_T)
-        for layer in self.layers:
+        times_WT = times_T.expand(len(batch), -1)
+        known = None if self.conditions is None else self.conditions(batch)
+        if known is not None and self.inject == "input":
+            tokens_WTD, mask_WT, times_WT = (
+                torch.cat(pair, dim=1)
+                for pair in zip((tokens_WTD, mask_WT, times_WT), known, strict=True)
+            )
+        latents_WMD = self._read_in_parts(batch, identity_SND, tokens_WTD, mask_WT, times_WT)
+        for index, layer in enumerate(self.layers):
             latents_WMD = layer(latents_WMD)
+            if known is not None and str(index) in self.condition_layers:
+                latents_WMD = self._read_conditions(
+                    latents_WMD, self.condition_layers[str(index)], *known
+                )
         return latents_WMD
+
+    @staticmethod
+    def _read_conditions(
+        latents_WMD: Tensor, block: nn.Module, tokens_WTD: Tensor, mask_WT: Tensor, times_WT: Tensor
+    ) -> Tensor:
+        """Let the latents read what is known besides spikes."""
+        assert isinstance(block, CrossBlock)
+        return block(
+            latents_WMD,
+            block.attention.project(tokens_WTD),
+            key_mask_BT=mask_WT,
+            query_times_BQ=torch.zeros_like(latents_WMD[..., 0]),
+            key_times_BT=times_WT,
+        )
 
     def _tokens(
         self,
@@ -118,7 +166,7 @@ class Encoder(nn.Module):
         identity_SND: Tensor,
         tokens_WTD: Tensor,
         mask_WT: Tensor,
-        times_T: Tensor,
+        times_WT: Tensor,
     ) -> Tensor:
         """Let latents read events and tokens, windows with as many events together."""
         attention: Attention = self.read.attention
@@ -143,7 +191,7 @@ class Encoder(nn.Module):
                 torch.cat([projected_SNK.flatten(0, 1)[event_WE], part_WTK], dim=1),
                 key_mask_BT=torch.cat([event_mask_WE, mask_WT[window_W]], dim=1),
                 query_times_BQ=torch.zeros_like(queries_WMD[..., 0]),
-                key_times_BT=torch.cat([event_times_WE, times_T.expand(len(window_W), -1)], dim=1),
+                key_times_BT=torch.cat([event_times_WE, times_WT[window_W]], dim=1),
             )
             latents.append(read_WMD)
         latents_WMD = self.latents + torch.cat(latents).index_select(0, order_W.argsort())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_
 from neurohorizon.recordings.reference import Reference, compute_reference
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec
+
+if TYPE_CHECKING:
+    from neurohorizon.models.streaming import StreamingForecaster
 
 _WINDOWS_AT_ONCE = 128
 
@@ -264,17 +268,62 @@ class TrainedForecaster:
     def _batches(
         self, recording: Recording, reference: Reference, windows: Windows
     ) -> Iterator[ForecastBatch]:
-        known = np.array(
-            [self.known_units.get(f"{recording.id}/{unit}", 0) for unit in recording.units.id]
-        )
+        known = self.known_rows(recording.id, recording.units.id)
         for start in range(0, len(windows), _WINDOWS_AT_ONCE):
             part = windows.part(start, start + _WINDOWS_AT_ONCE)
-            if self.shuffle_labels:
-                part = shuffle_events(part, seed=start)
-            batch = collate_groups([WindowGroup(reference, part, known)]).to(self.device)
-            if not self.use_adapter:
-                batch = batch.without_adapter(torch.ones(len(batch), dtype=torch.bool))
-            yield batch
+            yield self.batch(WindowGroup(reference, part, known), seed=start)
+
+    def known_rows(self, recording_id: str, unit_ids: Iterable[str]) -> NDArray[np.int64]:
+        """Return each unit's row in the learned identity table, 0 where unknown, (N,)."""
+        rows = [self.known_units.get(f"{recording_id}/{unit}", 0) for unit in unit_ids]
+        return np.array(rows, dtype=np.int64)
+
+    def batch(self, group: WindowGroup, *, seed: int = 0) -> ForecastBatch:
+        """Make the model's input of windows, on its device.
+
+        Parameters
+        ----------
+        group : WindowGroup
+        seed : int
+            Of the shuffle, where labels are shuffled.
+        """
+        if self.shuffle_labels:
+            group = replace(group, windows=shuffle_events(group.windows, seed=seed))
+        batch = collate_groups([group]).to(self.device)
+        if not self.use_adapter:
+            batch = batch.without_adapter(torch.ones(len(batch), dtype=torch.bool))
+        return batch
+
+    def stream(
+        self,
+        recording: Recording,
+        *,
+        reference: Reference | None = None,
+        reference_s: float = 120.0,
+    ) -> StreamingForecaster:
+        """Go on from a recording with spikes that arrive live.
+
+        Parameters
+        ----------
+        recording : Recording
+            What was recorded so far. The stream's clock starts at its end; what fired in its
+            last stretch counts as past.
+        reference : Reference, optional
+            What stands for the units. Default: computed from the last `reference_s` seconds
+            of the recording, or all of it if it is shorter.
+        reference_s : float
+
+        Raises
+        ------
+        DataError
+            If the recording is empty or too short for a reference.
+        """
+        # Imported here because it makes forecasts of this module's.
+        from neurohorizon.models.streaming import StreamingForecaster
+
+        return StreamingForecaster.after(
+            self, recording, reference=reference, reference_s=reference_s
+        )
 
     def forecast(
         self,

@@ -12,8 +12,8 @@ The last layer of f is zero at initialisation: an untrained model forecasts the 
 rate, and every bit above that is learned.
 
 1. identity: what the reference says about each unit -> one vector a unit
-2. unit states: identity + own past + adapter -> one vector a unit and window
-3. tokens: spike events, unit states, population activity by time slot
+2. unit states: identity + own past + adapter + tuning -> one vector a unit and window
+3. tokens: spike events, unit states, population activity by time slot, conditions
 4. encoder: latents read the tokens (cross-attention), then each other (self-attention)
 5. decoder: each unit, or each bin, reads the latents; heads give log-ratios to the reference
    rate, and how counts spread, in all bins of the horizon
@@ -25,14 +25,17 @@ R paths, P parameters of the likelihood, D width, M latents.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurohorizon.models.autoregressive import Autoregressive, Feedback
+from neurohorizon.models.conditions import ConditionTokens
 from neurohorizon.models.decoders import (
     CausalBins,
     CoarseToFine,
@@ -41,11 +44,12 @@ from neurohorizon.models.decoders import (
     DecoderMode,
     UnitQueries,
 )
-from neurohorizon.models.encoder import Encoder
+from neurohorizon.models.encoder import Encoder, Injection
 from neurohorizon.nn.identity import Identity, IdentityMode
 from neurohorizon.nn.likelihoods import LikelihoodName, make_likelihood
 from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
+from neurohorizon.recordings.conditions import MODALITIES
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
 from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
@@ -94,6 +98,14 @@ class HorizonForecaster(nn.Module):
     identity_noise : float
         Standard deviation of noise on the standardised features of the reference in
         training: keeps a model of few units from learning them by heart.
+    behavior_columns : sequence of int
+        Columns of each series of ``spec.conditions``.
+    picture_dimensions : int
+        Of the embeddings of ``spec.conditions``.
+    inject, inject_every
+        How conditions enter, see :class:`neurohorizon.models.encoder.Encoder`.
+    use_tuning : bool
+        Whether each unit is given its tuning to the conditions.
 
     References
     ----------
@@ -129,6 +141,11 @@ class HorizonForecaster(nn.Module):
         num_basis: int = 16,
         dropout: float = 0.0,
         identity_noise: float = 0.0,
+        behavior_columns: Sequence[int] = (),
+        picture_dimensions: int = 0,
+        inject: Injection = "layers",
+        inject_every: int = 1,
+        use_tuning: bool = True,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -154,12 +171,18 @@ class HorizonForecaster(nn.Module):
             "num_basis": num_basis,
             "dropout": dropout,
             "identity_noise": identity_noise,
+            "behavior_columns": list(behavior_columns),
+            "picture_dimensions": picture_dimensions,
+            "inject": inject,
+            "inject_every": inject_every,
+            "use_tuning": use_tuning,
         }
         self.spec = spec
         self.likelihood = make_likelihood(likelihood, num_classes=num_classes)
         self.use_rate = use_rate
         self.use_past = use_past
         self.use_adapter = use_adapter
+        self.use_tuning = use_tuning and bool(spec.conditions)
         self.num_slots = len(slot_edges(spec.context_s)) - 1
         self.identity = Identity(
             mode=identity,
@@ -186,6 +209,16 @@ class HorizonForecaster(nn.Module):
                 use_unit_tokens=use_unit_tokens,
                 use_population_tokens=use_population_tokens,
                 dropout=dropout,
+                conditions=ConditionTokens(
+                    spec=spec.conditions,
+                    behavior_columns=behavior_columns,
+                    picture_dimensions=picture_dimensions,
+                    width=width,
+                )
+                if spec.conditions
+                else None,
+                inject=inject,
+                inject_every=inject_every,
             )
             if num_encoder_layers > 0
             else None
@@ -211,12 +244,26 @@ class HorizonForecaster(nn.Module):
         num_traces = len(PSEUDO_COUNTS) * len(TRACE_TIME_CONSTANTS_S)
         num_past = 2 * num_traces + self.num_slots + 1 if self.use_past else 0
         num_adapter = 2 * NUM_FORECASTS * self.spec.num_groups + len(PRIVATE_TRACES) + 1
-        return num_past + (num_adapter if self.use_adapter else 0)
+        num_tuning = (2 * self.spec.num_groups + 2) * len(MODALITIES)
+        return (
+            num_past
+            + (num_adapter if self.use_adapter else 0)
+            + (num_tuning if self.use_tuning else 0)
+        )
 
     @property
     def head(self) -> nn.Module:
         """The last layers: zero before training."""
         return self.decoder.head
+
+    def set_pictures(self, mean: NDArray[np.floating], scale: float) -> None:
+        """Take over the mean (E,) and the deviation of the training pictures' embeddings."""
+        if self.encoder is not None and self.encoder.conditions is not None and len(mean):
+            self.encoder.conditions.set_pictures(mean=mean, scale=scale)
+
+    def identities(self, batch: ForecastBatch) -> Tensor:
+        """Compute what stands for each unit from its reference, (S, N, D)."""
+        return self.identity(batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN)
 
     def forward(
         self,
@@ -224,6 +271,7 @@ class HorizonForecaster(nn.Module):
         query_units_WQ: Tensor | None = None,
         *,
         counts_WNB: Tensor | None = None,
+        identity_SND: Tensor | None = None,
     ) -> Tensor:
         """Forecast the distribution of counts.
 
@@ -235,20 +283,28 @@ class HorizonForecaster(nn.Module):
         counts_WNB : Tensor, optional
             Counts of all units that an autoregressive decoder feeds back (teacher forcing).
             Default: its own expected counts.
+        identity_SND : Tensor, optional
+            What `identities` returned for the same references, where it was kept.
 
         Returns
         -------
         (W, N, B, P) or (W, Q, B, P) Tensor
             What `self.likelihood` takes; first the logarithm of a rate times the bin's width.
         """
-        return self.decoder(self.read(batch, query_units_WQ), counts_WNB)
+        given = self.read(batch, query_units_WQ, identity_SND=identity_SND)
+        return self.decoder(given, counts_WNB)
 
-    def read(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> DecoderInput:
+    def read(
+        self,
+        batch: ForecastBatch,
+        query_units_WQ: Tensor | None = None,
+        *,
+        identity_SND: Tensor | None = None,
+    ) -> DecoderInput:
         """Read a batch: all that the decoder is given."""
         # 1. identity
-        identity_SND = self.identity(
-            batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN
-        )
+        if identity_SND is None:
+            identity_SND = self.identities(batch)
         identity_WND = identity_SND[batch.reference_W]
         # 2. unit states
         features_WNF = self._unit_features(batch)
@@ -273,7 +329,12 @@ class HorizonForecaster(nn.Module):
         )
 
     def components(
-        self, batch: ForecastBatch, query_units_WQ: Tensor | None = None, *, seed: int = 0
+        self,
+        batch: ForecastBatch,
+        query_units_WQ: Tensor | None = None,
+        *,
+        identity_SND: Tensor | None = None,
+        seed: int = 0,
     ) -> Iterator[Tensor]:
         """Forecast each bin as an equally weighted mixture, some components at a time.
 
@@ -285,12 +346,19 @@ class HorizonForecaster(nn.Module):
             What `self.likelihood` takes.
         """
         generator = torch.Generator(batch.counts_WNB.device).manual_seed(seed)
-        yield from self.decoder.components(self.read(batch, query_units_WQ), generator)
+        given = self.read(batch, query_units_WQ, identity_SND=identity_SND)
+        yield from self.decoder.components(given, generator)
 
-    def expected_counts(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+    def expected_counts(
+        self,
+        batch: ForecastBatch,
+        query_units_WQ: Tensor | None = None,
+        *,
+        identity_SND: Tensor | None = None,
+    ) -> Tensor:
         """Forecast the expected counts of each bin, (W, N, B) or (W, Q, B)."""
         total, number = torch.zeros(()), 0
-        for parameters in self.components(batch, query_units_WQ):
+        for parameters in self.components(batch, query_units_WQ, identity_SND=identity_SND):
             mean_RWNB = self.likelihood.mean(parameters)
             total, number = total + mean_RWNB.sum(dim=0), number + len(mean_RWNB)
         return total / number
@@ -309,7 +377,7 @@ class HorizonForecaster(nn.Module):
         return surprise * batch.unit_mask_WN.unsqueeze(-1)
 
     def _unit_features(self, batch: ForecastBatch) -> Tensor:
-        """Gather what a unit's own past and the adapter say, (W, N, F)."""
+        """Gather what a unit's own past, the adapter and the tuning say, (W, N, F)."""
         parts = []
         num_units = batch.traces_WNK.shape[1]
         if self.use_past:
@@ -322,6 +390,12 @@ class HorizonForecaster(nn.Module):
             given = batch.adapter_mask_W[:, None, None].expand(-1, num_units, 1)
             parts += [adapter / 2, torch.log((1.0 + adapter).clamp(min=0.1))]
             parts += [batch.private_WNP, given]
+        if self.use_tuning:
+            tuning = batch.tuning_WNGC.flatten(2)
+            skill_WNC = batch.tuning_skill_SNC[batch.reference_W] * batch.given_WC[:, None]
+            given = batch.given_WC[:, None].expand(-1, num_units, -1)
+            parts += [tuning / 2, torch.log((1.0 + tuning).clamp(min=0.1))]
+            parts += [5.0 * torch.sqrt(skill_WNC), given]
         if not parts:
             return batch.traces_WNK[..., :0]
         return torch.cat(parts, dim=-1)

@@ -8,6 +8,8 @@ Izenman 1975, J. Multivariate Analysis 5:248 (reduced-rank regression); Mukherje
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
@@ -82,3 +84,68 @@ def leading_factors(half: FloatArray, rank: int) -> tuple[FloatArray, FloatArray
     last = len(half) - 1
     left = linalg.eigh(half @ half.T, subset_by_index=(last - rank + 1, last))[1][:, ::-1]
     return left, left.T @ half
+
+
+class FoldedMoments:
+    r"""Ridge regression whose penalty is cross-validated from second moments alone.
+
+    Parameters
+    ----------
+    num_features, num_targets, num_folds : int
+
+    Notes
+    -----
+    With :math:`G_f = X_f^\top X_f` and :math:`C_f = X_f^\top Y_f` of each fold, weights W
+    solved on all other folds miss fold f by :math:`|Y_f|^2 - 2 \langle W, C_f \rangle +
+    \langle W, G_f W \rangle`: no row is needed again. One eigendecomposition a fold serves
+    all penalties.
+    """
+
+    def __init__(self, num_features: int, num_targets: int, *, num_folds: int) -> None:
+        self._gram = np.zeros((num_folds, num_features, num_features))
+        self._cross = np.zeros((num_folds, num_features, num_targets))
+        self._power = np.zeros(num_targets)
+
+    def add(self, fold: int, inputs: FloatArray, targets: FloatArray) -> None:
+        """Add rows (T, D) and (T, M) to a fold."""
+        self._gram[fold] += inputs.T @ inputs
+        self._cross[fold] += inputs.T @ targets
+        self._power += np.sum(targets**2, axis=0)
+
+    def solve(
+        self, ridges: Sequence[float], *, group: NDArray[np.integer]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Choose a penalty for each group of targets, and solve on all rows.
+
+        Parameters
+        ----------
+        ridges : sequence of float
+            Penalties on squared weights.
+        group : (M,) int
+            Group of each target, 0 to K - 1.
+
+        Returns
+        -------
+        weights : (D, M) array
+            0 for groups that no penalty serves better than no weights at all.
+        skill : (K,) array
+            Share of the targets' power that was foretold in folds left out, 0 or more.
+        """
+        num_groups = int(group.max(initial=-1)) + 1
+        gain = np.zeros((len(ridges), num_groups))
+        gram, cross = self._gram.sum(axis=0), self._cross.sum(axis=0)
+        for fold_gram, fold_cross in zip(self._gram, self._cross, strict=True):
+            values, vectors = np.linalg.eigh(gram - fold_gram)
+            rotated = vectors.T @ (cross - fold_cross)
+            for row, ridge in enumerate(ridges):
+                weights = vectors @ (rotated / (np.maximum(values, 0.0) + ridge)[:, None])
+                told = np.sum(weights * (2 * fold_cross - fold_gram @ weights), axis=0)
+                gain[row] += np.bincount(group, weights=told, minlength=num_groups)
+        best = np.argmax(gain, axis=0)
+        power = np.bincount(group, weights=self._power, minlength=num_groups)
+        skill = np.maximum(gain.max(axis=0), 0.0) / np.maximum(power, 1e-12)
+        values, vectors = np.linalg.eigh(gram)
+        rotated = vectors.T @ cross
+        ridge = np.asarray(ridges)[best][group]
+        weights = vectors @ (rotated / (np.maximum(values, 0.0)[:, None] + ridge))
+        return weights * (skill > 0)[group], skill

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from neurohorizon.ops.regression import reduced_rank_ridge
 from neurohorizon.ops.traces import trace_log_ratios
-from neurohorizon.recordings.dynamics import LinearDynamics
+from neurohorizon.recordings.dynamics import LinearDynamics, carry
 from neurohorizon.recordings.schema import FloatArray, IntArray
 
 FORECAST_LIMITS = (-1.5, 8.0)
@@ -111,6 +112,11 @@ class PopulationAdapter:
     group_edges: IntArray
     private_time_constants_s: FloatArray
 
+    @cached_property
+    def _horizon_maps(self) -> FloatArray:
+        """From the dynamics' latents to forecasts, (R, N, G): a stream asks for them often."""
+        return self.dynamics.horizon_maps(self.group_edges)
+
     def scores(self, traces_hz: FloatArray) -> FloatArray:
         """Project traces (T, N, K) onto the components of the fast map: (T, C)."""
         return self.maps[0].scores(traces_hz)
@@ -131,7 +137,7 @@ class PopulationAdapter:
             By the dynamics, by fast traces, by slow ones. 0 where the population says
             nothing; clipped to a few times the reference rate.
         """
-        carried = np.clip(self.dynamics.forecast(states, self.group_edges), *FORECAST_LIMITS)
+        carried = np.clip(carry(states, self._horizon_maps), *FORECAST_LIMITS)
         return np.stack([carried, *(each.forecast(traces_hz) for each in self.maps)], axis=-1)
 
     def private_traces(self, traces_hz: FloatArray, states: FloatArray) -> FloatArray:

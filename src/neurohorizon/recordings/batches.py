@@ -5,7 +5,9 @@ that point to theirs, so what depends on the reference alone is computed once an
 every window. Padding is marked and, by test, without effect.
 
 Shapes: S references, W windows, N units (padded), E events (padded), B bins, K time
-constants, G horizon groups, M forecasts of the adapter, P private traces, L slots of the context.
+constants, G horizon groups, M forecasts of the adapter, P private traces, L slots of the context;
+of conditions: C modalities, R series of behaviour, O slots of them, F columns, I pictures of a
+window, D dimensions of their embedding.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurohorizon.ops.traces import trace_log_ratios
+from neurohorizon.recordings.conditions import MODALITIES, Modality
 from neurohorizon.recordings.reference import Reference
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, Windows
@@ -92,6 +95,20 @@ class ForecastBatch:
         Seconds since the origin, negative.
     event_unit_WE : int64
     event_mask_WE : bool
+    behavior_WROF : float
+        Series in the deviations of their reference; 0 where missing.
+    behavior_mask_WRO : bool
+    picture_WID : float
+        Embeddings of the pictures that are known.
+    picture_time_WI : float
+        Their onsets, in seconds since the origin.
+    picture_mask_WI : bool
+    tuning_WNGC : float
+        What the conditions alone forecast: relative rate minus one.
+    tuning_skill_SNC : float
+        How well either foretold the unit inside the reference.
+    given_WC : float
+        1 where behaviour, or what was shown, is known.
     counts_WNB : float
         The targets.
     """
@@ -111,6 +128,14 @@ class ForecastBatch:
     event_time_WE: Tensor
     event_unit_WE: Tensor
     event_mask_WE: Tensor
+    behavior_WROF: Tensor
+    behavior_mask_WRO: Tensor
+    picture_WID: Tensor
+    picture_time_WI: Tensor
+    picture_mask_WI: Tensor
+    tuning_WNGC: Tensor
+    tuning_skill_SNC: Tensor
+    given_WC: Tensor
     counts_WNB: Tensor
 
     def __len__(self) -> int:
@@ -141,6 +166,24 @@ class ForecastBatch:
             adapter_mask_W=self.adapter_mask_W * kept,
         )
 
+    def without(self, modality: Modality, windows_W: Tensor) -> ForecastBatch:
+        """Return the batch with a condition missing in the windows where the mask is True."""
+        column = MODALITIES.index(modality)
+        kept_W = ~windows_W
+        others_C = torch.arange(len(MODALITIES), device=windows_W.device) != column
+        kept_WC = kept_W[:, None] | others_C
+        changed = {
+            "tuning_WNGC": self.tuning_WNGC * kept_WC[:, None, None, :],
+            "given_WC": self.given_WC * kept_WC,
+        }
+        if modality == "behavior":
+            changed["behavior_WROF"] = self.behavior_WROF * kept_W[:, None, None, None]
+            changed["behavior_mask_WRO"] = self.behavior_mask_WRO & kept_W[:, None, None]
+        else:
+            changed["picture_WID"] = self.picture_WID * kept_W[:, None, None]
+            changed["picture_mask_WI"] = self.picture_mask_WI & kept_W[:, None]
+        return replace(self, **changed)
+
 
 def collate_groups(groups: Sequence[WindowGroup]) -> ForecastBatch:
     """Pad and stack groups into one batch.
@@ -155,6 +198,8 @@ def collate_groups(groups: Sequence[WindowGroup]) -> ForecastBatch:
     num_events = max(int(np.diff(group.windows.event_offsets).max(initial=0)) for group in groups)
     references = [_reference_arrays(group, num_units) for group in groups]
     windows = [_window_arrays(group, num_units, num_events) for group in groups]
+    conditions = _pad_alike([_condition_arrays(group, num_units) for group in groups])
+    windows = [one | other for one, other in zip(windows, conditions, strict=True)]
     stacked = {name: np.stack([part[name] for part in references]) for name in references[0]}
     joined = {name: np.concatenate([part[name] for part in windows]) for name in windows[0]}
     lengths = [len(group.windows) for group in groups]
@@ -174,6 +219,13 @@ def _reference_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
         "statistics_SNF": _pad_units(reference.statistics, missing, axis=0),
         "functional_SNF": _pad_units(reference.functional, missing, axis=0),
         "known_unit_SN": np.pad(group.known_unit, (0, missing)).astype(np.int64),
+        "tuning_skill_SNC": _pad_units(
+            np.zeros((len(reference.rate_hz), len(MODALITIES)))
+            if reference.tuning is None
+            else reference.tuning.skill,
+            missing,
+            axis=0,
+        ),
     }
 
 
@@ -217,6 +269,60 @@ def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[
     }
 
 
+def _condition_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
+    """Lay out the conditions of a group: missing where there are none, empty if none are read."""
+    windows, tuning, conditions = group.windows, group.reference.tuning, group.windows.conditions
+    num_windows, wanted = len(windows), windows.spec.conditions
+    if tuning is None or conditions is None:
+        num_groups = windows.spec.num_groups if wanted else 0
+        behavior = (num_windows, len(wanted.behavior), wanted.num_slots)
+        return {
+            "behavior_WROF": np.zeros((*behavior, 0), dtype=np.float32),
+            "behavior_mask_WRO": np.zeros(behavior, dtype=bool),
+            "picture_WID": np.zeros((num_windows, 0, 0), dtype=np.float32),
+            "picture_time_WI": np.zeros((num_windows, 0), dtype=np.float32),
+            "picture_mask_WI": np.zeros((num_windows, 0), dtype=bool),
+            "tuning_WNGC": np.zeros((num_windows, num_units, num_groups, len(MODALITIES)), "f4"),
+            "given_WC": np.zeros((num_windows, len(MODALITIES)), dtype=np.float32),
+        }
+    series = tuning.standardised(conditions)
+    columns = max((values.shape[2] for values in series), default=0)
+    behavior = np.full((num_windows, len(series), wanted.num_slots, columns), np.nan)
+    for row, values in enumerate(series):
+        behavior[:, row, :, : values.shape[2]] = values
+    known = np.isfinite(behavior)
+
+    lengths = np.diff(conditions.picture_offsets)
+    most = int(lengths.max(initial=0))
+    picture = np.zeros((num_windows, most, conditions.vectors.shape[1]), dtype=np.float32)
+    time = np.zeros((num_windows, most), dtype=np.float32)
+    mask = np.less(np.arange(most)[None, :], lengths[:, None])
+    # A memory map is a slow subclass: rows are taken from what lies behind it.
+    picture[mask] = np.asarray(conditions.vectors)[conditions.picture_row]
+    time[mask] = conditions.picture_time_s
+    forecast = tuning.forecast(conditions)
+    return {
+        "behavior_WROF": np.clip(np.where(known, behavior, 0.0), -5.0, 5.0).astype(np.float32),
+        "behavior_mask_WRO": np.asarray(np.any(known, axis=3)),
+        "picture_WID": picture,
+        "picture_time_WI": time,
+        "picture_mask_WI": mask,
+        "tuning_WNGC": _pad_units(forecast, num_units - windows.num_units, axis=1),
+        "given_WC": tuning.given(conditions).astype(np.float32),
+    }
+
+
+def _pad_alike(parts: Sequence[dict[str, NDArray]]) -> list[dict[str, NDArray]]:
+    """Pad arrays of the same name with zeros to one shape, but for their first axis."""
+    padded: list[dict[str, NDArray]] = [{} for _ in parts]
+    for name in parts[0]:
+        shape = np.max([part[name].shape[1:] for part in parts], axis=0)
+        for part, out in zip(parts, padded, strict=True):
+            missing = shape - part[name].shape[1:]
+            out[name] = np.pad(part[name], [(0, 0), *((0, int(more)) for more in missing)])
+    return padded
+
+
 def _log_ratios(traces_hz: FloatArray, rate_hz: FloatArray) -> FloatArray:
     """Return log-ratios of traces to rates under both pseudo-counts, (T, N, 2 K)."""
     ratios = [
@@ -229,6 +335,8 @@ def _log_ratios(traces_hz: FloatArray, rate_hz: FloatArray) -> FloatArray:
 
 
 def _pad_units(values: NDArray, missing: int, *, axis: int) -> NDArray[np.float32]:
+    if missing == 0:
+        return values.astype(np.float32)
     widths = [(0, 0)] * values.ndim
     widths[axis] = (0, missing)
     return np.pad(values, widths).astype(np.float32)

@@ -99,15 +99,17 @@ class LinearDynamics:
         -------
         (T, N, G) array
         """
+        return carry(states, self.horizon_maps(group_edges))
+
+    def horizon_maps(self, group_edges: IntArray) -> FloatArray:
+        """Return the maps from latents to forecasts: (R, N, G), for the edges of the groups."""
         powers = [self.transition]
         for _ in range(int(group_edges[-1]) - 1):
             powers.append(self.transition @ powers[-1])
         sums = np.cumsum([np.zeros_like(self.transition), *powers], axis=0)
         widths = np.diff(group_edges)
         means = np.diff(sums[group_edges], axis=0) / widths[:, None, None]
-        maps = np.einsum("nr,grs->sng", self.readout, means, optimize=True)
-        flat = states @ maps.reshape(len(maps), -1)
-        return flat.reshape(len(states), *maps.shape[1:])
+        return np.einsum("nr,grs->sng", self.readout, means, optimize=True)
 
     def explained_traces(
         self, states: FloatArray, traces_hz: FloatArray, *, time_constants_s: ArrayLike
@@ -268,6 +270,12 @@ class StateHistory:
         elapsed = np.exp((times - start)[:, None] * self.filter.log_poles)
         modes -= self.filter.drift * (1.0 - elapsed)
         return (modes @ self.filter.modes.T).real
+
+
+def carry(states: FloatArray, maps: FloatArray) -> FloatArray:
+    """Carry latents (T, R) into the horizon by the maps (R, N, G) of a reference: (T, N, G)."""
+    flat = states @ maps.reshape(len(maps), -1)
+    return flat.reshape(len(states), *maps.shape[1:])
 
 
 def poisson_deviation(rate_hz: FloatArray, bin_s: float) -> FloatArray:

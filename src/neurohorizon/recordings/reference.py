@@ -1,8 +1,9 @@
 """The reference: all that a forecaster knows about a session's units.
 
 From one stretch of a session, without a gradient, come each unit's rate, its 33
-statistics, its functional identity (how it goes with the population and with behaviour)
-and the population adapter. Nothing else of the session is read.
+statistics, its functional identity (how it goes with the population and with behaviour),
+the population adapter and, where conditions are read, its tuning to them. Nothing else of the
+session is read.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from neurohorizon.recordings.adapter import (
     PopulationAdapter,
     fit_population_maps,
 )
+from neurohorizon.recordings.conditions import ConditionReader
 from neurohorizon.recordings.dynamics_fit import fit_linear_dynamics
 from neurohorizon.recordings.reference_features import reference_features
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
+from neurohorizon.recordings.tuning import Tuning
+from neurohorizon.recordings.tuning_fit import fit_tuning
 from neurohorizon.recordings.windows import (
     TRACE_TIME_CONSTANTS_S,
     WindowReader,
@@ -64,6 +68,8 @@ class Reference:
         of the population's rate at 100 ms, 1 s and 4 s (3), the adapter's modulation by
         horizon (5), log of the seconds and of the spikes read (2).
     adapter : PopulationAdapter
+    tuning : Tuning or None
+        None if the geometry of the windows asks for no conditions.
     """
 
     intervals: FloatArray
@@ -72,6 +78,7 @@ class Reference:
     statistics: FloatArray
     functional: FloatArray
     adapter: PopulationAdapter
+    tuning: Tuning | None = None
 
     @property
     def duration_s(self) -> float:
@@ -140,6 +147,17 @@ def compute_reference(
         group_edges=spec.group_edges,
         private_time_constants_s=np.array([TRACE_TIME_CONSTANTS_S[i] for i in PRIVATE_TRACES]),
     )
+    tuning = None
+    if spec.conditions:
+        tuning = fit_tuning(
+            ConditionReader(recording, spec.conditions),
+            origins_s=windows.origins_s,
+            relative_rate=relative_rate,
+            bin_start_s=windows.bin_start_s,
+            counts=windows.counts,
+            rate_hz=rate_hz,
+            spec=spec,
+        )
     every = max(len(windows.origins_s) // _IDENTITY_ORIGINS, 1)
     functional = _functional_identity(
         recording,
@@ -156,6 +174,7 @@ def compute_reference(
         statistics=statistics,
         functional=functional,
         adapter=adapter,
+        tuning=tuning,
     )
 
 
@@ -176,15 +195,16 @@ def compact_spikes(recording: Recording, intervals: FloatArray) -> tuple[FloatAr
 class _ReferenceWindows:
     """Origins inside the stretches, on the grid of bins: traces, and counts to come.
 
-    `counts` has the binned counts (bins, N) of each stretch; `cumulative` (bins + 1, N) the
-    spikes since the start, stretch after stretch; `origin_bin` (T,) is where each origin
-    lies in that.
+    `counts` has the binned counts (bins, N) of each stretch, `bin_start_s` when those bins
+    start; `cumulative` (bins + 1, N) the spikes since the start, stretch after stretch;
+    `origin_bin` (T,) is where each origin lies in that.
     """
 
     origins_s: FloatArray
     step_s: float
     traces_hz: FloatArray
     counts: list[IntArray]
+    bin_start_s: list[FloatArray]
     cumulative: IntArray
     origin_bin: IntArray
 
@@ -196,7 +216,7 @@ def _reference_windows(
     rooms = as_intervals(intervals + np.array([_BURN_IN_S, -spec.horizon_s]))
     every = max(int(np.ceil(total_s(rooms) / (_MAX_ORIGINS * spec.bin_s))), 1)
     step_s = every * spec.bin_s
-    origins, traces, counts, origin_bins, num_bins = [], [], [], [], 0
+    origins, traces, counts, bin_starts, origin_bins, num_bins = [], [], [], [], [], 0
     for start, end in intervals:
         length = int(np.floor((end - start) / spec.bin_s + 1e-6))
         first = int(np.ceil(_BURN_IN_S / spec.bin_s - 1e-6))
@@ -224,12 +244,13 @@ def _reference_windows(
             num_bins=length,
         )[0]
         counts.append(binned.T)
+        bin_starts.append(start + np.arange(length) * spec.bin_s)
         origin_bins.append(num_bins + bins)
         num_bins += length
     if not origins:
         empty = np.empty((0, recording.num_units, len(TRACE_TIME_CONSTANTS_S)))
         return _ReferenceWindows(
-            np.empty(0), step_s, empty, [], np.empty((1, 0), int), np.empty(0, int)
+            np.empty(0), step_s, empty, [], [], np.empty((1, 0), int), np.empty(0, int)
         )
     zero = np.zeros((1, recording.num_units), dtype=np.int64)
     cumulative = np.concatenate([zero, np.cumsum(np.concatenate(counts), axis=0)])
@@ -238,6 +259,7 @@ def _reference_windows(
         step_s=step_s,
         traces_hz=np.concatenate(traces),
         counts=counts,
+        bin_start_s=bin_starts,
         cumulative=cumulative,
         origin_bin=np.concatenate(origin_bins),
     )

@@ -8,8 +8,9 @@ straight to its arrays, which for a file are memory maps: no object is sliced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.ops.binning import TICKS_PER_S, count_in_windows, spikes_in_windows, to_ticks
 from neurohorizon.ops.intervals import as_intervals, contains, regular_origins
 from neurohorizon.ops.traces import exponential_traces
+from neurohorizon.recordings.conditions import ConditionReader, Conditions, ConditionSpec
 from neurohorizon.recordings.dynamics import LinearDynamics, StateHistory
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
@@ -38,6 +40,8 @@ class WindowSpec:
         Seconds to forecast after it.
     bin_s : float
         Width of a forecast bin, in seconds.
+    conditions : ConditionSpec
+        What is read besides spikes; nothing by default.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class WindowSpec:
     context_s: float = 0.5
     horizon_s: float = 1.0
     bin_s: float = 0.02
+    conditions: ConditionSpec = field(default_factory=ConditionSpec)
 
     def __post_init__(self) -> None:
         for name in ("context_s", "horizon_s", "bin_s"):
@@ -60,6 +65,15 @@ class WindowSpec:
             if not (np.isfinite(value) and value >= 1e-3):
                 raise ConfigError(f"{name} is {value:g} s: it must be at least a millisecond")
         self.bins_until(self.horizon_s)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> WindowSpec:
+        """Make a geometry again of what ``dataclasses.asdict`` or JSON made of it."""
+        conditions = dict(values.get("conditions", {}))
+        if "behavior" in conditions:
+            conditions["behavior"] = tuple(conditions["behavior"])
+        rest = {key: value for key, value in values.items() if key != "conditions"}
+        return cls(**rest, conditions=ConditionSpec(**conditions))
 
     @property
     def num_bins(self) -> int:
@@ -160,6 +174,8 @@ class Windows:
         Events of window i are ``[event_offsets[i], event_offsets[i + 1])``.
     states : (T, R) array
         Latents of the reference's population dynamics at the origin; R = 0 if none was given.
+    conditions : Conditions or None
+        Behaviour and pictures; None if the geometry asks for none.
     """
 
     spec: WindowSpec
@@ -170,6 +186,7 @@ class Windows:
     event_unit_index: IntArray
     event_offsets: IntArray
     states: FloatArray
+    conditions: Conditions | None = None
 
     def __len__(self) -> int:
         return len(self.origins_s)
@@ -192,11 +209,16 @@ class Windows:
             event_unit_index=self.event_unit_index[low:high],
             event_offsets=self.event_offsets[start : stop + 1] - low,
             states=self.states[start:stop],
+            conditions=self.conditions and self.conditions.take(slice(start, stop)),
         )
 
     def with_event_units(self, event_unit_index: IntArray) -> Windows:
         """Return the windows with other labels on the context spikes, shape (E,)."""
         return replace(self, event_unit_index=event_unit_index)
+
+    def with_conditions(self, conditions: Conditions | None) -> Windows:
+        """Return the windows with other conditions."""
+        return replace(self, conditions=conditions)
 
 
 class History:
@@ -314,6 +336,7 @@ class WindowReader:
         self.spec = spec
         self.history = history if history is not None else History(recording)
         self._state_histories: dict[int, tuple[LinearDynamics, StateHistory]] = {}
+        self._conditions = ConditionReader(recording, spec.conditions) if spec.conditions else None
 
     def read(
         self,
@@ -354,6 +377,11 @@ class WindowReader:
             event_unit_index=np.asarray(recording.spike_unit_index[spike]),
             event_offsets=offsets,
             states=self._states(origins, dynamics),
+            conditions=(
+                None
+                if self._conditions is None
+                else self._conditions.read(origins, horizon_s=spec.horizon_s)
+            ),
         )
 
     def _states(self, origins: FloatArray, dynamics: LinearDynamics | None) -> FloatArray:

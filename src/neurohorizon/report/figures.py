@@ -81,6 +81,8 @@ def make_figures(
             of_set.unit_against_unit,
             of_set.calibration,
             of_set.ablations,
+            of_set.contributions,
+            of_set.unit_contributions,
             of_set.reference_length,
         ):
             steps.append((f"details {each.name}", lambda maker=maker, each=each: maker(each)))

@@ -13,6 +13,7 @@ from neurohorizon.report.page_parts import PageTable
 from neurohorizon.report.set_figures import observer_note
 from neurohorizon.report.tables import (
     ablation_rows,
+    contribution_rows,
     count,
     difference_rows,
     reference_rows,
@@ -101,6 +102,18 @@ def page_set(of_set: SetResults) -> PageSet:
                 "events given to random units, so only who fired is lost.",
                 headings,
                 ablations,
+            )
+        )
+    if worth := contribution_rows(of_set):
+        tables.append(
+            PageTable(
+                f"What {of_set.lead} loses without each condition",
+                "The whole model minus the same weights with a condition permuted (of another "
+                "moment of the same session) or withheld: above 0, the condition helps. By area "
+                "where there are several; by thirds of the movement before the origin (of the "
+                "first series); and by whether a picture came on in the last 0.3 s.",
+                headings,
+                worth,
             )
         )
     if of_set.observer is not None:

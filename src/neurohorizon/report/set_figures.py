@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurohorizon.evaluation.run_results import SetResults
-from neurohorizon.report import differences, horizon, units
+from neurohorizon.report import contributions, differences, horizon, units
 from neurohorizon.report.ablations import compute_ablations, draw_ablations
 from neurohorizon.report.coverage import compute_transforms, draw_transforms
 from neurohorizon.report.page_figure import (
@@ -194,6 +194,48 @@ class SetFigures(FigureMaker):
             caption,
             wide=True,
         )
+
+    @styled()
+    def contributions(self, of_set: SetResults) -> PageFigure | None:
+        """Draw what behaviour and pictures are worth, if the model reads any."""
+        if not of_set.contributions:
+            return None
+        data = contributions.compute_contribution_bars(of_set.contributions)
+        rows = max(3 * len(data.overall), len(data.split))
+        figure = new_figure(WIDE_MM, 22 + 5.0 * rows)
+        overall, split = figure.subplots(1, 2)
+        contributions.draw_overall(data, overall)
+        contributions.draw_split(data, split)
+        caption = (
+            "What each condition adds to the forecast of the same weights, in bits per spike, with "
+            "95 % intervals. Permuted (blue): behaviour or pictures of another moment of the same "
+            "session, drawn at random. Withheld (grey): none at all. Right: what permuting costs "
+            "by area and by what the animal did. What a condition is worth at all takes a model "
+            "trained without it."
+        )
+        title = "What behaviour and pictures are worth"
+        name = f"contributions_{of_set.name}"
+        return self.saved(name, figure, data.table(), title, caption, wide=True)
+
+    @styled()
+    def unit_contributions(self, of_set: SetResults) -> PageFigure | None:
+        """Draw which units gain by each condition, if the model reads any."""
+        if not of_set.contributions:
+            return None
+        panels, table = contributions.compute_unit_worth(of_set.contributions)
+        figure = new_figure(WIDE_MM, 78)
+        for panel, ax in zip(
+            panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True
+        ):
+            contributions.draw_unit_worth(panel, ax)
+        caption = (
+            "What permuting each condition costs each unit at the longest horizon, sorted (line: "
+            "95 % over 30 s blocks). In colour: units that gain for sure, at a false discovery "
+            "rate of 5 % over all units. The CSV names them."
+        )
+        title = "Which units behaviour and pictures help"
+        name = f"contributions_units_{of_set.name}"
+        return self.saved(name, figure, table, title, caption, wide=True)
 
     @styled()
     def reference_length(self, of_set: SetResults) -> PageFigure | None:

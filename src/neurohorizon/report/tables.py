@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurohorizon.evaluation.bootstrap import Interval
+from neurohorizon.evaluation.contributions import summarise, unit_contributions
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import SetResults
 from neurohorizon.evaluation.summary import (
@@ -18,6 +19,8 @@ from neurohorizon.evaluation.summary import (
     wins,
 )
 from neurohorizon.report.reference_length import require_one_null, rows_to_show
+
+CONDITION_WORDS = {"behavior": "behaviour", "images": "pictures"}
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,18 @@ def ablation_rows(of_set: SetResults) -> list[TableRow]:
     ]
 
 
+def contribution_rows(of_set: SetResults) -> list[TableRow]:
+    """Return what each condition is worth, by horizon; nothing if the model reads none."""
+    if not of_set.contributions:
+        return []
+    rows = []
+    for row in summarise(of_set.contributions):
+        where = "" if row.among == "all" else f", {row.which}"
+        cells = [step_cell(row.interval, index) for index in range(len(row.interval.value))]
+        rows.append(TableRow(f"{CONDITION_WORDS[row.modality]} {row.way}{where}", "", cells))
+    return rows
+
+
 def reference_rows(of_set: SetResults, *, horizon: int = 0) -> tuple[list[str], list[TableRow]]:
     """Return scores by seconds of reference: headings, and one row a row that matters.
 
@@ -174,6 +189,31 @@ def format_scores(result: EvaluationResult) -> str:
             cell = score_cell(interval, index)
             cells.append(f"{cell.value}{star} {cell.interval}".rjust(27))
         lines.append(f"{row.name:<{width}}" + "".join(cells))
+    return "\n".join([*lines, ""])
+
+
+def format_contributions(of_set: SetResults) -> str:
+    """Write what each condition is worth for a terminal; "" if the model reads none."""
+    if not of_set.contributions:
+        return ""
+    rows = [row for row in contribution_rows(of_set) if "," not in row.name]
+    headings = [f"{horizon_s * 1000:g} ms" for horizon_s in of_set.rows.protocol.horizons_s]
+    width = max(len(row.name) for row in rows) + 2
+    lines = [
+        f"what {of_set.lead} loses without each condition, in bits per spike [95 % interval]",
+        " " * width + "".join(f"{heading:>27}" for heading in headings),
+    ]
+    for row in rows:
+        cells = [f"{cell.value} {cell.interval}".rjust(27) for cell in row.cells]
+        lines.append(f"{row.name:<{width}}" + "".join(cells))
+    told = []
+    units = unit_contributions(of_set.contributions)
+    for modality, word in CONDITION_WORDS.items():
+        mine = [u for u in units if u["modality"] == modality and u["way"] == "permuted"]
+        if mine:
+            driven = sum(unit["driven"] for unit in mine)
+            told.append(f"{word} {driven} of {count(len(mine), 'unit')}")
+    lines.append(f"gain for sure (false discovery rate 5 %): {', '.join(told)}")
     return "\n".join([*lines, ""])
 
 

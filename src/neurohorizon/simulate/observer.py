@@ -99,6 +99,11 @@ class IdealObserver:
                 f"IdealObserver: expected reference_s between {world.grid_s:g} s and the length "
                 f"of the session, {session.duration_s:g} s, got {reference_s:g} s"
             )
+        if session.drives is not None:
+            raise ConfigError(
+                "IdealObserver: running and pictures drive units of this session, and the "
+                "observer sees spikes alone: use a world without drives"
+            )
         if gains not in ("current", "reference"):
             raise ConfigError(
                 f"IdealObserver: expected gains 'current' or 'reference', got {gains!r}"

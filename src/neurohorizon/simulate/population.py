@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.simulate.drives import SimulatedDrives, draw_drives
 from neurohorizon.simulate.dynamics import (
     MOVEMENT,
     PREPARATION,
@@ -104,6 +105,8 @@ class SimulatedSession:
         The world as it was simulated, with what was switched off taken out.
     seed : int or tuple of int
         A session of a population has the pair (seed of the population, index).
+    drives : SimulatedDrives or None
+        What drove units from outside, if anything did.
     """
 
     spike_times: FloatArray
@@ -118,6 +121,7 @@ class SimulatedSession:
     velocity_timestamps: FloatArray | None
     world: PopulationWorld
     seed: int | tuple[int, int]
+    drives: SimulatedDrives | None = None
 
 
 def simulate_session(
@@ -130,6 +134,7 @@ def simulate_session(
     bursts: bool = True,
     trials: bool = True,
     behavior: bool = True,
+    driven: bool = False,
 ) -> SimulatedSession:
     """Simulate one session.
 
@@ -149,6 +154,8 @@ def simulate_session(
         False leaves spontaneous activity: no preparation, kick or transient, noise only.
     behavior : bool
         False leaves out the velocity; spikes do not change.
+    driven : bool
+        True lets running and pictures drive some of the units.
 
     Returns
     -------
@@ -161,7 +168,8 @@ def simulate_session(
 
     Notes
     -----
-    ``log rate = base + loading @ latents + log_gain``, bounded by `world.max_rate_hz`. Each
+    ``log rate = base + loading @ latents + log_gain``, and what the drives add, bounded by
+    `world.max_rate_hz`. Each
     part of a session draws from a stream of its own, so a switch leaves the draws of all
     other parts as they are.
 
@@ -179,14 +187,16 @@ def simulate_session(
         )
     world = _switch(world, drift=drift, bursts=bursts, trials=trials)
     entropy, key = (seed[0], (seed[1],)) if isinstance(seed, tuple) else (seed, ())
-    unit_rng, gain_rng, clock_rng, latent_rng, spike_rng, velocity_rng = (
+    unit_rng, gain_rng, clock_rng, latent_rng, spike_rng, velocity_rng, drive_rng = (
         np.random.default_rng(child)
-        for child in np.random.SeedSequence(entropy, spawn_key=key).spawn(6)
+        for child in np.random.SeedSequence(entropy, spawn_key=key).spawn(7)
     )
     latents, trial_table = _draw_latents(world, num_rows, clock_rng, latent_rng)
     units = _draw_units(world, latents, num_units, unit_rng, gain_rng)
-    log_rate = units.base_log_rate + latents @ units.loading.T + units.log_gain
-    log_rate = np.minimum(log_rate, np.log(world.max_rate_hz))
+    drives = None
+    if driven:
+        drives = draw_drives(world, num_rows=num_rows, num_units=num_units, rng=drive_rng)
+    log_rate = latent_log_rate(world, latents, units, drives)
     spike_times, spike_unit_index = draw_spikes(
         log_rate, units.history_weight, world=world, rng=spike_rng
     )
@@ -208,7 +218,21 @@ def simulate_session(
         velocity_timestamps=timestamps,
         world=world,
         seed=seed,
+        drives=drives,
     )
+
+
+def latent_log_rate(
+    world: PopulationWorld,
+    latents: FloatArray,
+    units: SimulatedUnits,
+    drives: SimulatedDrives | None,
+) -> FloatArray:
+    """Return each unit's log-rate without the effect of its own spikes, (T, N)."""
+    log_rate = units.base_log_rate + latents @ units.loading.T + units.log_gain
+    if drives is not None:
+        log_rate = log_rate + drives.log_rate(world)
+    return np.minimum(log_rate, np.log(world.max_rate_hz))
 
 
 def simulate_population(
@@ -222,6 +246,7 @@ def simulate_population(
     bursts: bool = True,
     trials: bool = True,
     behavior: bool = True,
+    driven: bool = False,
 ) -> Iterator[SimulatedSession]:
     """Yield sessions of one world, each with units of its own.
 
@@ -236,7 +261,7 @@ def simulate_population(
     duration_s : float
         Seconds of each session.
     seed : int
-    drift, bursts, trials, behavior : bool
+    drift, bursts, trials, behavior, driven : bool
         As in `simulate_session`.
 
     Yields
@@ -258,6 +283,7 @@ def simulate_population(
             bursts=bursts,
             trials=trials,
             behavior=behavior,
+            driven=driven,
         )
 
 

@@ -23,14 +23,17 @@ import numpy as np
 
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.ops.files import atomic_path
+from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import Recording, Series, Table, Units
 from neurohorizon.recordings.splits import split_in_time
 from neurohorizon.recordings.store import open_recording, write_recording
+from neurohorizon.simulate.drives import SimulatedDrives
 from neurohorizon.simulate.population import (
     SimulatedSession,
     SimulatedTrials,
     SimulatedUnits,
     draw_num_units,
+    latent_log_rate,
     require_units_range,
     simulate_session,
 )
@@ -41,6 +44,7 @@ POPULATION_FILE = "population.json"
 TRUTH_SUFFIX = ".truth.npz"
 # Counts up when the same settings come to give other spikes or other files.
 FORMAT = 1
+_DRIVE_TRUTH = ("running_weight", "picture_weight", "pictures")
 
 Progress = Callable[[int, int, str], None]
 
@@ -57,7 +61,7 @@ class PopulationPlan:
         Seconds of each session.
     seed : int
         Session i is a function of the plan and i alone.
-    drift, bursts, trials, behavior : bool
+    drift, bursts, trials, behavior, driven : bool
         As in :func:`~neurohorizon.simulate.population.simulate_session`.
     world : PopulationWorld
 
@@ -76,6 +80,7 @@ class PopulationPlan:
     bursts: bool = True
     trials: bool = True
     behavior: bool = True
+    driven: bool = False
     world: PopulationWorld = field(default_factory=PopulationWorld)
 
     def __post_init__(self) -> None:
@@ -109,6 +114,7 @@ class PopulationPlan:
             bursts=self.bursts,
             trials=self.trials,
             behavior=self.behavior,
+            driven=self.driven,
         )
 
 
@@ -123,10 +129,11 @@ def to_recording(session: SimulatedSession, *, id: str, subject: str) -> Recordi
     Returns
     -------
     Recording
-        Split in time; with the series ``velocity`` and the table ``trials`` (preparation to
-        end of movement, with ``movement_onset_s`` and ``direction_rad``) where there are any.
+        Split in time; with the series ``velocity`` and ``running``, the table ``trials``
+        (preparation to end of movement, with ``movement_onset_s`` and ``direction_rad``), and
+        the table ``presentations`` with the embeddings ``pictures``, where there are any.
     """
-    series, tables = {}, {}
+    series, tables, embeddings = {}, {}, {}
     if session.velocity is not None and session.velocity_timestamps is not None:
         series["velocity"] = Series(session.velocity_timestamps, session.velocity, unit="a.u.")
     trials = session.trials
@@ -139,6 +146,16 @@ def to_recording(session: SimulatedSession, *, id: str, subject: str) -> Recordi
                 "direction_rad": 2 * np.pi * trials.direction_index / NUM_DIRECTIONS,
             },
         )
+    drives = session.drives
+    if drives is not None:
+        times = (np.arange(len(drives.running)) + 0.5) * np.float64(session.world.grid_s)
+        series["running"] = Series(times, drives.running[:, None], unit="SD")
+        tables["presentations"] = Table(
+            start=drives.presentation_start_s,
+            end=drives.presentation_end_s,
+            columns={"picture": drives.picture_index},
+        )
+        embeddings["pictures"] = _shown(drives)
     domain = np.array([[0.0, session.duration_s]])
     return Recording(
         id=id,
@@ -150,8 +167,22 @@ def to_recording(session: SimulatedSession, *, id: str, subject: str) -> Recordi
         domain=domain,
         series=series,
         tables=tables,
+        embeddings=embeddings,
         split=split_in_time(domain),
         metadata={"species": "simulated", "laboratory": "simulated"},
+    )
+
+
+def _shown(drives: SimulatedDrives) -> ShownImages:
+    vectors = drives.pictures.astype(np.float32)
+    return ShownImages(
+        table="presentations",
+        start=drives.presentation_start_s,
+        end=drives.presentation_end_s,
+        row=drives.picture_index,
+        vectors=vectors,
+        hashes=np.array([hashlib.sha256(vector.tobytes()).hexdigest() for vector in vectors]),
+        fingerprint=json.dumps({"encoder": SOURCE, "pictures": len(vectors)}),
     )
 
 
@@ -238,6 +269,9 @@ def write_truth(session: SimulatedSession, path: Path | str) -> None:
         "seed": np.atleast_1d(session.seed),
         "world": np.array(json.dumps(asdict(session.world))),
     }
+    if session.drives is not None:
+        # What was shown, and the running, are in the recording.
+        arrays |= {name: getattr(session.drives, name) for name in _DRIVE_TRUTH}
     try:
         with atomic_path(path) as temporary:
             np.savez(temporary, **arrays)
@@ -285,6 +319,7 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
         )
         latents, seed = truth["latents"], tuple(truth["seed"].tolist())
         duration_s = float(truth["duration_s"])
+        drives = _load_drives(recording, truth) if "picture_weight" in truth else None
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: damaged or foreign ({error}); remove it and its recording, and simulate "
@@ -295,7 +330,6 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
             f"{path}: tells of {len(units)} units, {recording_path} has {recording.num_units}: "
             "they are not of one session; simulate them again"
         )
-    log_rate = units.base_log_rate + latents @ units.loading.T + units.log_gain
     velocity = recording.series.get("velocity")
     return SimulatedSession(
         spike_times=np.asarray(recording.spike_times),
@@ -303,13 +337,25 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
         num_units=recording.num_units,
         duration_s=duration_s,
         latents=latents,
-        rate_hz=np.exp(np.minimum(log_rate, np.log(world.max_rate_hz))).astype(np.float32),
+        rate_hz=np.exp(latent_log_rate(world, latents, units, drives)).astype(np.float32),
         units=units,
         trials=trials,
         velocity=None if velocity is None else np.asarray(velocity.values, dtype=np.float64),
         velocity_timestamps=None if velocity is None else velocity.timestamps,
         world=world,
         seed=seed[0] if len(seed) == 1 else seed,
+        drives=drives,
+    )
+
+
+def _load_drives(recording: Recording, truth: dict[str, Any]) -> SimulatedDrives:
+    shown = recording.tables["presentations"]
+    return SimulatedDrives(
+        running=np.asarray(recording.series["running"].values, dtype=np.float64)[:, 0],
+        presentation_start_s=shown.start,
+        presentation_end_s=shown.end,
+        picture_index=np.asarray(shown.columns["picture"], dtype=np.int64),
+        **{name: truth[name] for name in _DRIVE_TRUTH},
     )
 
 

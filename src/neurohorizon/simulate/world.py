@@ -69,6 +69,22 @@ class PopulationWorld:
         standard deviation in each coordinate.
     has_trials : bool
         Without trials the planes are moved by their noise alone.
+    running_tau_s : float
+        Time constant of the running speed.
+    running_share, running_weight : float, (float, float)
+        Share of units that running drives, and bounds of the change of their log-rate per
+        standard deviation of it, of either sign.
+    num_pictures, picture_dimensions : int
+        Pictures that are shown, and dimensions of their embedding.
+    picture_s, picture_pause_s : float, (float, float)
+        How long each is shown, and bounds of the pause after it.
+    picture_latency_s, picture_rise_s : float
+        Time from onset to the response's start, and from there to its peak.
+    picture_share : float
+        Share of units that pictures drive.
+    picture_response, picture_tuning : (float, float), float
+        Bounds of the log-rate that any picture adds at the peak, and standard deviation of
+        what differs between pictures.
 
     Raises
     ------
@@ -121,6 +137,18 @@ class PopulationWorld:
     velocity_base: float = 0.3
     velocity_noise: float = 0.1
     has_trials: bool = True
+    running_tau_s: float = 2.0
+    running_share: float = 0.3
+    running_weight: tuple[float, float] = (0.3, 0.8)
+    num_pictures: int = 60
+    picture_dimensions: int = 32
+    picture_s: float = 0.25
+    picture_pause_s: tuple[float, float] = (0.25, 0.75)
+    picture_latency_s: float = 0.04
+    picture_rise_s: float = 0.06
+    picture_share: float = 0.3
+    picture_response: tuple[float, float] = (0.0, 0.6)
+    picture_tuning: float = 0.8
 
     def __post_init__(self) -> None:
         substeps = self.grid_s / self.spike_step_s

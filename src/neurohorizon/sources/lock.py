@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
-from neurohorizon.errors import DataError
+from neurohorizon.ops.lock import locked
 
 LOCK = ".prepare.lock"
 #: What a killed process leaves of a recording or a manifest.
@@ -29,36 +28,12 @@ def alone_in(folder: Path, *, wanted: bool = True) -> Iterator[None]:
     if not wanted:
         yield
         return
-    absent = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    with lock:
-        _lock(lock, folder)
+    with locked(folder, LOCK, busy="writing recordings"):
         _clear(folder)
         try:
             yield
         finally:
             _clear(folder)
-            (folder / LOCK).unlink(missing_ok=True)
-            for each in absent:
-                with suppress(OSError):  # it holds something by now
-                    each.rmdir()
-
-
-def _lock(file: TextIO, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two at a time are then not noticed
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: somebody else is writing recordings there; wait, or choose another folder"
-        ) from error
 
 
 def _clear(folder: Path) -> None:

@@ -30,6 +30,7 @@ def run_all(
     *,
     num_workers: int = 1,
     launcher: Launcher = "processes",
+    num_gpus: int = 0,
 ) -> Generator[tuple[int, Output | WorkerDied], None, None]:
     """Apply a function to all inputs.
 
@@ -44,6 +45,8 @@ def run_all(
     launcher : {"processes", "ray"}
         Processes of this machine, or tasks of the Ray cluster that `ray` finds (its own on
         this machine if there is none).
+    num_gpus : int
+        That a task of Ray asks for.
 
     Yields
     ------
@@ -58,7 +61,7 @@ def run_all(
     if num_workers < 1:
         raise ConfigError(f"expected 1 worker or more, got {num_workers}")
     if launcher == "ray":
-        yield from _on_ray(function, inputs, num_workers)
+        yield from _on_ray(function, inputs, num_workers, num_gpus)
     elif launcher != "processes":
         raise ConfigError(f"unknown launcher {launcher!r}: choose processes or ray")
     elif num_workers == 1 or len(inputs) < 2:
@@ -110,28 +113,35 @@ def _until_a_death(
 
 
 def _on_ray(
-    function: Callable[[Input], Output], inputs: Sequence[Input], num_workers: int
+    function: Callable[[Input], Output],
+    inputs: Sequence[Input],
+    num_workers: int,
+    num_gpus: int,
 ) -> Iterator[tuple[int, Output | WorkerDied]]:
     try:
         import ray
         from ray.exceptions import OutOfMemoryError, WorkerCrashedError
     except ImportError as error:
-        raise MissingExtraError("ray", extra="sweep", purpose="prepare on a cluster") from error
+        raise MissingExtraError("ray", extra="sweep", purpose="work on a cluster") from error
 
     if not ray.is_initialized():
         ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
-    task: Any = ray.remote(_apply)
+    task: Any = ray.remote(_apply).options(num_gpus=num_gpus)
     waiting, at_work = list(range(len(inputs))), {}
-    while waiting or at_work:
-        while waiting and len(at_work) < num_workers:
-            number = waiting.pop(0)
-            at_work[task.remote(function, inputs[number])] = number
-        (reference, *_), _ = ray.wait(list(at_work), num_returns=1)
-        number = at_work.pop(reference)
-        try:
-            yield number, ray.get(reference)
-        except (WorkerCrashedError, OutOfMemoryError):
-            yield number, WorkerDied()
+    try:
+        while waiting or at_work:
+            while waiting and len(at_work) < num_workers:
+                number = waiting.pop(0)
+                at_work[task.remote(function, inputs[number])] = number
+            (reference, *_), _ = ray.wait(list(at_work), num_returns=1)
+            number = at_work.pop(reference)
+            try:
+                yield number, ray.get(reference)
+            except (WorkerCrashedError, OutOfMemoryError):
+                yield number, WorkerDied()
+    finally:
+        for reference in at_work:
+            ray.cancel(reference)  # as the keyboard would
 
 
 def _apply(function: Callable[[Any], Any], each: Any) -> Any:

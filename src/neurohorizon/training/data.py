@@ -265,6 +265,24 @@ class ForecastData:
             FeatureScaler.fit(functional, log=np.zeros(functional.shape[1], dtype=bool)),
         )
 
+    def picture_scaler(self) -> tuple[NDArray[np.float64], float]:
+        """Return the mean and the deviation of the training pictures' embeddings, each once."""
+        name = self.spec.conditions.images
+        pictures = {
+            image_hash: vector
+            for session in self.sessions
+            if name in session.reader.recording.embeddings
+            for image_hash, vector in zip(
+                session.reader.recording.embeddings[name].hashes.tolist(),
+                np.asarray(session.reader.recording.embeddings[name].vectors),
+                strict=True,
+            )
+        }
+        if not pictures:
+            return np.zeros(0), 1.0
+        vectors = np.stack(list(pictures.values())).astype(np.float64)
+        return vectors.mean(axis=0), max(float(vectors.std(axis=0).mean()), 1e-6)
+
     def train_loader(
         self, batches_seen: Callable[[], int] = lambda: 0
     ) -> DataLoader[ForecastBatch]:

@@ -68,6 +68,7 @@ def fit_forecaster(
     accumulate_batches: int = 1,
     queries_per_window: int = 24,
     adapter_dropout: float = 0.1,
+    condition_dropout: float = 0.0,
     ema_decay: float = 0.0,
     teacher_forcing: TeacherForcing | None = None,
     patience: int = 0,
@@ -127,6 +128,7 @@ def fit_forecaster(
         (model.identity.standardise_functional, functional),
     ):
         standardise.set(log=scaler.log, mean=scaler.mean, scale=scaler.scale)
+    model.set_pictures(*data.picture_scaler())
     num_steps = max_epochs * data.steps_per_epoch // accumulate_batches
     module = ForecastModule(
         model,
@@ -136,6 +138,7 @@ def fit_forecaster(
         warmup_share=warmup_share,
         queries_per_window=queries_per_window,
         adapter_dropout=adapter_dropout,
+        condition_dropout=condition_dropout,
         ema_decay=ema_decay,
         teacher_forcing=teacher_forcing,
     )

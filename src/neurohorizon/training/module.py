@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from neurohorizon.models.autoregressive import Autoregressive
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch
+from neurohorizon.recordings.conditions import MODALITIES
 from neurohorizon.training.data import draw_queries
 from neurohorizon.training.objectives import likelihood_objective, take_units
 from neurohorizon.training.teacher_forcing import TeacherForcing, mix_counts
@@ -35,6 +36,8 @@ class ForecastModule(lightning.LightningModule):
         Units drawn for the loss in each window; the model reads all of them.
     adapter_dropout : float
         Share of windows from which the adapter is withheld.
+    condition_dropout : float
+        Share of windows in which each condition is missing, one by one.
     ema_decay : float
         Of an exponential moving average of the weights; 0 for none. With it, the average
         is what is validated and kept.
@@ -52,6 +55,7 @@ class ForecastModule(lightning.LightningModule):
         warmup_share: float = 0.1,
         queries_per_window: int = 24,
         adapter_dropout: float = 0.1,
+        condition_dropout: float = 0.0,
         ema_decay: float = 0.0,
         teacher_forcing: TeacherForcing | None = None,
     ) -> None:
@@ -64,6 +68,7 @@ class ForecastModule(lightning.LightningModule):
         self.queries_per_window = queries_per_window
         self.adapter_dropout = adapter_dropout
         self.teacher_forcing = teacher_forcing or TeacherForcing()
+        self.condition_dropout = condition_dropout
         self.averaged = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
             if ema_decay > 0
@@ -113,6 +118,10 @@ class ForecastModule(lightning.LightningModule):
         if self.adapter_dropout > 0:
             withheld = torch.rand(len(batch), device=self.device) < self.adapter_dropout
             batch = batch.without_adapter(withheld)
+        if self.condition_dropout > 0:
+            for modality in MODALITIES:
+                missing = torch.rand(len(batch), device=self.device) < self.condition_dropout
+                batch = batch.without(modality, missing)
         loss = self.loss(batch)
         self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(batch))
         return loss

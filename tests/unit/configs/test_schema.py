@@ -1,16 +1,20 @@
 """The schema: cross-checks between settings, and agreement with what it configures."""
 
+import dataclasses
 import inspect
 from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
+from neurohorizon.configs.conditions_schema import ConditionsConfig
 from neurohorizon.configs.load import load_config
 from neurohorizon.configs.model_schema import SIZES, ModelConfig
 from neurohorizon.configs.schema import Config
 from neurohorizon.configs.training_schema import TrainingConfig
 from neurohorizon.errors import ConfigError
+from neurohorizon.models.encoder import Injection
+from neurohorizon.recordings.conditions import ConditionSpec
 
 
 def refused(*overrides: str) -> str:
@@ -27,8 +31,16 @@ def test_words_are_those_of_the_model():
     assert set(get_args(fields["identity"].annotation)) == set(get_args(IdentityMode))
     assert set(get_args(fields["decoder"].annotation)) == set(get_args(DecoderMode))
     arguments = set(inspect.signature(HorizonForecaster.__init__).parameters)
-    arguments -= {"self", "spec", "num_known_units"}
-    assert set(fields) - {"name", "size"} == arguments
+    # Recordings tell these.
+    arguments -= {"self", "spec", "num_known_units", "behavior_columns", "picture_dimensions"}
+    assert set(fields) - {"name", "size"} == arguments - {"inject", "inject_every", "use_tuning"}
+
+
+def test_all_that_conditions_take_can_be_configured():
+    settings = {each.name for each in dataclasses.fields(ConditionSpec)}
+    assert settings < set(ConditionsConfig.model_fields)
+    inject = ConditionsConfig.model_fields["inject"].annotation
+    assert set(get_args(inject)) == set(get_args(Injection))
 
 
 def test_all_that_training_takes_can_be_configured():
@@ -42,7 +54,7 @@ def test_all_that_training_takes_can_be_configured():
     assert arguments <= set(TrainingConfig.model_fields)
     arguments = set(inspect.signature(fit_forecaster).parameters)
     arguments -= {"model", "data", "run_folder", "resume", "on_epoch", "on_step", "seed"}
-    arguments -= {"horizons_s", "stop_after_epochs"}
+    arguments -= {"horizons_s", "stop_after_epochs", "condition_dropout"}
     assert arguments <= set(TrainingConfig.model_fields)
 
 
@@ -129,3 +141,21 @@ def test_every_key_says_what_it_means():
         assert section["additionalProperties"] is False
         for key, field in section["properties"].items():
             assert key in ("name", "by") or field.get("description"), f"{name}.{key}"
+
+
+def test_conditions_without_effect_are_refused():
+    assert "conditions.dropout has no effect without" in refused("conditions.dropout=0.3")
+    named = "conditions.behavior=[velocity]"
+    assert "conditions.inject_every has no effect with conditions.inject=input" in refused(
+        named, "conditions.inject=input", "conditions.inject_every=2"
+    )
+    assert "expected at most the 2 layers" in refused(named, "conditions.inject_every=3")
+    assert "no whole number of slots" in refused(named, "conditions.step_s=0.3")
+    assert "needs images" in refused(named, "conditions.known_schedule=true")
+    assert "without an encoder" in refused(
+        named, "conditions.inject=input", "model.num_encoder_layers=0"
+    )
+
+
+def test_a_driven_world_has_no_observer_yet():
+    assert "set evaluation.observer=null" in refused("data.driven=true", "evaluation.observer={}")

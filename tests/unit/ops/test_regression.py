@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
-from neurohorizon.ops.regression import leading_factors, reduced_rank_ridge
+from neurohorizon.ops.regression import FoldedMoments, leading_factors, reduced_rank_ridge
 
 RNG = np.random.default_rng(0)
 
@@ -45,3 +46,46 @@ def test_factors_of_a_lower_rank_are_the_first_ones():
     for rank in range(1, 6):
         best = (u[:, :rank] * s[:rank]) @ vt[:rank]
         assert np.allclose(left[:, :rank] @ right[:rank], best)
+
+
+class TestFoldedMoments:
+    def data(self):
+        generator = np.random.default_rng(0)
+        inputs = generator.standard_normal((400, 6))
+        weights = np.zeros((6, 5))
+        weights[:2, :2] = 0.5
+        return inputs, inputs @ weights + generator.standard_normal((400, 5))
+
+    def solve(self, inputs, targets, ridges, group):
+        moments = FoldedMoments(6, 5, num_folds=4)
+        for fold in range(4):
+            for first in range(100 * fold, 100 * fold + 100, 50):
+                rows = slice(first, first + 50)
+                moments.add(fold, inputs[rows], targets[rows])
+        return moments.solve(ridges, group=group)
+
+    def test_equals_ridge_with_the_penalty_that_cross_validation_chooses(self):
+        inputs, targets = self.data()
+        ridges, group = (1.0, 30.0, 1000.0), np.array([0, 0, 1, 1, 2])
+        weights, skill = self.solve(inputs, targets, ridges, group)
+        errors = np.zeros((3, 3))
+        for row, ridge in enumerate(ridges):
+            for fold in range(4):
+                left_out = np.arange(400) // 100 == fold
+                model = Ridge(alpha=ridge, fit_intercept=False)
+                model.fit(inputs[~left_out], targets[~left_out])
+                missed = (targets[left_out] - model.predict(inputs[left_out])) ** 2
+                errors[row] += np.bincount(group, weights=missed.sum(axis=0))
+        power = np.bincount(group, weights=(targets**2).sum(axis=0))
+        np.testing.assert_allclose(skill, np.maximum(1 - errors.min(axis=0) / power, 0), atol=1e-9)
+        for target in range(5):
+            model = Ridge(alpha=ridges[errors.argmin(axis=0)[group[target]]], fit_intercept=False)
+            expected = model.fit(inputs, targets[:, target]).coef_ * (skill[group[target]] > 0)
+            np.testing.assert_allclose(weights[:, target], expected, atol=1e-9)
+
+    def test_what_nothing_foretells_is_left_at_zero(self):
+        inputs, targets = self.data()
+        weights, skill = self.solve(inputs, targets, (1.0,), np.arange(5))
+        assert skill[:2].min() > 0.1
+        assert (skill[2:] == 0).all()
+        assert not weights[:, 2:].any()

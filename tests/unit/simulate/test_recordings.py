@@ -79,6 +79,23 @@ def test_switches_leave_out_what_they_name(tmp_path):
     assert not truth.units.is_burster.any()
 
 
+def test_driven_sessions_read_back_with_what_drove_them(tmp_path):
+    plan = replace(PLAN, driven=True)
+    (path,) = write_population(plan, tmp_path, indices=[0])
+    recording, truth, session = open_recording(path), load_truth(path), plan.simulate(0)
+    np.testing.assert_array_equal(truth.rate_hz, session.rate_hz)
+    for field in fields(session.drives):
+        value = getattr(session.drives, field.name)
+        np.testing.assert_array_equal(getattr(truth.drives, field.name), value)
+    shown = recording.embeddings["pictures"]
+    onsets, vectors = shown.between(0.0, 30.0)
+    np.testing.assert_array_equal(onsets, session.drives.presentation_start_s)
+    np.testing.assert_allclose(vectors, session.drives.pictures_shown, rtol=1e-6)
+    np.testing.assert_array_equal(recording.series["running"].values[:, 0], session.drives.running)
+    with pytest.raises(ConfigError, match="the observer sees spikes alone"):
+        IdealObserver(truth, reference_s=20.0)
+
+
 def test_the_observer_forecasts_from_what_was_read_back(folder):
     forecasts = [
         IdealObserver(session, num_particles=50, num_rollouts=20, reference_s=20.0).forecast(

@@ -130,6 +130,28 @@ class AdapterForecast:
         return np.concatenate(columns, axis=-1)
 
 
+class TuningForecast:
+    """What behaviour and pictures alone forecast (see :func:`relative_columns`)."""
+
+    by_horizon = True
+
+    def fit(self, training: Sequence[TrainingSession]) -> None:
+        """Fit nothing: the tuning came with the reference, cross-fitted."""
+
+    def compute(self, known: KnownSession, windows: Windows) -> FloatArray:
+        """Return (T, N, G, 14): for either 6 columns, and one by how tuned the unit is."""
+        tuning, conditions = known.reference.tuning, windows.conditions
+        assert tuning is not None, "a reference without conditions"
+        assert conditions is not None, "windows without conditions"
+        columns = []
+        for forecast, skill in zip(
+            np.moveaxis(tuning.forecast(conditions), -1, 0), tuning.skill.T, strict=True
+        ):
+            by_skill = forecast * 5.0 * np.sqrt(skill)[:, None]
+            columns += [relative_columns(forecast, known), by_skill[..., None]]
+        return np.concatenate(columns, axis=-1)
+
+
 class PrivateTraces:
     """Log-ratios of a unit's slow traces to what the population's dynamics explain of them."""
 

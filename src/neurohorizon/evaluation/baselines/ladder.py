@@ -12,6 +12,7 @@ from neurohorizon.evaluation.baselines.features import (
     PrivateTraces,
     RecentWindows,
     RegressionForecast,
+    TuningForecast,
     UnitAmount,
 )
 from neurohorizon.evaluation.baselines.poisson_rows import PoissonRow, fit_together
@@ -40,8 +41,8 @@ def fit_ladder(
     Returns
     -------
     list of Baseline
-        From the null to the strongest; the PSTH only if a training recording has trials;
-        the cheat last.
+        From the null to the strongest; the PSTH only if a training recording has trials, the
+        stack with conditions only if windows have any; the cheat last.
     """
     traces, adapter = OwnTraces(), AdapterForecast()
     ridge = RegressionForecast(PopulationRegression(low_rank=False))
@@ -58,6 +59,9 @@ def fit_ladder(
         PoissonRow("reduced rank", [traces, reduced_rank], seed=seed),
         PoissonRow("stack", everything, seed=seed),
     ]
+    if training and training[0].protocol.spec.conditions:
+        known = [*everything, TuningForecast()]
+        regressions.append(PoissonRow("stack + conditions", known, seed=seed))
     for index, baseline in enumerate(simple):
         if progress is not None:
             progress("baselines: constant and recent rates", index, len(simple))

@@ -1,0 +1,430 @@
+"""The table of a sweep: every member with its seeds, and its paired difference to the first.
+
+Seeds of a member are averaged block by block before anything is paired, so an interval speaks
+of the recordings. What seeds do is told beside it: their spread, and on how many of them the
+difference has the sign that it has together. A member has *moved* where the interval excludes 0
+and all of its seeds agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import wilcoxon
+
+from neurohorizon.evaluation.bootstrap import Interval, bootstrap, bootstrap_difference
+from neurohorizon.evaluation.metrics import bits_per_spike
+from neurohorizon.evaluation.run_results import SetName
+from neurohorizon.evaluation.sweep_results import RecordingSums, SetSums, SweepMember, SweepResults
+
+FloatArray = NDArray[np.float64]
+#: With fewer recordings no order of signs is rarer than 5 %.
+FEWEST_TESTED = 6
+
+
+@dataclass(frozen=True)
+class Step:
+    """A member minus the first one, by horizon of the member.
+
+    Parameters
+    ----------
+    interval : Interval
+        NaN at horizons that the first was not scored at.
+    by_seed : (S, H) float
+        The same seed by seed.
+    wins : (H,) int
+        Recordings on which the member is above.
+    p : (H,) float
+        Wilcoxon's signed-rank test over recordings, two-sided; NaN with fewer than 6.
+    num_recordings : int
+        That both were scored on.
+    same_windows : bool
+        Whether what is paired are the same windows, or others of the same blocks of time.
+    """
+
+    interval: Interval
+    by_seed: FloatArray
+    wins: NDArray[np.int64]
+    p: FloatArray
+    num_recordings: int
+    same_windows: bool
+
+    @property
+    def agreeing(self) -> NDArray[np.int64]:
+        """Seeds whose difference has the sign of all together, (H,)."""
+        return (np.sign(self.by_seed) == np.sign(self.interval.value)).sum(axis=0)
+
+    @property
+    def moved(self) -> NDArray[np.int64]:
+        """1 where the member is surely above, -1 where it is surely below, (H,).
+
+        Nothing is claimed on other windows: what they hold differs by more than the member.
+        """
+        claimed = self.same_windows & (self.agreeing == len(self.by_seed))
+        return claimed * (self.interval.above.astype(int) - self.interval.below.astype(int))
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """A row of the table on one set of windows.
+
+    Parameters
+    ----------
+    name : str
+    member : SweepMember or None
+        None for a row that was not trained: the strongest baseline, or a part withheld.
+    seeds : list of int
+    horizons_s : tuple of float
+    level : Interval
+        Bits per spike of all seeds together.
+    by_seed : (S, H) float
+    step : Step or None
+        To the first member; None for itself, and where nothing can be paired.
+    why_no_step : str
+    """
+
+    name: str
+    member: SweepMember | None
+    seeds: list[int]
+    horizons_s: tuple[float, ...]
+    level: Interval
+    by_seed: FloatArray
+    step: Step | None
+    why_no_step: str = ""
+
+    @property
+    def spread(self) -> FloatArray:
+        """Standard deviation over seeds, (H,); NaN with one seed."""
+        if len(self.by_seed) < 2:
+            return np.full(len(self.horizons_s), np.nan)
+        return np.std(self.by_seed, axis=0, ddof=1)
+
+
+def sweep_rows(results: SweepResults, of_set: SetName) -> list[SweepRow]:
+    """Return the rows of a set: members, the first one's parts withheld, strongest baseline."""
+    members = [member for member in results.finished if _sets_of(member, of_set)]
+    if not members:
+        return []
+    first = members[0]
+    reference = _sets_of(first, of_set)
+    rows = [
+        _row(member.name, member, _sets_of(member, of_set), None if member is first else reference)
+        for member in members
+    ]
+    withheld = {row for run in first.seeds.values() for row in run.withheld}
+    for name in sorted(withheld):
+        sets = {
+            seed: run.withheld[name][of_set]
+            for seed, run in first.seeds.items()
+            if of_set in run.withheld.get(name, {})
+        }
+        if sets:
+            rows.append(_row(f"{name}, not trained again", None, sets, reference))
+    run = next(iter(first.seeds.values()))
+    if of_set in run.strongest:
+        sums, names = run.strongest[of_set]
+        told = "strongest baseline" + (f" ({names[0]})" if len(set(names)) == 1 else "")
+        baseline = dict.fromkeys(reference, sums)
+        row = _row(told, None, baseline, reference)
+        rows.append(replace(row, seeds=[], by_seed=row.by_seed[:1]))
+    return rows
+
+
+def gap(member: SweepMember) -> float:
+    """Return what is lost in sessions never seen: held-out minus later, at the first horizon.
+
+    Mean over seeds, in bits per spike; NaN if one of the sets was not scored.
+    """
+    both = [
+        _bits(run.sets["held-out"])[0] - _bits(run.sets["later"])[0]
+        for run in member.seeds.values()
+        if {"held-out", "later"} <= set(run.sets)
+    ]
+    return float(np.mean(both)) if both else float("nan")
+
+
+def table_records(results: SweepResults) -> list[dict[str, Any]]:
+    """Return all numbers, flat: one record a set, row and horizon.
+
+    ``p_holm`` is Wilcoxon's p corrected for the number of trained members (Holm 1979).
+    """
+    table = []
+    for of_set in results.sets:
+        rows = sweep_rows(results, of_set)
+        for row in rows:
+            for index, horizon_s in enumerate(row.horizons_s):
+                table.append(
+                    {
+                        "set": of_set,
+                        "member": row.name,
+                        "trained": row.member is not None,
+                        **_values(row.member, results),
+                        "horizon_s": horizon_s,
+                        "num_seeds": len(row.seeds),
+                        "bits_per_spike": row.level.value[index],
+                        "sd_over_seeds": row.spread[index],
+                        "low": row.level.low[index],
+                        "high": row.level.high[index],
+                        **_step_record(row, index, rows),
+                        "interval_over": row.level.over,
+                        "num_parameters": row.member.num_parameters if row.member else "",
+                        "training_s": round(row.member.seconds, 1) if row.member else "",
+                    }
+                )
+    return table
+
+
+def seed_records(results: SweepResults) -> list[dict[str, Any]]:
+    """Return every run's own scores: one record a set, member, seed and horizon."""
+    return [
+        {
+            "set": of_set,
+            "member": member.name,
+            "seed": seed,
+            "horizon_s": horizon_s,
+            "bits_per_spike": value,
+        }
+        for of_set in results.sets
+        for member in results.finished
+        for seed, sums in _sets_of(member, of_set).items()
+        for horizon_s, value in zip(sums.horizons_s, _bits(sums), strict=True)
+    ]
+
+
+def recording_bits(sums: SetSums, recordings: Sequence[str], horizon: int = 0) -> float:
+    """Return bits per spike on some of the recordings together; NaN if none was scored."""
+    found = [sums.recordings[name] for name in recordings if name in sums.recordings]
+    if not found:
+        return float("nan")
+    gain = sum(each.gain[:, horizon].sum() for each in found)
+    return float(bits_per_spike(gain, 0.0, sum(each.spikes[:, horizon].sum() for each in found)))
+
+
+def average(sets: Sequence[SetSums]) -> SetSums:
+    """Average the gains of seeds, block by block: they were scored on the same windows."""
+    first = sets[0]
+    return replace(
+        first,
+        recordings={
+            name: replace(one, gain=np.mean([each.recordings[name].gain for each in sets], axis=0))
+            for name, one in first.recordings.items()
+        },
+    )
+
+
+def level_of(sums: SetSums) -> Interval:
+    """Return bits per spike with its interval over recordings or blocks."""
+    every = list(sums.recordings.values()) or [_nothing(len(sums.horizons_s))]
+    return bootstrap([each.gain for each in every], [each.spikes for each in every])
+
+
+def step_between(mine: Mapping[int, SetSums], first: Mapping[int, SetSums]) -> Step | None:
+    """Return a member minus the first, paired over what both were scored on; None if nothing.
+
+    Parameters
+    ----------
+    mine, first : mapping of int to SetSums
+        By seed.
+    """
+    one, other = next(iter(mine.values())), next(iter(first.values()))
+    at = _common_horizons(one, other)
+    blocks, same_windows = _common_blocks(one, other)
+    if not blocks or not at:
+        return None
+    mine = {seed: _restricted(sums, blocks) for seed, sums in mine.items()}
+    first = {seed: _restricted(sums, blocks) for seed, sums in first.items()}
+    both = average(list(mine.values())), average(list(first.values()))
+    columns = [index for index, _ in at], [index for _, index in at]
+    mine_of, first_of = (
+        [(each.gain[:, of], each.spikes[:, of]) for each in sums.recordings.values()]
+        for sums, of in zip(both, columns, strict=True)
+    )
+    interval = bootstrap_difference(*zip(*mine_of, strict=True), *zip(*first_of, strict=True))
+    per_recording = np.stack(
+        [_total(*a) - _total(*b) for a, b in zip(mine_of, first_of, strict=True)]
+    )
+    seeds = [seed for seed in mine if seed in first] or list(mine)
+    by_seed = np.stack(
+        [
+            _bits(mine[seed])[columns[0]] - _bits(first.get(seed, both[1]))[columns[1]]
+            for seed in seeds
+        ]
+    )
+    num_horizons = len(both[0].horizons_s)
+
+    def spread_out(values: NDArray[Any]) -> FloatArray:
+        full = np.full((*values.shape[:-1], num_horizons), np.nan)
+        full[..., columns[0]] = values
+        return full
+
+    p = np.array([_signed_rank(each) for each in per_recording.T])
+    return Step(
+        interval=replace(
+            interval,
+            value=spread_out(interval.value),
+            low=spread_out(interval.low),
+            high=spread_out(interval.high),
+        ),
+        by_seed=spread_out(by_seed),
+        wins=np.nan_to_num(spread_out((per_recording > 0).sum(axis=0))).astype(int),
+        p=spread_out(p),
+        num_recordings=len(blocks),
+        same_windows=same_windows,
+    )
+
+
+def _row(
+    name: str,
+    member: SweepMember | None,
+    sets: Mapping[int, SetSums],
+    first: Mapping[int, SetSums] | None,
+) -> SweepRow:
+    step = step_between(sets, first) if first is not None else None
+    nothing = first is not None and step is None
+    some = next(iter(sets.values()))
+    return SweepRow(
+        name=name,
+        member=member,
+        seeds=list(sets),
+        horizons_s=some.horizons_s,
+        level=level_of(average(list(sets.values()))),
+        by_seed=np.stack([_bits(sums) for sums in sets.values()]),
+        step=step,
+        why_no_step="scored on other recordings or horizons" if nothing else "",
+    )
+
+
+def _sets_of(member: SweepMember, of_set: SetName) -> dict[int, SetSums]:
+    return {seed: run.sets[of_set] for seed, run in member.seeds.items() if of_set in run.sets}
+
+
+def _common_blocks(one: SetSums, other: SetSums) -> tuple[dict[str, NDArray[np.int64]], bool]:
+    """Return the blocks to pair in each recording, and whether they hold the same windows.
+
+    A shorter horizon leaves room for another window or two at the end: blocks in which windows
+    differ are left out. Where that would be most of them, all that both have are paired.
+    """
+    both = {
+        name: (one.recordings[name], other.recordings[name])
+        for name in one.recordings
+        if name in other.recordings
+    }
+    common = {name: np.intersect1d(a.block, b.block) for name, (a, b) in both.items()}
+    same = {
+        name: np.array(
+            [
+                block
+                for block in common[name]
+                if np.array_equal(
+                    a.origin_ticks[a.origin_block == block], b.origin_ticks[b.origin_block == block]
+                )
+            ],
+            dtype=np.int64,
+        )
+        for name, (a, b) in both.items()
+    }
+    if both and 2 * sum(map(len, same.values())) >= sum(map(len, common.values())):
+        return {name: blocks for name, blocks in same.items() if len(blocks)}, True
+    return {name: blocks for name, blocks in common.items() if len(blocks)}, False
+
+
+def _restricted(sums: SetSums, blocks: Mapping[str, NDArray[np.int64]]) -> SetSums:
+    """Keep some blocks of some recordings."""
+    kept = {}
+    for name, wanted in blocks.items():
+        each = sums.recordings[name]
+        where = np.isin(each.block, wanted)
+        kept[name] = replace(
+            each, gain=each.gain[where], spikes=each.spikes[where], block=each.block[where]
+        )
+    return replace(sums, recordings=kept)
+
+
+def _common_horizons(one: SetSums, other: SetSums) -> list[tuple[int, int]]:
+    """Return the places of the horizons that both have."""
+    return [
+        (index, other.horizons_s.index(horizon_s))
+        for index, horizon_s in enumerate(one.horizons_s)
+        if horizon_s in other.horizons_s
+    ]
+
+
+def _total(gain: FloatArray, spikes: NDArray[Any]) -> FloatArray:
+    return bits_per_spike(gain.sum(axis=0), 0.0, spikes.sum(axis=0))
+
+
+def _over(sums: SetSums, names: Sequence[str], columns: Sequence[int]) -> FloatArray:
+    gain = np.sum([sums.recordings[name].gain.sum(axis=0) for name in names], axis=0)
+    spikes = np.sum([sums.recordings[name].spikes.sum(axis=0) for name in names], axis=0)
+    return bits_per_spike(gain, 0.0, spikes)[list(columns)]
+
+
+def _bits(sums: SetSums) -> FloatArray:
+    if not sums.recordings:
+        return np.full(len(sums.horizons_s), np.nan)
+    return _over(sums, list(sums.recordings), range(len(sums.horizons_s)))
+
+
+def _nothing(num_horizons: int) -> RecordingSums:
+    none = np.zeros((0, num_horizons))
+    empty = np.empty(0, dtype=np.int64)
+    return RecordingSums(none, none.astype(np.int64), empty, empty, empty)
+
+
+def _signed_rank(differences: FloatArray) -> float:
+    some = differences[np.isfinite(differences) & (differences != 0)]
+    if len(some) < FEWEST_TESTED:
+        return float("nan")
+    found: Any = wilcoxon(some)
+    return float(found.pvalue)
+
+
+def _values(member: SweepMember | None, results: SweepResults) -> dict[str, Any]:
+    return {key: member.values.get(key) if member else "" for key in results.record["factors"]}
+
+
+def _step_record(row: SweepRow, index: int, rows: Sequence[SweepRow]) -> dict[str, Any]:
+    keys = ("difference", "difference_low", "difference_high", "moved", "seeds_agreeing")
+    keys += ("wins", "recordings", "p_wilcoxon", "p_holm", "same_windows")
+    step = row.step
+    if step is None:
+        return dict.fromkeys(keys, "")
+    word = {1: "above", -1: "below", 0: ""}[int(step.moved[index])]
+    values = (
+        step.interval.value[index],
+        step.interval.low[index],
+        step.interval.high[index],
+        word,
+        int(step.agreeing[index]),
+        int(step.wins[index]),
+        step.num_recordings,
+        step.p[index],
+        holm(rows, row, row.horizons_s[index]),
+        step.same_windows,
+    )
+    return dict(zip(keys, values, strict=True))
+
+
+def holm(rows: Sequence[SweepRow], row: SweepRow, horizon_s: float) -> float:
+    """Return a trained member's p at a horizon, corrected for all of them (Holm's method).
+
+    References
+    ----------
+    Holm 1979, *A simple sequentially rejective multiple test procedure*, Scand. J. Statist. 6.
+    """
+    tested = {
+        each.name: each.step.p[each.horizons_s.index(horizon_s)]
+        for each in rows
+        if each.member is not None and each.step is not None and horizon_s in each.horizons_s
+    }
+    ordered = sorted((p, name) for name, p in tested.items() if np.isfinite(p))
+    largest = 0.0
+    for place, (p, name) in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - place) * p))
+        if name == row.name:
+            return largest
+    return float("nan")

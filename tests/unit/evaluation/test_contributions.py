@@ -1,0 +1,146 @@
+"""What conditions are worth: planted drives are found, in those units and in no others."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neurohorizon.errors import DataError
+from neurohorizon.evaluation.baselines.training import spread_over_bins
+from neurohorizon.evaluation.contributions import (
+    STATES,
+    load_contributions,
+    measure_contributions,
+    save_contributions,
+    summarise,
+    unit_contributions,
+    window_states,
+)
+from neurohorizon.evaluation.protocol import Protocol, prepare_case
+from neurohorizon.recordings.conditions import ConditionReader, ConditionSpec
+from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.report.contributions import compute_contribution_bars, compute_unit_worth
+from neurohorizon.simulate.population import simulate_session
+from neurohorizon.simulate.recordings import to_recording
+from neurohorizon.simulate.world import PopulationWorld
+
+CONDITIONS = ConditionSpec(behavior=("running",), images="pictures", known_schedule=True)
+SPEC = WindowSpec(conditions=CONDITIONS)
+
+
+class Tuned:
+    """Forecasts by tuning alone, in closed form: what it reads is what it says."""
+
+    name, role = "tuned", "model"
+
+    def forecast(self, case, windows):
+        tuning = case.reference.tuning.forecast(windows.conditions)
+        ratio = np.maximum(1.0 + tuning, 0.1).prod(axis=-1)
+        return spread_over_bins(ratio * case.reference.rate_hz[:, None], windows.spec)
+
+
+@pytest.fixture(scope="module")
+def session():
+    return simulate_session(
+        PopulationWorld(), num_units=50, duration_s=500.0, seed=3, driven=True, trials=False
+    )
+
+
+@pytest.fixture(scope="module")
+def case(session):
+    recording = to_recording(session, id="driven", subject="a")
+    area = np.where(np.arange(50) < 20, "V1", "M1")
+    recording = replace(recording, units=replace(recording.units, area=area))
+    protocol = Protocol(spec=SPEC, reference_s=240.0)
+    return prepare_case(recording, protocol, held_out=True)
+
+
+@pytest.fixture(scope="module")
+def found(case):
+    return measure_contributions(Tuned(), [case])
+
+
+def test_planted_drives_are_found_and_no_others(session, found):
+    drives = session.drives
+    planted = {
+        "behavior": drives.running_weight != 0,
+        "images": (drives.picture_weight != 0).any(axis=1),
+    }
+    table = unit_contributions(found)
+    for modality, truth in planted.items():
+        rows = [r for r in table if r["modality"] == modality and r["way"] == "permuted"]
+        driven = np.array([row["driven"] for row in rows])
+        assert driven[truth].mean() > 0.6, modality
+        assert driven[~truth].mean() < 0.1, modality
+        assert all(row["low"] <= row["bits_per_spike"] <= row["high"] for row in rows)
+
+
+def test_all_is_the_sum_of_its_parts(found):
+    (one,) = found
+    third = one.gain[:, :, 1:4].sum(axis=2)
+    np.testing.assert_allclose(third, one.gain[:, :, 0], atol=1e-8)
+    np.testing.assert_array_equal(one.spikes[:, 1:4].sum(axis=1), one.spikes[:, 0])
+    pictures = one.gain[:, :, 4:6].sum(axis=2)
+    np.testing.assert_allclose(pictures, one.gain[:, :, 0], atol=1e-8)
+
+
+def test_equals_the_difference_of_two_evaluations(case, found):
+    from neurohorizon.evaluation.evaluate import evaluate
+    from neurohorizon.evaluation.summary import difference
+
+    class Blind(Tuned):
+        name = "blind"
+
+        def forecast(self, case, windows):
+            return super().forecast(
+                case, windows.with_conditions(windows.conditions.without("behavior"))
+            )
+
+    result = evaluate([Tuned(), Blind()], [case], title="")
+    expected = difference(result, "tuned", "blind")
+    (row,) = [r for r in summarise(found)
+              if (r.modality, r.way, r.among) == ("behavior", "withheld", "all")]  # fmt: skip
+    np.testing.assert_allclose(row.interval.value, expected.value, atol=1e-9)
+    np.testing.assert_allclose(row.interval.low, expected.low, atol=1e-9)
+
+
+def test_areas_and_states_are_told_apart(session, found):
+    rows = {(r.modality, r.way, r.among, r.which): r for r in summarise(found)}
+    assert {key[3] for key in rows if key[2] == "area"} == {"V1", "M1"}
+    assert {key[3] for key in rows if key[2] == "state"} == set(STATES)
+    after, none = (
+        rows["images", "permuted", "state", state].interval.value[0]
+        for state in ("after a picture", "no picture")
+    )
+    assert after > none
+    assert rows["behavior", "permuted", "area", "V1"].num_units == 20
+
+
+def test_states_are_none_where_they_are_not_known(case):
+    bare = replace(case.recording, series={}, embeddings={}, tables={})
+    read = ConditionReader(bare, CONDITIONS).read(case.origins_s, horizon_s=1.0)
+    assert not window_states(read).any()
+
+
+def test_files_read_back(found, tmp_path):
+    path = tmp_path / "held-out.contributions.npz"
+    save_contributions(found, path)
+    (again,) = load_contributions(path)
+    assert again.recording == "driven"
+    np.testing.assert_array_equal(again.gain, found[0].gain)
+    np.testing.assert_array_equal(again.unit_area, found[0].unit_area)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match="missing or damaged"):
+        load_contributions(path)
+
+
+def test_figures_hold_the_numbers(found):
+    bars = compute_contribution_bars(found)
+    assert {(row.modality, row.way) for row in bars.overall} == {
+        (modality, way) for modality in ("behavior", "images") for way in ("permuted", "withheld")
+    }
+    assert len(bars.table()) == 4 * (len(bars.overall) + len(bars.split))
+    panels, table = compute_unit_worth(found)
+    assert [panel.modality for panel in panels] == ["behavior", "images"]
+    assert all((np.diff(panel.value) >= 0).all() for panel in panels)
+    assert len(table) == 4 * 50
