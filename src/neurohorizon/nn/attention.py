@@ -112,8 +112,8 @@ class Attention(nn.Module):
             split_heads(part, self.num_heads) for part in keys_values_BTE.chunk(2, dim=-1)
         )
         query_angles = None
-        timed = query_times_BQ is not None and (placed or key_times_BT is not None)
-        if self.rotary is not None and timed:
+        timed = placed or key_times_BT is not None
+        if self.rotary is not None and query_times_BQ is not None and timed:
             query_angles = self.rotary.angles(query_times_BQ)
             queries = self.rotary.rotate(queries, query_angles)
             if key_times_BT is not None:

@@ -296,7 +296,9 @@ def _functional_identity(
 
     every = max(len(origins) // 500, 1)
     modulation = adapter.maps[0].forecast(traces_hz[::every]).std(axis=0)
-    coarse = np.array_split(modulation, 5, axis=1)
+    parts = np.array_split(modulation, 5, axis=1)
+    # A short horizon has fewer groups than that.
+    coarse = [part if part.shape[1] else modulation[:, -1:] for part in parts]
     amounts = np.column_stack(
         [
             np.full(num_units, np.log(duration_s / 120.0)),
