@@ -129,6 +129,7 @@ VERBS: tuple[Verb, ...] = (
         "sweep:sweep",
         "Train and evaluate a grid of settings, or an experiment, and write one table of it.",
     ),
+    Verb("search", "search:search", "Search the settings that validate best, with Optuna."),
     Verb("compare", "compare:compare", "Set several runs side by side, with paired differences."),
     Verb(
         "report",

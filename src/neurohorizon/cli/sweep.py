@@ -87,7 +87,7 @@ def sweep(
     command_line = ["neurohorizon", *sys.argv[1:]]
     with StageProgress() as progress:
         progress.say(f"{plan.folder}: {len(plan.members)} members, {len(plan.runs)} runs")
-        teller = _Teller(progress)
+        teller = Teller(progress)
         try:
             outcome = run_sweep(
                 plan,
@@ -143,7 +143,7 @@ def parse_parameters(text: str | None) -> dict[str, int | float | str]:
     return found
 
 
-class _Teller:
+class Teller:
     """Say in a line what begins and what has ended, with an estimate of what is left."""
 
     def __init__(self, progress: StageProgress) -> None:
@@ -151,6 +151,7 @@ class _Teller:
         self.started, self.num_ended = time.monotonic(), 0
 
     def __call__(self, event: Task | Outcome, num_to_do: int) -> None:
+        """Say it."""
         from neurohorizon.training.queue import Task
 
         if isinstance(event, Task):
