@@ -13,7 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from neurohorizon.evaluation.run_results import SetName
 from neurohorizon.evaluation.sweep_results import SweepMember, SweepResults
-from neurohorizon.evaluation.sweep_table import SweepRow, average, level_of, recording_bits
+from neurohorizon.evaluation.sweep_steps import average, level_of
+from neurohorizon.evaluation.sweep_table import SweepRow, recording_bits
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.report.ablations import SHADES
 from neurohorizon.report.style import BLACK, BLUE, GREY, LIGHT_GREY, PALETTE, VERMILION

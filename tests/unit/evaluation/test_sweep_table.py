@@ -11,11 +11,10 @@ from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
 from neurohorizon.evaluation.summary import difference, pooled, wins
 from neurohorizon.evaluation.sweep_results import SeedResult, SweepMember, SweepResults, sums_of
+from neurohorizon.evaluation.sweep_steps import level_of, step_between
 from neurohorizon.evaluation.sweep_table import (
     gap,
     holm,
-    level_of,
-    step_between,
     sweep_rows,
     table_records,
 )
