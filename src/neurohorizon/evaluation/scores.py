@@ -164,7 +164,7 @@ class Scores:
             saturated=np.zeros((units, bins)),
             moments=np.zeros((5, units, num_spans)),
             calibration=np.zeros((3, num_spans, len(CALIBRATION_EDGES_HZ))),
-            pit=_no_pit(protocol),
+            pit=np.zeros((len(protocol.horizons_s), len(PIT_EDGES) - 1)),
             psth=np.zeros((2, times, units, protocol.spec.num_groups)),
             psth_windows=np.zeros((times, protocol.spec.num_groups), dtype=np.int64),
             trial_starts=trial_starts,
@@ -338,12 +338,11 @@ class Scores:
 
         Results of versions that kept no transforms have none.
         """
-        known = {"pit": _no_pit(protocol), **arrays}
         return cls(
             forecaster=forecaster,
             recording=recording,
             protocol=protocol,
-            **{name: np.asarray(known[name]) for name in _ARRAYS},
+            **{name: np.asarray(arrays[name]) for name in _ARRAYS},
         )
 
     def _add_to_pit(self, below_TMH: FloatArray, here_TMH: FloatArray) -> None:
@@ -374,10 +373,6 @@ class Scores:
             self.psth[0, :, :, group] += member @ p[:, :, group]
             self.psth[1, :, :, group] += member @ y[:, :, group]
             self.psth_windows[:, group] += member.sum(axis=1)
-
-
-def _no_pit(protocol: Protocol) -> FloatArray:
-    return np.zeros((len(protocol.horizons_s), len(PIT_EDGES) - 1))
 
 
 def _sum_spans(values: NDArray[Any], spans: NDArray[np.int64]) -> NDArray[Any]:

@@ -98,32 +98,11 @@ def load_forecaster(path: Path | str) -> tuple[HorizonForecaster, dict[str, int]
     except (TypeError, RuntimeError, ConfigError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise _misfit(path, header, f"its settings make no model: {reason}") from error
-    weights = _renamed(weights)
     difference = _first_difference(weights, model.state_dict())
     if difference:
         raise _misfit(path, header, difference)
     model.load_state_dict(weights)
     return model.eval(), known_units
-
-
-def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give weights from when decoders were a part of the model the names of today."""
-    head = "all_bins" if "bin_query" not in weights else "bin_and_unit"
-    layers = "reader.layers" if "bin_query" not in weights else "layers"
-    today = {
-        "decoder_layers.": f"decoder.{layers}.",
-        "head.": f"decoder.{head}.",
-        "bin_query": "decoder.bin_query",
-        "read_latents.": "decoder.read_latents.",
-    }
-
-    def name_today(name: str) -> str:
-        for before, after in today.items():
-            if name.startswith(before):
-                return after + name.removeprefix(before)
-        return name
-
-    return {name_today(name): tensor for name, tensor in weights.items()}
 
 
 def _first_difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:

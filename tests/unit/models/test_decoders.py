@@ -5,8 +5,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from neurohorizon.models.autoregressive import Autoregressive
 from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
@@ -290,28 +288,3 @@ def test_fine_forecasts_of_coarse_to_fine_add_up_to_the_coarse_ones(waves, horiz
         after = model.expected_counts(batch)
     assert (after - before).abs().max() > 1e-3
     torch.testing.assert_close(sums(after), sums(before), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("decoder", ["unit_queries", "causal_bins"])
-def test_checkpoints_from_before_decoders_had_names_of_their_own_are_read(batch, tmp_path, decoder):
-    model = make_model(decoder=decoder)
-    path = tmp_path / "model.safetensors"
-    save_forecaster(model, path)
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata()
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    before = {
-        "decoder.reader.layers.": "decoder_layers.",
-        "decoder.layers.": "decoder_layers.",
-        "decoder.all_bins.": "head.",
-        "decoder.bin_and_unit.": "head.",
-        "decoder.": "",
-    }
-    old = {}
-    for name, tensor in weights.items():
-        new = next((part for part in before if name.startswith(part)), "")
-        old[before.get(new, "") + name.removeprefix(new)] = tensor
-    assert not any(name.startswith("decoder.") for name in old)
-    save_file(old, path, metadata=header)
-    with torch.no_grad():
-        assert torch.equal(load_forecaster(path)[0](batch), model(batch))
