@@ -79,15 +79,6 @@ def test_sums_equal_the_direct_computation(case):
     np.testing.assert_allclose(scores.pit.sum(axis=1), p.size)
 
 
-def test_results_of_versions_without_transforms_are_read(case):
-    scores = scored(case)
-    arrays = scores.to_arrays()
-    del arrays["pit"]
-    again = Scores.from_arrays("row", scores.recording, PROTOCOL, arrays)
-    assert again.pit.shape == scores.pit.shape
-    assert again.pit.sum() == 0
-
-
 def test_a_distribution_of_its_own_is_not_taken_for_poisson(case):
     """With log-probabilities and nothing on sums, nothing is said of their calibration."""
     scores = Scores.empty("row", case)
