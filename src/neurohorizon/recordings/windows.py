@@ -23,6 +23,8 @@ from neurohorizon.recordings.conditions import ConditionReader, Conditions, Cond
 from neurohorizon.recordings.dynamics import LinearDynamics, StateHistory
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
+#: The first origin lies so far inside a stretch, or a whole number of steps further.
+GRID_START_S = 0.5
 TRACE_TIME_CONSTANTS_S = (0.03, 0.1, 0.3, 1.0, 4.0, 20.0)
 #: Width of a block of bins, about: coarse bins, for models that forecast those first.
 BLOCK_S = 0.1
@@ -148,10 +150,13 @@ class WindowSpec:
         return summed / (np.diff(self.group_edges) * self.bin_s)
 
     def origins(self, intervals: FloatArray, *, step_s: float) -> FloatArray:
-        """Place origins every `step_s` so that context and horizon fit inside the stretches."""
-        return regular_origins(
-            intervals, step_s=step_s, before_s=self.context_s, after_s=self.horizon_s
-        )
+        """Place origins every `step_s` so that context and horizon fit inside the stretches.
+
+        Other contexts have origins on the same grid, so that their windows can be compared.
+        """
+        late_s = max(self.context_s - GRID_START_S, 0.0)
+        before_s = GRID_START_S + np.ceil(late_s / step_s - 1e-9) * step_s
+        return regular_origins(intervals, step_s=step_s, before_s=before_s, after_s=self.horizon_s)
 
 
 @dataclass(frozen=True)

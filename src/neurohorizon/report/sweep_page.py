@@ -332,7 +332,7 @@ def _notes(results: SweepResults, rows: Sequence[SweepRow]) -> list[str]:
     ]
     if any(row.step is not None and not row.step.same_windows for row in rows):
         notes.append(
-            "†: its windows begin elsewhere in the same blocks of time (another context, say): "
+            "†: its windows lie at other moments of the same blocks of time: "
             "nothing is claimed of the difference."
         )
     return notes

@@ -31,10 +31,23 @@ class Peek:
         return (1 - self.share) * base + self.share * windows.counts
 
 
-def prepared(*, context_s=0.5, horizon_s=1.0, bin_s=0.02, horizons_s=(0.1, 0.5, 1.0), num=3):
+def prepared(
+    *,
+    context_s=0.5,
+    horizon_s=1.0,
+    bin_s=0.02,
+    horizons_s=(0.1, 0.5, 1.0),
+    origin_step_s=0.5,
+    num=3,
+):
     spec = WindowSpec(context_s=context_s, horizon_s=horizon_s, bin_s=bin_s)
     protocol = Protocol(
-        spec=spec, horizons_s=horizons_s, reference_s=20.0, block_s=4.0, fewest_spikes=100
+        spec=spec,
+        horizons_s=horizons_s,
+        origin_step_s=origin_step_s,
+        reference_s=20.0,
+        block_s=4.0,
+        fewest_spikes=100,
     )
     recordings = [
         waving_recording(num_units=5, duration_s=90, seed=index, name=f"s{index}")
@@ -122,9 +135,19 @@ def test_records_hold_every_number_of_the_rows(results):
     assert np.isnan(gap(results.members[0]))
 
 
-def test_another_context_is_paired_block_by_block(result):
-    longer = evaluate([Peek("big", 0.2)], prepared(context_s=0.75))
-    step = step_between({0: sums(longer, "big")}, {0: sums(result, "small")})
+@pytest.mark.parametrize("context_s", [0.25, 0.75, 1.0])
+def test_another_context_is_paired_on_the_windows_that_both_have(result, context_s):
+    other = evaluate([Peek("big", 0.2)], prepared(context_s=context_s))
+    step = step_between({0: sums(other, "big")}, {0: sums(result, "small")})
+    assert step.same_windows
+    same = difference(result, "big", "small")
+    np.testing.assert_allclose(step.interval.value, same.value, rtol=0.1)
+    assert step.moved.tolist() == [1, 1, 1]
+
+
+def test_windows_at_other_moments_are_paired_block_by_block(result):
+    other = evaluate([Peek("big", 0.2)], prepared(origin_step_s=0.3))
+    step = step_between({0: sums(other, "big")}, {0: sums(result, "small")})
     assert not step.same_windows
     same = difference(result, "big", "small")
     np.testing.assert_allclose(step.interval.value, same.value, rtol=0.2)

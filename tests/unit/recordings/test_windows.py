@@ -102,3 +102,18 @@ def test_parts_of_windows_are_those_windows():
     alone = reader.read(origins[3:7], start_rate_hz=recording.rate_hz)
     for name in ("counts", "traces_hz", "event_time_s", "event_unit_index", "event_offsets"):
         np.testing.assert_array_equal(getattr(part, name), getattr(alone, name))
+
+
+@pytest.mark.parametrize("step_s", [0.5, 0.3])
+def test_other_contexts_have_origins_on_the_same_grid(step_s):
+    stretches = np.array([[0.0, 20.0], [30.0, 33.3]])
+    every = {context: WindowSpec(context_s=context).origins(stretches, step_s=step_s)
+             for context in (0.25, 0.5, 1.0)}  # fmt: skip
+    np.testing.assert_allclose(every[0.25], every[0.5])
+    assert every[0.5][0] == 0.5
+    kept = np.isin(np.round(every[0.5], 6), np.round(every[1.0], 6))
+    assert kept.sum() == len(every[1.0])
+    # What is left out lacks the longer context.
+    start = np.where(every[0.5] < 25, 0.0, 30.0)
+    assert (every[0.5] - start)[~kept].max() < 1.0
+    assert (every[1.0] >= np.where(every[1.0] < 25, 0.0, 30.0) + 1.0 - 1e-9).all()
