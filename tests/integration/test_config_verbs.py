@@ -21,8 +21,10 @@ def refused(capsys, *tokens):
 
 def test_list_names_every_recipe(capsys):
     assert main(["config", "list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    recipes, experiments = capsys.readouterr().out.split("\n\n")
+    lines = recipes.splitlines()
     assert [line.split()[0] for line in lines] == [name for name, _ in list_recipes()]
+    assert "ablations" in [line.split()[0] for line in experiments.splitlines()]
     assert "The simulated world" in next(line for line in lines if line.startswith("default"))
 
 

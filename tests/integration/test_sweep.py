@@ -78,7 +78,11 @@ def test_interrupted_resumed_collected_and_skipped(command, folder, capsys, monk
     out = folder / "out"
     long, other = ([*command, f"training.max_epochs={number}"] for number in (20, 2))
     process = subprocess.Popen(
-        [sys.executable, "-m", "neurohorizon", *long], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "neurohorizon", *long],
+        stderr=subprocess.PIPE,
+        text=True,
+        # In a shell's background interruptions are not heard.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     first = out / "members" / NAMES[0] / "seed0"
     wait_for(first.with_suffix(".log"), process)

@@ -223,6 +223,7 @@ class _Running:
                     stderr=subprocess.STDOUT,
                     # The keyboard's interruption is for the queue, which tells its processes.
                     start_new_session=True,
+                    preexec_fn=_hear_interruptions if os.name == "posix" else None,
                     pass_fds=tuple(self.keep_open) if os.name == "posix" else (),
                 )
             except OSError as error:
@@ -261,6 +262,11 @@ class _Running:
         if self.process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(max(0.0, seconds))
+
+
+def _hear_interruptions() -> None:
+    """Let a child be interrupted, even if this process was started in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _stop(every: Sequence[_Running]) -> None:
