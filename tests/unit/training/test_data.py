@@ -68,7 +68,10 @@ def test_sessions_of_a_batch_are_neighbours_in_their_number_of_units():
         met.add(tuple(units))
         others = 50 * len(batch)
         tokens.append(batch.unit_mask_WN.numel() + batch.num_events + others)
-    assert met <= {(4, 4), (4, 5), (5, 8), (8, 9), (9, 19), (19, 20), (20, 20)}
+    # 8 and 9 are alike, 9 and 19 are not: then both references are of one of them.
+    alone = {(9, 9), (19, 19)}
+    assert met - alone <= {(4, 4), (4, 5), (5, 8), (8, 9), (19, 20), (20, 20)}
+    assert met & alone
     assert len(met) > 4
     assert 1700 < np.mean(tokens) < 2100
 
