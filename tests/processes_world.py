@@ -39,10 +39,10 @@ def make_data() -> ForecastData:
 
 
 def train(folder: Path, data: ForecastData, **settings: Any) -> FitSummary:
-    """Train three epochs of four steps with dropout."""
+    """Train two epochs of four steps with dropout."""
     torch.manual_seed(0)
     model = HorizonForecaster(spec=SPEC, width=16, num_heads=2, num_latents=4, dropout=0.2)
-    given: dict[str, Any] = {"max_epochs": 3, "accumulate_batches": 2, "accelerator": "cpu"}
+    given: dict[str, Any] = {"max_epochs": 2, "accumulate_batches": 2, "accelerator": "cpu"}
     return fit_forecaster(model=model, data=data, run_folder=folder, **(given | settings))
 
 
@@ -71,7 +71,7 @@ def main(folder: Path) -> None:
             train(folder / f"stopped_{strategy}", data, strategy=strategy, on_step=tell_at(6))
         except SystemExit:
             (folder / f"stopped_{strategy}" / f"rank{os.environ['RANK']}").touch()
-    summary = train(folder / "patience", data, max_epochs=6, learning_rate=1e-12, patience=2)
+    summary = train(folder / "patience", data, max_epochs=5, learning_rate=1e-12, patience=2)
     (folder / "patience" / f"rank{os.environ['RANK']}").write_text(str(summary.epochs))
 
 

@@ -1,7 +1,7 @@
 """Several processes train as one would, and one goes on with what several began.
 
 Equal means equal up to the order in which two processes' gradients are added: weights within
-1e-6 after twelve steps (bit for bit where the sums are of two numbers, as here with DDP).
+1e-6 after eight steps (bit for bit where the sums are of two numbers, as here with DDP).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def folder(tmp_path_factory):
 
 def metrics(run: Path) -> np.ndarray:
     with (run / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name != "seconds"]
     return np.array([[float(row[name]) for name in names] for row in rows])
 
@@ -84,15 +84,16 @@ def test_two_processes_train_as_one_does(folder, name, reference):
     assert weights.keys() == others.keys()
     for key, tensor in others.items():
         torch.testing.assert_close(weights[key], tensor, atol=1e-6, rtol=0)
-    assert json.loads((run / "training.json").read_text())["steps"] == 12
+    assert json.loads((run / "training.json").read_text())["steps"] == 8
     last = torch.load(run / "last.ckpt")
-    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == 24
+    assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == 16
 
 
 def test_weights_move_further_than_the_tolerance(folder):
-    start, end = torch.load(folder / "one" / "last.ckpt"), folder / "patience" / "last.ckpt"
-    untrained = torch.load(end)["state_dict"]
-    moved = [(tensor - untrained[key]).abs().max() for key, tensor in start["state_dict"].items()]
+    trained, untrained = (
+        load_file(folder / name / "model.safetensors") for name in ("one", "patience")
+    )
+    moved = [(trained[name].double() - untrained[name].double()).abs().max() for name in trained]
     assert max(moved).item() > 1e-2
 
 
@@ -102,7 +103,7 @@ def test_all_processes_stop_together(folder):
         assert told == {"rank0", "rank1"}
     epochs = {path.read_text() for path in (folder / "patience").glob("rank*")}
     assert len(epochs) == 1
-    assert int(epochs.pop()) < 6
+    assert int(epochs.pop()) < 5
 
 
 def test_the_command_is_the_same_under_torchrun_and_one_process_speaks(tmp_path):

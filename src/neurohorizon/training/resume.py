@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies import ModelParallelStrategy
 
 from neurohorizon.ops.files import atomic_path
 
@@ -21,7 +23,7 @@ STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
 # Counted by each process in batches of its own.
-_COUNTERS = ("ready", "started", "processed", "completed")
+_COUNTERS = ("ready", "started", "processed")
 
 
 class SaveResumePoint(lightning.Callback):
@@ -98,16 +100,28 @@ class SaveResumePoint(lightning.Callback):
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        """Count batches over all processes."""
+        """Count batches over all processes, and call the optimiser's weights by their names."""
         for counts in _batch_counts(checkpoint):
-            counts.update({name: counts[name] * trainer.world_size for name in _COUNTERS})
+            _recount(counts, lambda number: number * trainer.world_size)
+        names = {id(weight): name for name, weight in pl_module.named_parameters()}
+        if isinstance(trainer.strategy, ModelParallelStrategy):
+            # It numbers them as the module does, others as the optimiser does.
+            ordered = list(names.values())
+        else:
+            groups = trainer.optimizers[0].param_groups
+            ordered = [names[id(weight)] for group in groups for weight in group["params"]]
+        _rename(checkpoint, dict(enumerate(ordered)))
 
     def on_load_checkpoint(
         self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        """Count batches as this process has to."""
+        """Count batches as this process has to, and number the optimiser's weights again."""
         for counts in _batch_counts(checkpoint):
-            counts.update({name: counts[name] // trainer.world_size for name in _COUNTERS})
+            _recount(counts, lambda number: number // trainer.world_size)
+        # Where weights are shared out they have been read by their names.
+        for state in checkpoint.get("optimizer_states", ()):
+            ordered = [name for group in state["param_groups"] for name in group["params"]]
+            _rename(checkpoint, {name: number for number, name in enumerate(ordered)})
 
     def teardown(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
         """Leave signals as they were."""
@@ -119,6 +133,24 @@ class SaveResumePoint(lightning.Callback):
 def _batch_counts(checkpoint: dict[str, Any]) -> list[dict[str, int]]:
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     return [progress["total"], progress["current"]]
+
+
+def _recount(counts: dict[str, int], convert: Callable[[int], int]) -> None:
+    """Count otherwise; within a batch, the last one is not completed yet, however one counts."""
+    unfinished = counts["ready"] - counts["completed"]
+    counts.update({name: convert(counts[name]) for name in _COUNTERS})
+    counts["completed"] = counts["ready"] - unfinished
+
+
+def _rename(checkpoint: dict[str, Any], new: Mapping[Any, Any]) -> None:
+    """Call the weights of the optimiser's state otherwise."""
+    for state in checkpoint["optimizer_states"]:
+        if state:  # only the first process holds one that was put together from parts
+            state["state"] = {new[key]: values for key, values in state["state"].items()}
+            state["param_groups"] = [
+                group | {"params": [new[key] for key in group["params"]]}
+                for group in state["param_groups"]
+            ]
 
 
 class ResumePointIO(TorchCheckpointIO):
