@@ -33,7 +33,7 @@ class ConditionsConfig(Section):
     step_s: Duration = 0.1
     """Width of the slots that behaviour is averaged in, in seconds."""
     delay_s: NotNegative = 0.0
-    """Seconds before the origin in which behaviour is not read: filters that look ahead do so far."""
+    """Seconds before the origin in which behaviour is not read, because its filter looks ahead."""
     inject: Literal["layers", "input"] = "layers"
     """Latents read conditions after encoder layers, or beside the spikes."""
     inject_every: Count = 1

@@ -80,9 +80,7 @@ class ConditionSpec:
                 f"{self.step_s:g} s: choose {self.num_slots * self.step_s:g} s"
             )
         if not (0.0 <= self.delay_s <= 60.0):
-            raise ConfigError(
-                f"conditions: a delay of {self.delay_s:g} s: expected 0 to 60 s"
-            )
+            raise ConfigError(f"conditions: a delay of {self.delay_s:g} s: expected 0 to 60 s")
         if len(set(self.behavior)) < len(self.behavior):
             raise ConfigError(f"conditions: a series is named twice in {', '.join(self.behavior)}")
         if self.known_schedule and not self.images:

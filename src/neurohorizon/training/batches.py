@@ -76,7 +76,8 @@ class TrainingBatches(Dataset[ForecastBatch]):
     -----
     The sessions of a batch are neighbours in their number of units, which keeps padding low;
     where neighbours differ much, a batch holds some of them only, with more references each.
-    Each of its references is of a session with the probability that its weight gives it.
+    Where weights differ, each of its references is of a session with the probability that its
+    weight gives it; where all are equal, each session is a neighbour in as many batches.
     """
 
     def __init__(

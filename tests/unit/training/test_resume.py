@@ -120,9 +120,9 @@ def test_what_a_step_cannot_be_made_of_is_refused(data, tmp_path):
         train(tmp_path, data, accumulate_batches=3)
     with pytest.raises(ConfigError, match="2 processes share the batches of a step"):
         train(tmp_path, data, accumulate_batches=1, devices=2)
-    with pytest.raises(ConfigError, match="set training.ema_decay=0"):
+    with pytest.raises(ConfigError, match=r"set training\.ema_decay=0"):
         train(tmp_path, data, strategy="fsdp")
-    with pytest.raises(ConfigError, match="training.accelerator"):
+    with pytest.raises(ConfigError, match=r"training\.accelerator"):
         train(tmp_path, data, accelerator="quantum")
 
 
