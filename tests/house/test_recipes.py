@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,12 +15,42 @@ from neurohorizon.configs import build
 from neurohorizon.configs.load import RECIPES, load_config
 from neurohorizon.configs.model_schema import SIZES
 from neurohorizon.configs.recipe_file import read_yaml
+from neurohorizon.configs.schema import Config
 from neurohorizon.recordings.batches import ForecastBatch
+from neurohorizon.recordings.embeddings import ShownImages
+from neurohorizon.recordings.schema import Recording, Series
 from neurohorizon.recordings.windows import WindowSpec
 from neurohorizon.training.data import ForecastData
 from worlds import waving_recording
 
 NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+#: Made in a small size: theirs is a size's own recipe's. On files: test_recipes_on_files.py.
+PUBLIC = ("ibl", "perich")
+
+
+def small_config(name: str) -> Config:
+    """Return a recipe's configuration, of a public data set's with the tiny model."""
+    return load_config(name, ["model.size=tiny"] if name.startswith(PUBLIC) else []).config
+
+
+def with_conditions(config: Config) -> list[Recording] | None:
+    """Return a recording that has the conditions of a recipe for files."""
+    spec = config.conditions.spec()
+    if not spec or config.data.name == "simulated":
+        return None
+    times = np.arange(0.0, 60.0, 0.1)
+    shown = ShownImages(
+        table="scenes",
+        start=times[:4],
+        end=times[1:5],
+        row=np.arange(4),
+        vectors=np.eye(4, 8, dtype=np.float32),
+        hashes=np.array([f"{row:064x}" for row in range(4)]),
+        fingerprint="{}",
+    )
+    series = {name: Series(times, np.sin(times)[:, None], unit="") for name in spec.behavior}
+    embeddings = {spec.images: shown} if spec.images else {}
+    return [replace(waving_recording(duration_s=60), series=series, embeddings=embeddings)]
 
 
 @cache
@@ -47,9 +78,9 @@ def test_a_recipe_says_what_it_is_for_and_repeats_nothing(name: str) -> None:
 def test_a_recipe_builds_a_model_that_takes_a_step(name: str) -> None:
     from neurohorizon.training.module import ForecastModule
 
-    config = load_config(name).config
+    config = small_config(name)
     batch = small_batch(config.window_spec())
-    model = build.forecaster(config)
+    model = build.forecaster(config, recordings=with_conditions(config))
     settings = build.fit_arguments(config)
     module = ForecastModule(
         model,
@@ -71,10 +102,11 @@ def test_a_recipe_builds_a_model_that_takes_a_step(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "large"])
 def test_an_untrained_model_forecasts_the_reference_rate(name: str) -> None:
-    config = load_config(name).config
+    config = small_config(name)
     batch = small_batch(config.window_spec())
+    model = build.forecaster(config, recordings=with_conditions(config)).eval()
     with torch.inference_mode():
-        log_mean = torch.log(build.forecaster(config).eval().expected_counts(batch))
+        log_mean = torch.log(model.expected_counts(batch))
     rate = batch.rate_SN[batch.reference_W] if config.model.use_rate else torch.ones(1)
     expected = torch.log(rate * config.window.bin_s).unsqueeze(-1).expand(*log_mean.shape[:2], 1)
     mask = batch.unit_mask_WN

@@ -3,7 +3,9 @@
 import csv
 import errno
 import json
+import os
 import shutil
+import signal
 
 import pytest
 
@@ -116,6 +118,27 @@ def test_an_interrupted_training_resumes_to_the_same_end(command, tmp_path, caps
     assert "resumed, 3 epochs" in capsys.readouterr().out
     assert metrics(parts) == metrics(whole)
     assert len(metrics(whole)) == 3
+
+
+def test_a_job_that_is_told_to_end_leaves_what_goes_on(command, tmp_path, capsys, monkeypatch):
+    """As Slurm tells it, some time before it takes the machine."""
+    command[-1] = "training.max_epochs=2"
+    run = tmp_path / "run"
+    say = train_file.epoch_line
+
+    def end_the_job(row, num_epochs):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return say(row, num_epochs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_file, "epoch_line", end_the_job)
+        # A new job and a requeued one are given the same command.
+        assert main([*command, "--out", str(run), "--resume"]) == 130
+    assert "--resume" in capsys.readouterr().err
+    assert {path.name for path in run.iterdir()} == FILES - {"training.json"}
+    assert main([*command, "--out", str(run), "--resume"]) == 0
+    assert "resumed, 2 epochs" in capsys.readouterr().out
+    assert len(metrics(run)) == 2
 
 
 def test_changed_recordings_are_not_resumed_with(tmp_path, capsys, monkeypatch):

@@ -13,6 +13,7 @@ from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.load import load_config
 from neurohorizon.configs.records import run_state
 from neurohorizon.configs.runs import TrainingPlan, plan_run, train_run
+from neurohorizon.training.processes import is_first_process
 
 
 def train(
@@ -27,7 +28,7 @@ def train(
 
     A finished run is skipped, so the same command can be given again. Everything is
     checked before anything is built, and nothing is left of a training that failed before
-    its first epoch had ended.
+    it had written a point to resume from. Under torchrun or srun the processes train together.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def train(
     out
         Folder of the run; runs/NAME by default.
     resume
-        Go on with an unfinished run, from its last epoch.
+        Go on with an unfinished run, from where it last saved (its last epoch, or step).
     dry_run
         Check everything, say what would be done, and write nothing.
     """
@@ -47,6 +48,9 @@ def train(
     config = loaded.config
     if dry_run:
         _print_plan(plan_run(loaded))
+        return
+    if not is_first_process():
+        train_run(loaded, resume=resume)
         return
     with StageProgress() as progress:
         progress.say(f"run folder: {config.run.folder}")

@@ -21,6 +21,7 @@ from neurohorizon.recordings.reference_pool import SHORTEST_REFERENCE_S
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import FRACTIONS
 from neurohorizon.simulate.recordings import to_recording
+from neurohorizon.training.processes import batches_of_each, plan_processes
 
 if TYPE_CHECKING:
     from neurohorizon.models.horizon import HorizonForecaster
@@ -36,6 +37,7 @@ def check(config: Config) -> None:
         If a setting makes no sense.
     """
     protocol(config)
+    batches_of_each(config.training.accumulate_batches, plan_processes(config.training.devices))
     if isinstance(config.data, SimulatedData):
         plan = population_plan(config.data)
         spec = config.window_spec()
@@ -81,6 +83,7 @@ def forecast_data(
         references_per_batch=training.references_per_batch,
         tokens_per_batch=training.tokens_per_batch,
         steps_per_epoch=training.steps_per_epoch,
+        sampling=training.sampling,
         valid_reference_s=config.evaluation.reference_s,
         valid_origin_step_s=training.valid_origin_step_s,
         num_workers=training.num_workers,
@@ -128,6 +131,7 @@ def forecaster(
         num_decoder_layers=model.num_decoder_layers,
         num_latents=model.num_latents,
         identity=model.identity,
+        standardise=model.standardise,
         num_known_units=num_known_units if model.identity == "learned" else 0,
         decoder=model.decoder,
         feedback=model.feedback,
@@ -178,6 +182,8 @@ def fit_arguments(config: Config) -> dict[str, Any]:
         "adapter_dropout": training.adapter_dropout if config.model.use_adapter else 0.0,
         "ema_decay": training.ema_decay,
         "teacher_forcing": TeacherForcing(**training.teacher_forcing.model_dump()),
+        "checkpoint_activations": training.checkpoint_activations,
+        "save_every_steps": training.save_every_steps,
         "patience": training.patience,
         "horizons_s": config.evaluation.horizons_s,
         "precision": training.precision,

@@ -9,6 +9,7 @@ from pydantic import model_validator
 from neurohorizon.configs.section import (
     Count,
     Duration,
+    NotNegative,
     Section,
     ShareOrNone,
     Switch,
@@ -31,6 +32,8 @@ class ConditionsConfig(Section):
     """How far back, in seconds."""
     step_s: Duration = 0.1
     """Width of the slots that behaviour is averaged in, in seconds."""
+    delay_s: NotNegative = 0.0
+    """Seconds before the origin in which behaviour is not read, because its filter looks ahead."""
     inject: Literal["layers", "input"] = "layers"
     """Latents read conditions after encoder layers, or beside the spikes."""
     inject_every: Count = 1
@@ -48,6 +51,8 @@ class ConditionsConfig(Section):
             for key in ("span_s", "step_s", "inject", "inject_every", "use_tuning", "dropout"):
                 if getattr(self, key) != fields[key].default:
                     raise idle(f"conditions.{key}", "without conditions.behavior or images")
+        if not self.behavior and self.delay_s:
+            raise idle("conditions.delay_s", "without conditions.behavior")
         if self.inject == "input" and self.inject_every != fields["inject_every"].default:
             raise idle("conditions.inject_every", "with conditions.inject=input")
         return self
@@ -60,4 +65,5 @@ class ConditionsConfig(Section):
             known_schedule=self.known_schedule,
             span_s=self.span_s,
             step_s=self.step_s,
+            delay_s=self.delay_s,
         )

@@ -105,6 +105,8 @@ class FilesData(Section):
     """Which time of each recording is for training, validation and test."""
     hold_out: HoldOut = HoldOutNone()
     """Which recordings training never sees."""
+    num_training: Count | None = None
+    """Train on so many of the others; a larger number contains a smaller one's. Absent, on all."""
 
     @property
     def places(self) -> tuple[Path, ...]:

@@ -68,6 +68,8 @@ class ModelConfig(Section):
     """Latents of the encoder."""
     identity: Literal["functional", "statistics", "learned", "random", "linear"] = "functional"
     """What stands for a unit."""
+    standardise: Switch = True
+    """Standardise the reference's features; false takes them as they are."""
     decoder: Literal["unit_queries", "causal_bins", "autoregressive", "coarse_to_fine"] = (
         "unit_queries"
     )
@@ -135,6 +137,7 @@ class ModelConfig(Section):
             )
         if self.identity in ("learned", "random"):
             _refuse_idle(self, "identity_noise", f"with model.identity={self.identity}")
+            _refuse_idle(self, "standardise", f"with model.identity={self.identity}")
         if self.decoder == "causal_bins":
             _refuse_idle(self, "num_basis", "with model.decoder=causal_bins")
         if self.decoder != "autoregressive":

@@ -53,6 +53,8 @@ HARDWARE = (
     "training.devices",
     "training.strategy",
     "training.num_workers",
+    "training.checkpoint_activations",
+    "training.save_every_steps",
 )
 LIBRARIES = ("torch", "lightning", "torch_brain", "numpy", "scipy", "h5py", "safetensors")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from neurohorizon.configs.sessions import (
     session_indices,
 )
 from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.training.processes import is_first_process
 
 if TYPE_CHECKING:
     from neurohorizon.training.fit import FitSummary
@@ -126,7 +126,7 @@ def train_run(
     ----------
     loaded : LoadedConfig
     resume : bool
-        Go on with an unfinished run, from its last epoch.
+        Go on with an unfinished run, from its last point to resume from.
     command_line : sequence of str
         For the record.
     progress : callable, optional
@@ -143,8 +143,8 @@ def train_run(
     ConfigError
         If the folder holds an unfinished run and `resume` is not set, or another run.
     NeuroHorizonError
-        If the recordings cannot be used. Whatever goes wrong before the first epoch has
-        ended, the run folder is left as it was found.
+        If the recordings cannot be used. Whatever goes wrong before there is a point to
+        resume from, the run folder is left as it was found.
     """
     config, folder = loaded.config, loaded.config.run.folder
     build.check(config)
@@ -167,7 +167,7 @@ def train_run(
     existed = folder.exists()
     at_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        if state == "new" and _is_first_process():
+        if state == "new" and is_first_process():
             write_records(folder, loaded, described, command_line=command_line)
         summary = fit_forecaster(
             model=model,
@@ -198,7 +198,7 @@ def check_folder(loaded: LoadedConfig, *, resume: bool) -> State:
     """
     folder = loaded.config.run.folder
     state = run_state(folder)
-    if state == "new" or not _is_first_process():
+    if state == "new" or not is_first_process():
         return "new" if state == "unfinished" and not resume else state
     difference = first_difference(loaded.config, load_run(folder).config)
     if difference:
@@ -236,16 +236,10 @@ def _require_same_data(
 
 
 def _tidy(folder: Path, *, state: State, existed: bool) -> None:
-    """Remove what a run that ended before its first epoch has left."""
-    if state != "new" or (folder / RESUME_FILE).exists() or not _is_first_process():
+    """Remove what a run that cannot be gone on with has left."""
+    if state != "new" or (folder / RESUME_FILE).exists() or not is_first_process():
         return
     for name in RECORD_FILES:
         (folder / name).unlink(missing_ok=True)
     if not existed:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_first_process() -> bool:
-    """Tell the process that writes from those that a launcher started beside it."""
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)

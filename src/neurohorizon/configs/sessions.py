@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurohorizon.configs.data_schema import (
     FilesData,
     HoldOutIds,
@@ -131,6 +133,8 @@ def open_sessions(config: Config, *, progress: Progress | None = None) -> Sessio
             f"{data.source or 'any'}, the files hold {sources}"
         )
     training, held_out = _divide(data, {id: session.recording for id, session in kept.items()})
+    if data.num_training is not None:
+        training = _some(training, data.num_training)
     return Sessions(
         folder=_common_folder(data.places),
         training=tuple(kept[id] for id in training),
@@ -271,6 +275,17 @@ def _divide(data: FilesData, recordings: dict[str, Recording]) -> tuple[list[str
         if not any(strata.values()):
             raise ConfigError(f"data.hold_out.stratify_by is {key}: no recording has such metadata")
     return hold_out(groups, strata=strata, fraction=rule.fraction, seed=rule.seed)
+
+
+def _some(training: list[str], number: int) -> list[str]:
+    """Return some recordings, in their order; more of them contain fewer."""
+    if number > len(training):
+        raise ConfigError(
+            f"data.num_training is {number}: there are {len(training)} recordings to train on; "
+            "leave it out for all of them"
+        )
+    drawn = np.random.default_rng(0).permutation(len(training))[:number]
+    return [training[index] for index in sorted(drawn)]
 
 
 def _require_known(ids: Sequence[str], known: dict[str, Any], key: str) -> None:

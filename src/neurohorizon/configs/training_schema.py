@@ -14,6 +14,7 @@ from neurohorizon.configs.section import (
     Section,
     Share,
     ShareOrNone,
+    Switch,
     Text,
     idle,
 )
@@ -75,7 +76,7 @@ class TrainingConfig(Section):
     gradient_clip: Positive = 1.0
     """Largest norm of the gradient."""
     accumulate_batches: Count = 1
-    """Batches summed before each step."""
+    """Batches summed before each step, over all processes, which share them out."""
     tokens_per_batch: Count = 12_000
     """Units and context spikes that a batch is expected to hold."""
     references_per_batch: Count = 4
@@ -92,14 +93,20 @@ class TrainingConfig(Section):
     """Epochs without improvement after which training stops; 0 for never."""
     valid_origin_step_s: Positive = 0.5
     """Seconds between validation windows."""
+    sampling: Literal["sessions", "sqrt", "equal"] = "sessions"
+    """How often a data set of n sessions is drawn: as n, as the root of n, or as any other."""
+    checkpoint_activations: Switch = False
+    """Compute activations again in the backward pass: less memory, more time."""
+    save_every_steps: CountOrNone = 0
+    """Steps between points to resume from, beside the ends of epochs; 0 for none."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic."""
     accelerator: Text = "auto"
     """Lightning's: auto, cpu, cuda, mps."""
     devices: Count | Literal["auto"] = "auto"
-    """How many of them."""
-    strategy: Text = "auto"
-    """Lightning's: auto, ddp, fsdp."""
+    """How many of them on a node; auto: one, or as many as torchrun or Slurm started."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """Whether each process holds all weights (ddp, which auto means too) or a part (fsdp)."""
     num_workers: CountOrNone = 0
     """Processes that prepare batches; 0 prepares them in the training process."""
 
@@ -107,9 +114,16 @@ class TrainingConfig(Section):
     def _check(self) -> TrainingConfig:
         if self.patience >= self.max_epochs:
             raise idle("training.patience", f"with {self.max_epochs} epochs: it is never reached")
-        if self.max_epochs * self.steps_per_epoch % self.accumulate_batches:
+        if self.steps_per_epoch % self.accumulate_batches:
             raise ConfigError(
                 f"training.accumulate_batches is {self.accumulate_batches}: expected a divisor of "
-                f"the {self.max_epochs * self.steps_per_epoch} batches of the training"
+                f"the {self.steps_per_epoch} batches of an epoch (training.steps_per_epoch)"
+            )
+        if self.save_every_steps * self.accumulate_batches >= self.steps_per_epoch:
+            raise idle("training.save_every_steps", "beside the point at the end of each epoch")
+        if self.strategy == "fsdp" and self.ema_decay > 0:
+            raise ConfigError(
+                "training.ema_decay with training.strategy=fsdp: an average of weights that are "
+                "shared out is not kept; set training.ema_decay=0 or training.strategy=ddp"
             )
         return self

@@ -45,8 +45,10 @@ from neurohorizon.models.decoders import (
     UnitQueries,
 )
 from neurohorizon.models.encoder import Encoder, Injection
+from neurohorizon.nn.attention import CrossBlock, SelfBlock
 from neurohorizon.nn.identity import Identity, IdentityMode
 from neurohorizon.nn.likelihoods import LikelihoodName, make_likelihood
+from neurohorizon.nn.recompute import recompute
 from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
 from neurohorizon.recordings.conditions import MODALITIES
@@ -72,6 +74,8 @@ class HorizonForecaster(nn.Module):
     num_latents : int
     identity : str
         See :class:`neurohorizon.nn.identity.Identity`.
+    standardise : bool
+        Whether the reference's features are standardised.
     num_known_units : int
         Rows of the learned identity table.
     decoder : str
@@ -126,6 +130,7 @@ class HorizonForecaster(nn.Module):
         num_decoder_layers: int = 1,
         num_latents: int = 16,
         identity: IdentityMode = "functional",
+        standardise: bool = True,
         num_known_units: int = 0,
         decoder: DecoderMode = "unit_queries",
         feedback: Feedback = "expected",
@@ -156,6 +161,7 @@ class HorizonForecaster(nn.Module):
             "num_decoder_layers": num_decoder_layers,
             "num_latents": num_latents,
             "identity": identity,
+            "standardise": standardise,
             "num_known_units": num_known_units,
             "decoder": decoder,
             "feedback": feedback,
@@ -189,6 +195,7 @@ class HorizonForecaster(nn.Module):
             num_statistics=NUM_REFERENCE_FEATURES,
             num_functional=NUM_FUNCTIONAL_FEATURES,
             width=width,
+            standardise=standardise,
             num_known_units=num_known_units,
             noise=identity_noise,
         )
@@ -260,6 +267,14 @@ class HorizonForecaster(nn.Module):
         """Take over the mean (E,) and the deviation of the training pictures' embeddings."""
         if self.encoder is not None and self.encoder.conditions is not None and len(mean):
             self.encoder.conditions.set_pictures(mean=mean, scale=scale)
+
+    def checkpoint_activations(self) -> None:
+        """Compute what layers keep for the backward pass again there: less memory, more time."""
+        if self.encoder is not None:
+            recompute(self.encoder, "_read_in_parts")
+        for module in self.modules():
+            if isinstance(module, SelfBlock | CrossBlock):
+                recompute(module)
 
     def identities(self, batch: ForecastBatch) -> Tensor:
         """Compute what stands for each unit from its reference, (S, N, D)."""

@@ -59,6 +59,8 @@ class Identity(nn.Module):
     num_statistics, num_functional : int
         Features of the two kinds.
     width : int
+    standardise : bool
+        False takes the features as they are, in Hz, seconds and counts.
     num_known_units : int
         Rows of the learned table.
     noise : float
@@ -72,12 +74,14 @@ class Identity(nn.Module):
         num_statistics: int,
         num_functional: int,
         width: int,
+        standardise: bool = True,
         num_known_units: int = 0,
         noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.mode = mode
         self.noise = noise
+        self.standardise = standardise
         self.standardise_statistics = Standardise(num_statistics)
         self.standardise_functional = Standardise(num_functional)
         num_inputs = num_statistics + (num_functional if mode == "functional" else 0)
@@ -117,10 +121,13 @@ class Identity(nn.Module):
             row = torch.arange(statistics_SNF.shape[1], device=statistics_SNF.device)
             vectors = self.get_buffer("table")[row % _RANDOM_ROWS]
             return vectors.expand(len(statistics_SNF), -1, -1)
-        features = self.standardise_statistics(statistics_SNF)
+        features = (
+            self.standardise_statistics(statistics_SNF) if self.standardise else statistics_SNF
+        )
         if self.mode == "functional":
-            functional = self.standardise_functional(functional_SNF)
-            features = torch.cat([features, functional], dim=-1)
+            if self.standardise:
+                functional_SNF = self.standardise_functional(functional_SNF)
+            features = torch.cat([features, functional_SNF], dim=-1)
         if self.training and self.noise > 0:
             features = features + self.noise * torch.randn_like(features)
         return self.layers(features)

@@ -46,6 +46,9 @@ class ConditionSpec:
         How far back, in seconds.
     step_s : float
         Width of the slots that behaviour is averaged in, in seconds.
+    delay_s : float
+        Behaviour of the last so many seconds before the origin is not read: a series that was
+        filtered both ways says there what comes after the origin.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class ConditionSpec:
     known_schedule: bool = False
     span_s: float = 1.0
     step_s: float = 0.1
+    delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0.005 <= self.step_s <= self.span_s <= 60.0):
@@ -75,6 +79,8 @@ class ConditionSpec:
                 f"conditions: a span of {self.span_s:g} s is no whole number of slots of "
                 f"{self.step_s:g} s: choose {self.num_slots * self.step_s:g} s"
             )
+        if not (0.0 <= self.delay_s <= 60.0):
+            raise ConfigError(f"conditions: a delay of {self.delay_s:g} s: expected 0 to 60 s")
         if len(set(self.behavior)) < len(self.behavior):
             raise ConfigError(f"conditions: a series is named twice in {', '.join(self.behavior)}")
         if self.known_schedule and not self.images:
@@ -90,7 +96,7 @@ class ConditionSpec:
 
     @property
     def slot_times_s(self) -> FloatArray:
-        """Middle of each slot, in seconds since the origin, shape (L,)."""
+        """Middle of each slot, in seconds since the last that is read, shape (L,)."""
         return np.asarray((np.arange(self.num_slots) + 0.5) * self.step_s - self.span_s, np.float64)
 
 
@@ -240,7 +246,7 @@ class ConditionReader:
 
 
 def slot_means(series: Series, origins_s: FloatArray, spec: ConditionSpec) -> NDArray[np.float32]:
-    """Average a series in the slots before each origin.
+    """Average a series in the slots before each origin, or before the spec's delay.
 
     Parameters
     ----------
@@ -257,7 +263,8 @@ def slot_means(series: Series, origins_s: FloatArray, spec: ConditionSpec) -> ND
         than :data:`STALE_S` or two steps of the series; then it is NaN.
     """
     times, num_columns = series.timestamps, series.values.shape[1]
-    edges = origins_s[:, None] + np.arange(spec.num_slots + 1) * spec.step_s - spec.span_s
+    until_s = origins_s - spec.delay_s
+    edges = until_s[:, None] + np.arange(spec.num_slots + 1) * spec.step_s - spec.span_s
     # Half-open: a sample at the origin itself is not of the past. Edges that are meant to be
     # equal to a sample's time are so to a microsecond.
     index = np.searchsorted(times, edges - 1e-7)

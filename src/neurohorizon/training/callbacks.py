@@ -1,10 +1,10 @@
-"""What happens between epochs: validation, files, early stopping, progress."""
+"""What happens beside the steps: seeds, validation, the log, early stopping, progress."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,15 +12,14 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurohorizon.models.checkpoint import MODEL_FILE, save_forecaster
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.training.module import ForecastModule
+from neurohorizon.training.processes import exchange
 from neurohorizon.training.validation import Validation
 
 METRICS_FILE = "metrics.csv"
-RESUME_FILE = "last.ckpt"
 DONE_FILE = "training.json"
 
 EpochReport = Callable[[Mapping[str, float]], None]
@@ -28,7 +27,7 @@ StepReport = Callable[[int, int], None]
 
 
 class SeedSteps(lightning.Callback):
-    """Make the randomness of a step a function of the seed and the step alone."""
+    """Make the randomness of a batch a function of the seed and its number alone."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -36,8 +35,9 @@ class SeedSteps(lightning.Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Seed torch for this step."""
-        torch.manual_seed(hash((self.seed, trainer.current_epoch, batch_idx)) % 2**63)
+        """Seed torch for this batch; processes take turns in their numbers."""
+        number = batch_idx * trainer.world_size + trainer.global_rank
+        torch.manual_seed(hash((self.seed, trainer.current_epoch, number)) % 2**63)
 
 
 class KeepBest(lightning.Callback):
@@ -73,15 +73,19 @@ class KeepBest(lightning.Callback):
         self.best_epoch = -1
         self.best_score = -float("inf")
         self.seconds = 0.0
-        self._loss_sum, self._loss_count, self._started = 0.0, 0, time.monotonic()
+        self._losses: list[float] = []
+        self._started = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed training needs to go on."""
+        """Return what a resumed training needs to go on; all processes ask at once."""
+        self._gather()
+        self._count_seconds()
         return {
             "rows": self.rows,
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
             "seconds": self.seconds,
+            "losses": self._losses,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -90,10 +94,13 @@ class KeepBest(lightning.Callback):
         self.best_epoch = state_dict["best_epoch"]
         self.best_score = state_dict["best_score"]
         self.seconds = state_dict["seconds"]
+        self._losses = state_dict["losses"]
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Start the clock."""
-        self._loss_sum, self._loss_count, self._started = 0.0, 0, time.monotonic()
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Start the clock; of a resumed epoch's losses one process keeps account."""
+        self._started = time.monotonic()
+        if not trainer.is_global_zero:
+            self._losses = []
 
     def on_train_batch_end(
         self,
@@ -103,36 +110,51 @@ class KeepBest(lightning.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Add up the loss."""
-        self._loss_sum += float(outputs["loss"])
-        self._loss_count += 1
+        """Note the loss."""
+        # Lightning has divided it by the batches that it sums.
+        self._losses.append(float(outputs["loss"]) * trainer.accumulate_grad_batches)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Validate, log, and keep what is worth keeping."""
         module: ForecastModule = pl_module
-        scores = self.validation.score(module.kept, module.device)
+        kept = module.kept()
+        scores = self.validation.score(
+            kept, module.device, rank=trainer.global_rank, world_size=trainer.world_size
+        )
         decisive = scores[f"bits_per_spike_{round(module.model.spec.horizon_s * 1000)}ms"]
-        self.seconds += time.monotonic() - self._started
+        self._count_seconds()
+        losses = [loss for part in exchange(self._losses) for loss in part]
+        self._losses = []
         row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
             "seconds": round(self.seconds, 2),
-            "train_loss": self._loss_sum / max(self._loss_count, 1),
+            # Rounded once: the same sum in whatever order it was added up.
+            "train_loss": math.fsum(losses) / max(len(losses), 1),
             **{f"valid_{name}": value for name, value in scores.items()},
         }
         self.rows.append(row)
         if decisive > self.best_score:
             self.best_score, self.best_epoch = decisive, trainer.current_epoch
             if trainer.is_global_zero:
-                save_forecaster(
-                    module.kept, self.run_folder / MODEL_FILE, known_units=self.known_units
-                )
+                save_forecaster(kept, self.run_folder / MODEL_FILE, known_units=self.known_units)
         if trainer.is_global_zero:
             self._write_metrics()
-        if self.report is not None:
-            self.report(row)
+            if self.report is not None:
+                self.report(row)
         if self.patience and trainer.current_epoch - self.best_epoch >= self.patience:
             trainer.should_stop = True
+
+    def _gather(self) -> None:
+        """Bring the losses of all processes together in the first."""
+        parts = exchange(self._losses)
+        if len(parts) > 1:
+            first = not torch.distributed.get_rank()
+            self._losses = [loss for part in parts for loss in part] if first else []
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.seconds, self._started = self.seconds + now - self._started, now
 
     def _write_metrics(self) -> None:
         with (
@@ -158,32 +180,8 @@ class KeepBest(lightning.Callback):
                 temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-class SaveResumePoint(lightning.Callback):
-    """Write ``last.ckpt`` after each epoch, so that an interruption costs one epoch at most."""
-
-    def __init__(self, run_folder: Path) -> None:
-        self.run_folder = run_folder
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Write it to a temporary name first."""
-        with atomic_path(self.run_folder / RESUME_FILE) as temporary:
-            trainer.save_checkpoint(temporary)
-
-
-class ResumePointIO(TorchCheckpointIO):
-    """Write a resume point where it is wanted, not first to the system's temporary folder."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
-        """Write what Lightning has gathered."""
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        Path(path).write_bytes(content.getbuffer())
-
-
 class StepProgress(lightning.Callback):
-    """Tell a caller each step taken, out of all."""
+    """Tell the first process's caller each step taken, out of all."""
 
     def __init__(self, report: StepReport, num_steps: int) -> None:
         self.report = report
@@ -198,4 +196,5 @@ class StepProgress(lightning.Callback):
         batch_idx: int,
     ) -> None:
         """Report."""
-        self.report(trainer.global_step, self.num_steps)
+        if trainer.is_global_zero:
+            self.report(trainer.global_step, self.num_steps)

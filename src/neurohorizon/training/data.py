@@ -1,152 +1,39 @@
-"""Training data: batches drawn from windows and references of many recordings.
-
-A batch is a function of the seed and its number and nothing else, so training that was
-interrupted goes on with exactly the batches it would have seen.
-"""
+"""Training data: windows and references of many recordings (its batches: `batches.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from neurohorizon.errors import DataError
 from neurohorizon.models.encoder import event_parts
-from neurohorizon.ops.intervals import as_intervals
-from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.reference_features import FeatureScaler, skewed_reference_features
 from neurohorizon.recordings.reference_pool import (
     SHORTEST_REFERENCE_S,
-    CrossFit,
     draw_cross_fits,
     draw_folds,
     has_folds,
     last_stretch,
     random_reference_lengths,
 )
-from neurohorizon.recordings.schema import FloatArray, Recording
+from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.training.batches import (
+    EpochNumbers,
+    Sampling,
+    TrainingBatches,
+    TrainingSession,
+    session_weights,
+    window_rooms,
+)
 
 Progress = Callable[[int, int], None]
-
-# Of a window, beside units and events: latents and population tokens.
-_OTHER_TOKENS = 50
-
-
-@dataclass(frozen=True)
-class TrainingSession:
-    """One training recording, ready to draw from.
-
-    Parameters
-    ----------
-    reader : WindowReader
-    cross_fits : list of CrossFit
-        References and the stretches whose windows they may serve.
-    known_unit : (N,) int
-        Rows of its units in a learned identity table.
-    events_per_window : float
-        Expected context spikes.
-    """
-
-    reader: WindowReader
-    cross_fits: list[CrossFit]
-    known_unit: NDArray[np.int64]
-    events_per_window: float
-
-    @property
-    def num_units(self) -> int:
-        """Units of the recording."""
-        return self.reader.recording.num_units
-
-
-class TrainingBatches(Dataset[ForecastBatch]):
-    """Batches by number, without end.
-
-    Parameters
-    ----------
-    sessions : sequence of TrainingSession
-        Ordered by their number of units.
-    references_per_batch : int
-    tokens_per_batch : int
-        How many tokens a batch is expected to hold: units, padding included, and events,
-        of which hardly any is padding (see :class:`~neurohorizon.models.encoder.Encoder`).
-    seed : int
-
-    Notes
-    -----
-    The sessions of a batch are neighbours in their number of units, which keeps padding low;
-    the first is drawn so that every session is as likely as any other.
-    """
-
-    def __init__(
-        self,
-        sessions: Sequence[TrainingSession],
-        *,
-        references_per_batch: int,
-        tokens_per_batch: int,
-        seed: int,
-    ) -> None:
-        self.sessions = sessions
-        self.references_per_batch = references_per_batch
-        self.tokens_per_batch = tokens_per_batch
-        self.seed = seed
-
-    def __getitem__(self, number: int) -> ForecastBatch:
-        generator = np.random.default_rng((self.seed, number))
-        count, last = self.references_per_batch, len(self.sessions) - 1
-        first = int(generator.integers(1 - count, last + 1))
-        members = [self.sessions[min(max(first + i, 0), last)] for i in range(count)]
-        most_units = max(member.num_units for member in members)
-        events = sum(member.events_per_window for member in members)
-        tokens = count * (most_units + _OTHER_TOKENS) + events
-        num_windows = max(int(self.tokens_per_batch / tokens), 1)
-        return collate_groups([_draw_group(m, num_windows, generator) for m in members])
-
-
-class EpochNumbers(Sampler[int]):
-    """The batch numbers of the epoch that is about to start.
-
-    Parameters
-    ----------
-    steps_per_epoch : int
-    batches_seen : callable
-        Asked each time iteration starts, so that a resumed training goes on where it
-        stopped.
-    """
-
-    def __init__(self, steps_per_epoch: int, batches_seen: Callable[[], int]) -> None:
-        self.steps_per_epoch = steps_per_epoch
-        self.batches_seen = batches_seen
-
-    def __len__(self) -> int:
-        return self.steps_per_epoch
-
-    def __iter__(self) -> Iterator[int]:
-        first = self.batches_seen()
-        return iter(range(first, first + self.steps_per_epoch))
-
-
-def _draw_group(
-    session: TrainingSession, num_windows: int, generator: np.random.Generator
-) -> WindowGroup:
-    cross_fit = session.cross_fits[int(generator.integers(len(session.cross_fits)))]
-    rooms = window_rooms(cross_fit.free, session.reader.spec)
-    length = rooms[:, 1] - rooms[:, 0]
-    room = generator.choice(len(rooms), size=num_windows, p=length / length.sum())
-    origins = np.sort(generator.uniform(rooms[room, 0], rooms[room, 1]).round(6))
-    reference = cross_fit.reference
-    windows = reference.read_windows(session.reader, origins)
-    return WindowGroup(reference, windows, session.known_unit)
-
-
-def window_rooms(stretches: FloatArray, spec: WindowSpec) -> FloatArray:
-    """Return where origins may lie so that context and horizon stay inside the stretches."""
-    return as_intervals(stretches + np.array([spec.context_s, -spec.horizon_s]))
 
 
 class ForecastData:
@@ -164,6 +51,10 @@ class ForecastData:
     references_per_batch : int
     tokens_per_batch : int
     steps_per_epoch : int
+        Batches of an epoch.
+    sampling : {"sessions", "sqrt", "equal"}
+        How often a data set of n sessions is drawn: in proportion to n, to its root, or as
+        often as any other.
     valid_reference_s : float or None
         Reference of the validation windows: the last seconds of the train domain; all of it
         for None. Where it then surrounds what is forecast (interleaved splits), four folds
@@ -193,6 +84,7 @@ class ForecastData:
         references_per_batch: int = 4,
         tokens_per_batch: int = 12_000,
         steps_per_epoch: int = 100,
+        sampling: Sampling = "sessions",
         valid_reference_s: float | None = 120.0,
         valid_origin_step_s: float = 0.5,
         num_workers: int = 0,
@@ -208,6 +100,7 @@ class ForecastData:
         self.num_workers = num_workers
         self.seed = seed
         self.known_units: dict[str, int] = {}
+        weights = session_weights([recording.source for recording in recordings], sampling)
         sessions: list[TrainingSession] = []
         self.valid_groups: list[tuple[Recording, WindowGroup]] = []
         for index, recording in enumerate(recordings):
@@ -232,7 +125,8 @@ class ForecastData:
                 )
             known = self._register_units(recording)
             events = spec.context_s * float(recording.rate_hz.sum())
-            sessions.append(TrainingSession(reader, cross_fits, known, events))
+            weight = weights[index]
+            sessions.append(TrainingSession(reader, cross_fits, known, events, weight))
             origins = spec.origins(split.valid, step_s=valid_origin_step_s)
             if len(origins):
                 stretch = last_stretch(split.train, valid_reference_s)
@@ -284,9 +178,13 @@ class ForecastData:
         return vectors.mean(axis=0), max(float(vectors.std(axis=0).mean()), 1e-6)
 
     def train_loader(
-        self, batches_seen: Callable[[], int] = lambda: 0
+        self,
+        batches_seen: Callable[[], int] = lambda: 0,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> DataLoader[ForecastBatch]:
-        """Return the batches of the epoch that follows the batches seen."""
+        """Return the batches, of one process, that are left of the epoch after those seen."""
         batches = TrainingBatches(
             self.sessions,
             references_per_batch=self.references_per_batch,
@@ -296,7 +194,9 @@ class ForecastData:
         return DataLoader(
             batches,
             batch_size=None,
-            sampler=EpochNumbers(self.steps_per_epoch, batches_seen),
+            sampler=EpochNumbers(
+                self.steps_per_epoch, batches_seen, rank=rank, world_size=world_size
+            ),
             num_workers=self.num_workers,
         )
 

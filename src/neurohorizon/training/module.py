@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.conditions import MODALITIES
 from neurohorizon.training.data import draw_queries
 from neurohorizon.training.objectives import likelihood_objective, take_units
+from neurohorizon.training.sharding import share_weights, whole_weights
 from neurohorizon.training.teacher_forcing import TeacherForcing, mix_counts
 
 
@@ -74,10 +76,24 @@ class ForecastModule(lightning.LightningModule):
             if ema_decay > 0
             else None
         )
+        if self.averaged is not None:
+            self.averaged.requires_grad_(False)
+        # In a tuple, so that it is no part of this module.
+        self._whole: tuple[HorizonForecaster, ...] = ()
 
-    @property
+    def configure_model(self) -> None:
+        """Share the weights out, where the strategy is to keep a part of them in each process."""
+        mesh = getattr(self, "_device_mesh", None)
+        if mesh is not None and not self._whole:
+            self._whole = (copy.deepcopy(self.model),)
+            share_weights(self.model, mesh["data_parallel"])
+
     def kept(self) -> HorizonForecaster:
-        """The model that is validated and saved."""
+        """Return the model that is validated and saved, whole; all processes ask at once."""
+        if self._whole:
+            (whole,) = self._whole
+            whole.load_state_dict(whole_weights(self.model))
+            return whole.to(self.device)
         if self.averaged is None:
             return self.model
         return cast(HorizonForecaster, self.averaged.module)
@@ -126,8 +142,9 @@ class ForecastModule(lightning.LightningModule):
         self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(batch))
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
-        """Update the average of the weights."""
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Take a step, then update the average of the weights."""
+        super().optimizer_step(*arguments, **named)
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
 

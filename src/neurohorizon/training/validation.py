@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,8 +13,19 @@ from neurohorizon.evaluation.null import session_null
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import WindowGroup, collate_groups
 from neurohorizon.recordings.schema import FloatArray, Recording
+from neurohorizon.training.processes import exchange
 
 _WINDOWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class _GroupScore:
+    """What one recording's windows add: by bin, and by unit."""
+
+    gain: FloatArray
+    spikes: FloatArray
+    correlation: FloatArray
+    r2: FloatArray
 
 
 class Validation:
@@ -34,15 +46,28 @@ class Validation:
         spec = groups[0][1].windows.spec
         reachable = [horizon for horizon in horizons_s if horizon <= spec.horizon_s + 1e-9]
         self.bins = {horizon: spec.bins_until(horizon) for horizon in reachable}
-        self.num_bins = spec.num_bins
         self.bins.setdefault(spec.horizon_s, spec.num_bins)
         self.null_counts = [
             session_null(recording, _hidden(recording)).rate_hz * spec.bin_s
             for recording, _ in groups
         ]
 
-    def score(self, model: HorizonForecaster, device: torch.device | str) -> dict[str, float]:
+    def score(
+        self,
+        model: HorizonForecaster,
+        device: torch.device | str,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> dict[str, float]:
         """Return bits/spike by horizon, rate correlation and R2 of whole-horizon counts.
+
+        Parameters
+        ----------
+        model : HorizonForecaster
+        device : device
+        rank, world_size : int
+            Processes share the recordings out; each returns the scores of them all.
 
         Notes
         -----
@@ -51,30 +76,42 @@ class Validation:
         """
         was_training = model.training
         model.eval()
-        gain, spikes = np.zeros(self.num_bins), np.zeros(self.num_bins)
-        correlations, explained = [], []
         with torch.inference_mode():
-            for (_, group), null in zip(self.groups, self.null_counts, strict=True):
-                expected = self._forecast(model, group, device)
-                counts = group.windows.counts
-                log_ratio = log_likelihood_kernel(counts, expected) - log_likelihood_kernel(
-                    counts, null[:, None]
-                )
-                gain += log_ratio.sum(axis=(0, 1))
-                spikes += counts.sum(axis=(0, 1))
-                correlation, r2 = _per_unit(expected.sum(axis=2), counts.sum(axis=2))
-                correlations.append(correlation)
-                explained.append(r2)
+            mine = {
+                index: self._score_group(model, index, device)
+                for index in range(rank, len(self.groups), world_size)
+            }
         model.train(was_training)
+        shared = {index: score for part in exchange(mine) for index, score in part.items()}
+        every = [shared[index] for index in range(len(self.groups))]
+        gain = np.sum([score.gain for score in every], axis=0)
+        spikes = np.sum([score.spikes for score in every], axis=0)
         scores = {
             f"bits_per_spike_{round(horizon * 1000)}ms": float(
                 bits_per_spike(np.sum(gain[:count]), 0.0, np.sum(spikes[:count]))
             )
             for horizon, count in self.bins.items()
         }
-        scores["rate_correlation"] = _mean_known(correlations)
-        scores["count_r2"] = _mean_known(explained)
+        scores["rate_correlation"] = _mean_known([score.correlation for score in every])
+        scores["count_r2"] = _mean_known([score.r2 for score in every])
         return scores
+
+    def _score_group(
+        self, model: HorizonForecaster, index: int, device: torch.device | str
+    ) -> _GroupScore:
+        group, null = self.groups[index][1], self.null_counts[index]
+        expected = self._forecast(model, group, device)
+        counts = group.windows.counts
+        log_ratio = log_likelihood_kernel(counts, expected) - log_likelihood_kernel(
+            counts, null[:, None]
+        )
+        correlation, r2 = _per_unit(expected.sum(axis=2), counts.sum(axis=2))
+        return _GroupScore(
+            gain=log_ratio.sum(axis=(0, 1)),
+            spikes=counts.sum(axis=(0, 1)),
+            correlation=correlation,
+            r2=r2,
+        )
 
     def _forecast(
         self, model: HorizonForecaster, group: WindowGroup, device: torch.device | str

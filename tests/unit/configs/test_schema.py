@@ -93,7 +93,15 @@ def test_nothing_changes_after_the_check():
         (["reference.shortest_s=50", "reference.longest_s=40"], "at least reference.shortest_s"),
         (["window.context_s=20"], "reference.shortest_s is 20 s: expected at least 22 s"),
         (["evaluation.reference_s=5"], "evaluation.reference_s: expected at least 10"),
-        (["training.accumulate_batches=7"], "expected a divisor of the 8000 batches"),
+        (["training.accumulate_batches=7"], "expected a divisor of the 100 batches of an epoch"),
+        (["training.save_every_steps=100"], "beside the point at the end of each epoch"),
+        (
+            ["training.strategy=fsdp", "training.ema_decay=0.9"],
+            "set training.ema_decay=0 or training.strategy=ddp",
+        ),
+        (["training.strategy=deepspeed"], "expected 'auto', 'ddp' or 'fsdp'"),
+        (["model.identity=learned", "model.standardise=false"], "model.standardise has no effect"),
+        (["conditions.images=x", "conditions.delay_s=0.1"], "without conditions.behavior"),
         (
             ["data.name=files", "data.recordings=x"],
             "evaluation.observer knows simulated worlds only",

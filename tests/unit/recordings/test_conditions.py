@@ -61,6 +61,17 @@ class TestSlots:
         series = Series(np.array([4.9, 5.0]), np.array([[1.0], [9.0]]), unit="")
         assert slot_means(series, np.array([5.0]), SPEC)[0, -1, 0] == 1.0
 
+    def test_with_a_delay_nothing_younger_is_read(self):
+        times = np.arange(0, 10, 0.02)
+        series = Series(times, times[:, None], unit="s")
+        origin, spec = np.array([5.0]), replace(SPEC, delay_s=0.25)
+        late = slot_means(series, origin, spec)
+        np.testing.assert_array_equal(late, slot_means(series, origin - 0.25, SPEC))
+        changed = Series(times, np.where(times < 4.75 - 1e-9, times, 99.0)[:, None], unit="s")
+        np.testing.assert_array_equal(slot_means(changed, origin, spec), late)
+        with pytest.raises(ConfigError, match="a delay of -1 s"):
+            replace(SPEC, delay_s=-1.0)
+
     def test_a_slow_series_holds_its_last_value_for_a_while(self):
         series = Series(np.arange(0.0, 10.0), np.arange(10.0)[:, None], unit="")
         means = slot_means(series, np.array([5.95, 11.25, 14.0]), SPEC)[:, :, 0]
