@@ -34,11 +34,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurohorizon.errors import ConfigError
 from neurohorizon.models.conditions import ConditionTokens
 from neurohorizon.models.encoder import Encoder, Injection
 from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.identity import Identity, IdentityMode
+from neurohorizon.nn.identity_samples import UnitSamples
 from neurohorizon.nn.likelihoods import LikelihoodName, make_likelihood
 from neurohorizon.nn.rotary import RotaryTime
 from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
@@ -67,7 +69,8 @@ class HorizonForecaster(nn.Module):
     num_decoder_layers : int
     num_latents : int
     identity : str
-        See :class:`neurohorizon.nn.identity.Identity`.
+        See :class:`neurohorizon.nn.identity.Identity`. ``windows`` and ``events`` read the
+        samples that ``spec.samples`` asks for.
     num_known_units : int
         Rows of the learned identity table.
     decoder : str
@@ -163,6 +166,14 @@ class HorizonForecaster(nn.Module):
             "inject_every": inject_every,
             "use_tuning": use_tuning,
         }
+        for mode, drawn in (
+            ("windows", spec.samples.num_windows),
+            ("events", spec.samples.num_spikes),
+        ):
+            if identity == mode and not drawn:
+                raise ConfigError(
+                    f"identity {mode} reads samples of the reference: set spec.samples"
+                )
         self.spec = spec
         self.decoder = decoder
         self.likelihood = make_likelihood(likelihood, num_classes=num_classes)
@@ -178,6 +189,8 @@ class HorizonForecaster(nn.Module):
             width=width,
             num_known_units=num_known_units,
             noise=identity_noise,
+            num_window_bins=round(spec.samples.window_s / spec.bin_s),
+            num_heads=num_heads,
         )
         self.num_unit_features = self._count_unit_features()
         self.unit_state = nn.Sequential(
@@ -264,7 +277,16 @@ class HorizonForecaster(nn.Module):
 
     def identities(self, batch: ForecastBatch) -> Tensor:
         """Compute what stands for each unit from its reference, (S, N, D)."""
-        return self.identity(batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN)
+        samples = UnitSamples(
+            batch.sample_counts_SNML,
+            batch.sample_mask_SM,
+            batch.run_time_SNRK,
+            batch.run_interval_SNRKI,
+            batch.run_mask_SNRK,
+        )
+        return self.identity(
+            batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN, samples
+        )
 
     def forward(
         self,

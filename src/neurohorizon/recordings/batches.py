@@ -6,6 +6,7 @@ every window. Padding is marked and, by test, without effect.
 
 Shapes: S references, W windows, N units (padded), E events (padded), B bins, K time
 constants, G horizon groups, M forecasts of the adapter, P private traces, L slots of the context;
+of samples: M windows, L bins of one, R runs, K spikes of one, I intervals of a spike;
 of conditions: C modalities, R series of behaviour, O slots of them, F columns, I pictures of a
 window, D dimensions of their embedding.
 """
@@ -77,6 +78,13 @@ class ForecastBatch:
     statistics_SNF, functional_SNF : float
         Raw features of the reference.
     known_unit_SN : int64
+    sample_counts_SNML : float
+        Counts in windows of the reference; empty where no identity reads them.
+    sample_mask_SM : bool
+    run_time_SNRK : float
+        Spikes of the reference, run by run, in seconds since the middle one; empty likewise.
+    run_interval_SNRKI : float
+    run_mask_SNRK : bool
     reference_W : int64
         Reference of each window.
     traces_WNK : float
@@ -118,6 +126,11 @@ class ForecastBatch:
     statistics_SNF: Tensor
     functional_SNF: Tensor
     known_unit_SN: Tensor
+    sample_counts_SNML: Tensor
+    sample_mask_SM: Tensor
+    run_time_SNRK: Tensor
+    run_interval_SNRKI: Tensor
+    run_mask_SNRK: Tensor
     reference_W: Tensor
     traces_WNK: Tensor
     population_WK: Tensor
@@ -197,10 +210,12 @@ def collate_groups(groups: Sequence[WindowGroup]) -> ForecastBatch:
     num_units = max(group.windows.num_units for group in groups)
     num_events = max(int(np.diff(group.windows.event_offsets).max(initial=0)) for group in groups)
     references = [_reference_arrays(group, num_units) for group in groups]
+    samples = _pad_alike([_sample_arrays(group, num_units) for group in groups])
     windows = [_window_arrays(group, num_units, num_events) for group in groups]
     conditions = _pad_alike([_condition_arrays(group, num_units) for group in groups])
     windows = [one | other for one, other in zip(windows, conditions, strict=True)]
     stacked = {name: np.stack([part[name] for part in references]) for name in references[0]}
+    stacked |= {name: np.concatenate([part[name] for part in samples]) for name in samples[0]}
     joined = {name: np.concatenate([part[name] for part in windows]) for name in windows[0]}
     lengths = [len(group.windows) for group in groups]
     assert all(group.windows.spec == spec for group in groups), "windows differ in geometry"
@@ -226,6 +241,26 @@ def _reference_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
             missing,
             axis=0,
         ),
+    }
+
+
+def _sample_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
+    """Lay out the samples of a reference as a row of a batch; empty where none are read."""
+    samples, missing = group.reference.samples, num_units - group.windows.num_units
+    if samples is None:
+        return {
+            "sample_counts_SNML": np.zeros((1, num_units, 0, 0), dtype=np.float32),
+            "sample_mask_SM": np.zeros((1, 0), dtype=bool),
+            "run_time_SNRK": np.zeros((1, num_units, 0, 0), dtype=np.float32),
+            "run_interval_SNRKI": np.zeros((1, num_units, 0, 0, 0), dtype=np.float32),
+            "run_mask_SNRK": np.zeros((1, num_units, 0, 0), dtype=bool),
+        }
+    return {
+        "sample_counts_SNML": _pad_units(samples.counts[None], missing, axis=1),
+        "sample_mask_SM": np.ones((1, samples.counts.shape[1]), dtype=bool),
+        "run_time_SNRK": _pad_units(samples.time_s[None], missing, axis=1),
+        "run_interval_SNRKI": _pad_units(samples.interval_s[None], missing, axis=1),
+        "run_mask_SNRK": _pad_units(samples.there[None], missing, axis=1) > 0,
     }
 
 
