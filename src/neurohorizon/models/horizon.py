@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.models.conditions import ConditionTokens
+from neurohorizon.models.cosmoothing import CoSmoother
 from neurohorizon.models.encoder import Encoder, Injection
 from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
@@ -99,6 +100,8 @@ class HorizonForecaster(nn.Module):
         How conditions enter, see :class:`neurohorizon.models.encoder.Encoder`.
     use_tuning : bool
         Whether each unit is given its tuning to the conditions.
+    cosmoothing : bool
+        Whether there is a head for hidden units (`cosmooth`).
 
     References
     ----------
@@ -137,6 +140,7 @@ class HorizonForecaster(nn.Module):
         inject: Injection = "layers",
         inject_every: int = 1,
         use_tuning: bool = True,
+        cosmoothing: bool = False,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -165,6 +169,7 @@ class HorizonForecaster(nn.Module):
             "inject": inject,
             "inject_every": inject_every,
             "use_tuning": use_tuning,
+            "cosmoothing": cosmoothing,
         }
         for mode, drawn in (
             ("windows", spec.samples.num_windows),
@@ -254,6 +259,19 @@ class HorizonForecaster(nn.Module):
             self.head = BinUnitHead(
                 width=width, hidden=2 * width, num_parameters=self.likelihood.num_parameters
             )
+        self.cosmoother = (
+            CoSmoother(
+                width=width,
+                num_heads=num_heads,
+                num_layers=num_decoder_layers,
+                num_bins=spec.num_context_bins,
+                num_parameters=self.likelihood.num_parameters,
+                reads_latents=self.encoder is not None,
+                dropout=dropout,
+            )
+            if cosmoothing
+            else None
+        )
         bin_times = (torch.arange(spec.num_bins) + 0.5) * spec.bin_s
         self.register_buffer("bin_times_B", bin_times, persistent=False)
         edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
@@ -351,6 +369,43 @@ class HorizonForecaster(nn.Module):
     ) -> Tensor:
         """Forecast the expected counts of each bin, (W, N, B) or (W, Q, B)."""
         return self.likelihood.mean(self(batch, query_units_WQ, identity_SND=identity_SND))
+
+    def cosmooth(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+        """Tell the distribution of counts in the context of hidden units, from all others.
+
+        Parameters
+        ----------
+        batch : ForecastBatch
+            Of groups in which units are hidden.
+        query_units_WQ : Tensor of int64, optional
+            Default all units; only those of hidden ones mean anything.
+
+        Returns
+        -------
+        (W, N, T, P) or (W, Q, T, P) Tensor
+            As of `forward`, for the bins of the context.
+        """
+        assert self.cosmoother is not None, "made without cosmoothing: it has no head for it"
+        identity_SND = self.identities(batch)
+        features_WNF = self._unit_features(batch)
+        identity_WND = identity_SND[batch.reference_W]
+        state_WND = self.unit_state(torch.cat([identity_WND, features_WNF], dim=-1))
+        latents_WMD = (
+            self.encoder(batch, identity_SND, state_WND, self._surprise(batch))
+            if self.encoder is not None
+            else None
+        )
+        smoothed_WNT, rate_WN = batch.smoothed_WNT, batch.rate_SN[batch.reference_W]
+        if query_units_WQ is not None:
+            state_WND, smoothed_WNT = (
+                _take_units(tensor, query_units_WQ) for tensor in (state_WND, smoothed_WNT)
+            )
+            rate_WN = rate_WN.gather(1, query_units_WQ)
+        parameters = self.cosmoother(state_WND, smoothed_WNT, latents_WMD).float()
+        log_mean = parameters[..., :1].clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+        # Whatever forecasts are relative to: of a hidden unit nothing else tells the rate.
+        log_mean = log_mean + torch.log(rate_WN * self.spec.bin_s)[..., None, None]
+        return torch.cat([log_mean, parameters[..., 1:]], dim=-1)
 
     def _surprise(self, batch: ForecastBatch) -> Tensor:
         """Spikes by slot minus their expectation, over about its root: (W, N, L)."""

@@ -91,6 +91,11 @@ class WindowSpec:
         """Bins in the horizon."""
         return self.bins_until(self.horizon_s)
 
+    @property
+    def num_context_bins(self) -> int:
+        """Whole bins of the context, counted back from the origin."""
+        return int(to_ticks(self.context_s)) // int(to_ticks(self.bin_s))
+
     def bins_until(self, horizon_s: float) -> int:
         """Return how many bins lie between the origin and a horizon.
 

@@ -7,7 +7,7 @@ interrupted goes on with exactly the batches it would have seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -76,6 +76,10 @@ class TrainingBatches(Dataset[ForecastBatch]):
         How many tokens a batch is expected to hold: units, padding included, and events,
         of which hardly any is padding (see :class:`~neurohorizon.models.encoder.Encoder`).
     seed : int
+    cosmoothing_share : float
+        Share of the batches in which units are hidden.
+    cosmoothing_units : float
+        Share of the units that are hidden there, drawn anew for each group.
 
     Notes
     -----
@@ -90,11 +94,15 @@ class TrainingBatches(Dataset[ForecastBatch]):
         references_per_batch: int,
         tokens_per_batch: int,
         seed: int,
+        cosmoothing_share: float = 0.0,
+        cosmoothing_units: float = 0.25,
     ) -> None:
         self.sessions = sessions
         self.references_per_batch = references_per_batch
         self.tokens_per_batch = tokens_per_batch
         self.seed = seed
+        self.cosmoothing_share = cosmoothing_share
+        self.cosmoothing_units = cosmoothing_units
 
     def __getitem__(self, number: int) -> ForecastBatch:
         generator = np.random.default_rng((self.seed, number))
@@ -105,7 +113,10 @@ class TrainingBatches(Dataset[ForecastBatch]):
         events = sum(member.events_per_window for member in members)
         tokens = count * (most_units + _OTHER_TOKENS) + events
         num_windows = max(int(self.tokens_per_batch / tokens), 1)
-        return collate_groups([_draw_group(m, num_windows, generator) for m in members])
+        groups = [_draw_group(m, num_windows, generator) for m in members]
+        if self.cosmoothing_share and generator.random() < self.cosmoothing_share:
+            groups = [_hide_some(group, self.cosmoothing_units, generator) for group in groups]
+        return collate_groups(groups)
 
 
 class EpochNumbers(Sampler[int]):
@@ -144,6 +155,15 @@ def _draw_group(
     return WindowGroup(reference, windows, session.known_unit)
 
 
+def _hide_some(group: WindowGroup, share: float, generator: np.random.Generator) -> WindowGroup:
+    """Hide units at random; one at least, and not all."""
+    num_units = group.windows.num_units
+    num_hidden = min(max(round(share * num_units), 1), num_units - 1)
+    hidden = np.zeros(num_units, dtype=bool)
+    hidden[generator.permutation(num_units)[:num_hidden]] = True
+    return replace(group, hidden=hidden)
+
+
 def window_rooms(stretches: FloatArray, spec: WindowSpec) -> FloatArray:
     """Return where origins may lie so that context and horizon stay inside the stretches."""
     return as_intervals(stretches + np.array([spec.context_s, -spec.horizon_s]))
@@ -170,6 +190,8 @@ class ForecastData:
         are trained on beside the references of random length.
     valid_origin_step_s : float
         Seconds between validation origins.
+    cosmoothing_share, cosmoothing_units : float
+        Share of the windows in which units are hidden, and of the units there.
     num_workers : int
         Loader processes; 0 reads in the training process.
     seed : int
@@ -195,6 +217,8 @@ class ForecastData:
         steps_per_epoch: int = 100,
         valid_reference_s: float | None = 120.0,
         valid_origin_step_s: float = 0.5,
+        cosmoothing_share: float = 0.0,
+        cosmoothing_units: float = 0.25,
         num_workers: int = 0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -205,6 +229,8 @@ class ForecastData:
         self.references_per_batch = references_per_batch
         self.tokens_per_batch = tokens_per_batch
         self.steps_per_epoch = steps_per_epoch
+        self.cosmoothing_share = cosmoothing_share
+        self.cosmoothing_units = cosmoothing_units
         self.num_workers = num_workers
         self.seed = seed
         self.known_units: dict[str, int] = {}
@@ -212,6 +238,11 @@ class ForecastData:
         self.valid_groups: list[tuple[Recording, WindowGroup]] = []
         for index, recording in enumerate(recordings):
             split = recording.require_split()
+            if cosmoothing_share and recording.num_units < 2:
+                raise DataError(
+                    f"{recording.id}: one unit alone cannot be told from others: leave it out, or "
+                    "train with training.cosmoothing_share=0"
+                )
             reader = WindowReader(recording, spec)
             lengths = random_reference_lengths(
                 num_references,
@@ -292,6 +323,8 @@ class ForecastData:
             references_per_batch=self.references_per_batch,
             tokens_per_batch=self.tokens_per_batch,
             seed=self.seed,
+            cosmoothing_share=self.cosmoothing_share,
+            cosmoothing_units=self.cosmoothing_units,
         )
         return DataLoader(
             batches,
