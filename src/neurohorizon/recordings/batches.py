@@ -7,8 +7,8 @@ every window. Padding is marked and, by test, without effect.
 Shapes: S references, W windows, N units (padded), E events (padded), B bins, K time
 constants, G horizon groups, M forecasts of the adapter, P private traces, L slots of the context;
 of samples: M windows, L bins of one, R runs, K spikes of one, I intervals of a spike;
-of hidden units: T bins of the context; of conditions: C modalities, R series of behaviour, O slots of them, F columns, I pictures of a
-window, D dimensions of their embedding.
+of hidden units: T bins of the context; of conditions: C modalities, R series of behaviour, O slots
+of them, F columns, I pictures of a window, D dimensions of their embedding.
 """
 
 from __future__ import annotations

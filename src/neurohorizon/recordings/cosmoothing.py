@@ -21,6 +21,9 @@ from neurohorizon.recordings.dynamics import LinearDynamics, poisson_deviation
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import Windows
 
+#: Unit column that marks what the Neural Latents Benchmark holds out.
+HELD_OUT_COLUMN = "held_out"
+
 
 def context_counts(windows: Windows) -> NDArray[np.int64]:
     """Count the spikes of the context by unit and bin, the oldest bin first: (W, N, T).

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from neurohorizon.evaluation.metrics import bits_per_spike, log_likelihood_kernel
+from neurohorizon.evaluation.metrics import (
+    NLB_FLOOR,
+    bits_per_spike,
+    log_likelihood_kernel,
+    nlb,
+)
 from neurohorizon.evaluation.null import session_null
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.cosmoothing import context_counts, every_fourth
 from neurohorizon.recordings.schema import FloatArray, Recording
 
 _WINDOWS_AT_ONCE = 64
@@ -65,16 +72,39 @@ class Validation:
                 correlation, r2 = _per_unit(expected.sum(axis=2), counts.sum(axis=2))
                 correlations.append(correlation)
                 explained.append(r2)
-        model.train(was_training)
         scores = {
             f"bits_per_spike_{round(horizon * 1000)}ms": float(
                 bits_per_spike(np.sum(gain[:count]), 0.0, np.sum(spikes[:count]))
             )
             for horizon, count in self.bins.items()
         }
+        if model.cosmoother is not None:
+            scores["co_bps"] = self._co_bps(model, device)
         scores["rate_correlation"] = _mean_known(correlations)
         scores["count_r2"] = _mean_known(explained)
+        model.train(was_training)
         return scores
+
+    def _co_bps(self, model: HorizonForecaster, device: torch.device | str) -> float:
+        """Score every fourth unit in the contexts, told from the others."""
+        likelihoods, spikes, entries = [], [], []
+        with torch.inference_mode():
+            for _, group in self.groups:
+                hidden = every_fourth(group.windows.num_units)
+                total = np.zeros(int(hidden.sum()))
+                for start in range(0, len(group.windows), _WINDOWS_AT_ONCE):
+                    windows = group.windows.part(start, start + _WINDOWS_AT_ONCE)
+                    shown = replace(group, windows=windows, hidden=hidden)
+                    batch = collate_groups([shown]).to(device)
+                    told = model.likelihood.mean(model.cosmooth(batch)).double().cpu().numpy()
+                    counts = context_counts(windows)[:, hidden]
+                    kernel = log_likelihood_kernel(counts, np.maximum(told[:, hidden], NLB_FLOOR))
+                    total += kernel.sum(axis=(0, 2))
+                counts = context_counts(group.windows)[:, hidden]
+                likelihoods.append(total)
+                spikes.append(counts.sum(axis=(0, 2)))
+                entries.append(np.full(len(total), counts.shape[0] * counts.shape[2]))
+        return nlb(np.concatenate(likelihoods), np.concatenate(spikes), np.concatenate(entries))
 
     def _forecast(
         self, model: HorizonForecaster, group: WindowGroup, device: torch.device | str

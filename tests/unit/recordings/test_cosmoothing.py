@@ -74,9 +74,7 @@ def test_the_smoother_is_the_conditional_mean_of_a_gaussian():
         count_noise=count_noise,
     )
     stationary = sum(
-        np.linalg.matrix_power(transition, k)
-        @ step_noise
-        @ np.linalg.matrix_power(transition, k).T
+        np.linalg.matrix_power(transition, k) @ step_noise @ np.linalg.matrix_power(transition, k).T
         for k in range(400)
     )
     blocks = [
@@ -141,9 +139,7 @@ def test_smoothed_rates_follow_what_hidden_units_did():
     recording = waving_recording(num_units=20, duration_s=150.0, rate_hz=12.0)
     spec = WindowSpec()
     reference = compute_reference(recording, np.array([[0.0, 90.0]]), spec=spec)
-    windows = reference.read_windows(
-        WindowReader(recording, spec), np.arange(92.0, 148.0, 0.5)
-    )
+    windows = reference.read_windows(WindowReader(recording, spec), np.arange(92.0, 148.0, 0.5))
     counts, hidden = context_counts(windows), every_fourth(20)
     rates = smoothed_rates(counts, hidden, reference.adapter.dynamics)
     for unit in np.flatnonzero(hidden):
