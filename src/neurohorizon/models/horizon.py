@@ -102,6 +102,8 @@ class HorizonForecaster(nn.Module):
         Whether each unit is given its tuning to the conditions.
     cosmoothing : bool
         Whether there is a head for hidden units (`cosmooth`).
+    num_offsets : int
+        Units that an adaptation has given an offset (`with_offsets`).
 
     References
     ----------
@@ -141,6 +143,7 @@ class HorizonForecaster(nn.Module):
         inject_every: int = 1,
         use_tuning: bool = True,
         cosmoothing: bool = False,
+        num_offsets: int = 0,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -170,6 +173,7 @@ class HorizonForecaster(nn.Module):
             "inject_every": inject_every,
             "use_tuning": use_tuning,
             "cosmoothing": cosmoothing,
+            "num_offsets": num_offsets,
         }
         for mode, drawn in (
             ("windows", spec.samples.num_windows),
@@ -272,6 +276,12 @@ class HorizonForecaster(nn.Module):
             if cosmoothing
             else None
         )
+        # The last column is added to the log-rate; row 0, of units that are not known, stays 0.
+        self.offsets = (
+            nn.Embedding(num_offsets + 1, width + 1, padding_idx=0) if num_offsets else None
+        )
+        if self.offsets is not None:
+            nn.init.zeros_(self.offsets.weight)
         bin_times = (torch.arange(spec.num_bins) + 0.5) * spec.bin_s
         self.register_buffer("bin_times_B", bin_times, persistent=False)
         edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
@@ -302,9 +312,36 @@ class HorizonForecaster(nn.Module):
             batch.run_interval_SNRKI,
             batch.run_mask_SNRK,
         )
-        return self.identity(
+        identity_SND = self.identity(
             batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN, samples
         )
+        if self.offsets is not None:
+            identity_SND = identity_SND + self.offsets(batch.known_unit_SN)[..., :-1]
+        return identity_SND
+
+    def with_offsets(self, num_units: int) -> HorizonForecaster:
+        """Return a copy in which each of some units can be given an offset, zero at first.
+
+        Raises
+        ------
+        ConfigError
+            If rows of known units have another meaning already.
+        """
+        if self.settings["identity"] == "learned" or self.offsets is not None:
+            raise ConfigError(
+                "offsets of units need a model that was not adapted by them before and whose "
+                "identity is not learned: adapt by low_rank or full"
+            )
+        settings = self.settings | {"spec": self.spec, "num_offsets": num_units}
+        copied = HorizonForecaster(**settings)
+        copied.load_state_dict(self.state_dict(), strict=False)
+        return copied.to(self.bin_times_B.device)
+
+    def _rates(self, batch: ForecastBatch) -> Tensor:
+        """Return the rates that forecasts are relative to, in Hz, (S, N)."""
+        if self.offsets is None:
+            return batch.rate_SN
+        return batch.rate_SN * torch.exp(self.offsets(batch.known_unit_SN)[..., -1])
 
     def forward(
         self,
@@ -342,7 +379,7 @@ class HorizonForecaster(nn.Module):
             else None
         )
         # 5. and 6. decoder and head
-        rate_WN = batch.rate_SN[batch.reference_W]
+        rate_WN = self._rates(batch)[batch.reference_W]
         if query_units_WQ is not None:
             identity_WND, state_WND, features_WNF = (
                 _take_units(tensor, query_units_WQ)
@@ -395,7 +432,7 @@ class HorizonForecaster(nn.Module):
             if self.encoder is not None
             else None
         )
-        smoothed_WNT, rate_WN = batch.smoothed_WNT, batch.rate_SN[batch.reference_W]
+        smoothed_WNT, rate_WN = batch.smoothed_WNT, self._rates(batch)[batch.reference_W]
         if query_units_WQ is not None:
             state_WND, smoothed_WNT = (
                 _take_units(tensor, query_units_WQ) for tensor in (state_WND, smoothed_WNT)

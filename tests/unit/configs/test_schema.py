@@ -33,7 +33,7 @@ def test_words_are_those_of_the_model():
     arguments = set(inspect.signature(HorizonForecaster.__init__).parameters)
     # Recordings tell these.
     arguments -= {"self", "spec", "num_known_units", "behavior_columns", "picture_dimensions"}
-    arguments -= {"cosmoothing"}
+    arguments -= {"cosmoothing", "num_offsets"}
     drawn = {"identity_windows", "identity_window_s", "identity_spikes"}
     assert set(fields) - {"name", "size"} - drawn == arguments - {
         "inject",
