@@ -7,7 +7,7 @@ I intervals of a spike (before, after), D width, Q queries, P runs that are ther
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ _NUM_BUMPS = 10
 _SHORTEST_S, _LONGEST_S = 1e-3, 10.0
 
 
-class UnitSamples(NamedTuple):
+@dataclass(frozen=True)
+class UnitSamples:
     """What was drawn from each unit's reference; empty where nothing is read.
 
     Parameters

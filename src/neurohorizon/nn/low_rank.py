@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -33,12 +35,12 @@ class LowRank(nn.Module):
         return weight + self.outer @ self.inner
 
 
-def add_low_rank(modules: list[nn.Module], *, rank: int) -> list[nn.Parameter]:
+def add_low_rank(modules: Sequence[nn.Module], *, rank: int) -> list[nn.Parameter]:
     """Let every linear layer inside some modules change by a low rank.
 
     Parameters
     ----------
-    modules : list of Module
+    modules : sequence of Module
         None inside another.
     rank : int
 

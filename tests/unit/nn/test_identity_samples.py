@@ -1,5 +1,7 @@
 """Identities from samples: sets of windows and of runs, in which padding says nothing."""
 
+from dataclasses import replace
+
 import torch
 
 from neurohorizon.nn.identity_samples import EventIdentity, UnitSamples, WindowIdentity
@@ -21,7 +23,8 @@ def test_the_order_of_windows_and_runs_says_nothing():
     samples, windows = make_samples(), WindowIdentity(num_bins=10, width=16)
     events = EventIdentity(width=16, num_heads=2)
     order, other = torch.randperm(7), torch.randperm(5)
-    changed = samples._replace(
+    changed = replace(
+        samples,
         counts_SNML=samples.counts_SNML[:, :, order],
         time_SNRK=samples.time_SNRK[:, :, other],
         interval_SNRKI=samples.interval_SNRKI[:, :, other],
@@ -34,13 +37,14 @@ def test_what_is_masked_says_nothing():
     torch.manual_seed(0)
     samples, windows = make_samples(), WindowIdentity(num_bins=10, width=16)
     events = EventIdentity(width=16, num_heads=2)
-    masked = samples._replace(
+    masked = replace(
+        samples,
         window_mask_SM=torch.arange(7).expand(2, 7) < 4,
         spike_mask_SNRK=samples.spike_mask_SNRK & (torch.arange(5) < 2)[:, None],
     )
-    noise = masked._replace(counts_SNML=samples.counts_SNML.clone())
+    noise = replace(masked, counts_SNML=samples.counts_SNML.clone())
     noise.counts_SNML[:, :, 4:] = 9.0
-    noise = noise._replace(time_SNRK=samples.time_SNRK.clone())
+    noise = replace(noise, time_SNRK=samples.time_SNRK.clone())
     noise.time_SNRK[:, :, 2:] = 3.0
     fewer = UnitSamples(
         samples.counts_SNML[:, :, :4],
@@ -58,8 +62,8 @@ def test_spike_times_and_intervals_are_read():
     torch.manual_seed(0)
     samples, events = make_samples(), EventIdentity(width=16, num_heads=2)
     plain = events(samples)
-    moved = events(samples._replace(time_SNRK=0.5 * samples.time_SNRK))
-    stretched = events(samples._replace(interval_SNRKI=0.5 * samples.interval_SNRKI))
+    moved = events(replace(samples, time_SNRK=0.5 * samples.time_SNRK))
+    stretched = events(replace(samples, interval_SNRKI=0.5 * samples.interval_SNRKI))
     assert (moved - plain).abs().max() > 1e-3
     assert (stretched - plain).abs().max() > 1e-3
 
@@ -69,9 +73,9 @@ def test_units_without_a_spike_have_an_identity_too():
     samples, events = make_samples(), EventIdentity(width=16, num_heads=2)
     silent = samples.spike_mask_SNRK.clone()
     silent[0] = False
-    vectors = events(samples._replace(spike_mask_SNRK=silent))
+    vectors = events(replace(samples, spike_mask_SNRK=silent))
     assert torch.isfinite(vectors).all()
     torch.testing.assert_close(vectors[0, 0], vectors[0, 2])
     torch.testing.assert_close(vectors[1], events(samples)[1])
-    none = events(samples._replace(spike_mask_SNRK=torch.zeros_like(silent)))
+    none = events(replace(samples, spike_mask_SNRK=torch.zeros_like(silent)))
     assert torch.isfinite(none).all()
