@@ -39,7 +39,7 @@ ADAPT_MODES: tuple[AdaptMode, ...] = ("offsets", "low_rank", "full")
 FEWEST_MINUTES = 0.75
 VALID_SHARE = 0.2
 RANK = 4
-LEARNING_RATES: dict[AdaptMode, float] = {"offsets": 1e-2, "low_rank": 2e-3, "full": 3e-4}
+LEARNING_RATES: dict[AdaptMode, float] = {"offsets": 2e-3, "low_rank": 2e-3, "full": 3e-4}
 
 _STEPS_BETWEEN = 10
 _VALID_STEP_S = 0.5
