@@ -52,6 +52,7 @@ def evaluate(
     from neurohorizon.evaluation.run_results import load_run_results
     from neurohorizon.report.tables import (
         format_contributions,
+        format_cosmoothing,
         format_reference_lengths,
         format_scores,
     )
@@ -77,6 +78,8 @@ def evaluate(
             shown = of_set.by_reference[lengths[0]] if len(lengths) == 1 else of_set.rows
             if shown.scored_cases():
                 print(format_scores(shown))
+                if of_set.cosmoothing:
+                    print(format_cosmoothing(of_set))
             else:
                 told = answer(shown)
                 print(f"{shown.title}: {told[0].lower()}{told[1:]}")

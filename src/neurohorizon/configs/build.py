@@ -86,6 +86,8 @@ def forecast_data(
         sampling=training.sampling,
         valid_reference_s=config.evaluation.reference_s,
         valid_origin_step_s=training.valid_origin_step_s,
+        cosmoothing_share=training.cosmoothing_share,
+        cosmoothing_units=training.cosmoothing_units,
         num_workers=training.num_workers,
         seed=config.run.seed,
         progress=report,
@@ -147,6 +149,7 @@ def forecaster(
         num_basis=model.num_basis,
         dropout=model.dropout,
         identity_noise=model.identity_noise,
+        cosmoothing=config.training.cosmoothing_share > 0,
     )
 
 

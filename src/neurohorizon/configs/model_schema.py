@@ -16,6 +16,7 @@ from neurohorizon.configs.section import (
     idle,
 )
 from neurohorizon.errors import ConfigError
+from neurohorizon.recordings.reference_samples import SPIKES_OF_A_RUN, SampleSpec
 
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {
@@ -66,8 +67,16 @@ class ModelConfig(Section):
     """Layers between the latents and the forecast."""
     num_latents: Count = SIZES["tiny"]["num_latents"]
     """Latents of the encoder."""
-    identity: Literal["functional", "statistics", "learned", "random", "linear"] = "functional"
+    identity: Literal[
+        "functional", "statistics", "windows", "events", "learned", "random", "linear"
+    ] = "functional"
     """What stands for a unit."""
+    identity_windows: Count = 60
+    """Of identity windows: windows of binned counts that are drawn from a reference."""
+    identity_window_s: Annotated[float, Field(strict=True, ge=0.01, le=10)] = 1.0
+    """Of identity windows: their length, in seconds; a whole number of bins."""
+    identity_spikes: Annotated[int, Field(strict=True, ge=SPIKES_OF_A_RUN)] = 128
+    """Of identity events: spikes of each unit that are drawn from a reference."""
     standardise: Switch = True
     """Standardise the reference's features; false takes them as they are."""
     decoder: Literal["unit_queries", "causal_bins", "autoregressive", "coarse_to_fine"] = (
@@ -135,9 +144,12 @@ class ModelConfig(Section):
                 "model.use_events, use_unit_tokens and use_population_tokens are all false: the "
                 "encoder reads nothing; set model.num_encoder_layers=0 to leave it out"
             )
-        if self.identity in ("learned", "random"):
+        if self.identity in ("windows", "events", "learned", "random"):
             _refuse_idle(self, "identity_noise", f"with model.identity={self.identity}")
             _refuse_idle(self, "standardise", f"with model.identity={self.identity}")
+        for mode, keys in _KEYS_OF_IDENTITY.items():
+            for key in keys if self.identity != mode else ():
+                _refuse_idle(self, key, f"with model.identity={self.identity}")
         if self.decoder == "causal_bins":
             _refuse_idle(self, "num_basis", "with model.decoder=causal_bins")
         if self.decoder != "autoregressive":
@@ -147,6 +159,18 @@ class ModelConfig(Section):
         if self.likelihood != "categorical":
             _refuse_idle(self, "num_classes", f"with model.likelihood={self.likelihood}")
         return self
+
+    def samples(self) -> SampleSpec:
+        """Return what the identity reads of a reference besides features."""
+        if self.identity == "windows":
+            return SampleSpec(num_windows=self.identity_windows, window_s=self.identity_window_s)
+        return SampleSpec(num_spikes=self.identity_spikes if self.identity == "events" else 0)
+
+
+_KEYS_OF_IDENTITY = {
+    "windows": ("identity_windows", "identity_window_s"),
+    "events": ("identity_spikes",),
+}
 
 
 def _refuse_idle(section: ModelConfig, key: str, why: str) -> None:

@@ -108,7 +108,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        spec = self.window_spec()
+        try:
+            spec = self.window_spec()
+        except ConfigError as error:
+            raise ConfigError(f"model.identity_window_s: {error}") from error
         bins = [_bins(spec, horizon_s) for horizon_s in self.evaluation.horizons_s]
         if sorted(set(bins)) != bins or not 1 <= bins[0] <= bins[-1] <= spec.num_bins:
             raise ConfigError(
@@ -163,8 +166,10 @@ class Config(Section):
         return self
 
     def window_spec(self) -> WindowSpec:
-        """Return the geometry of the windows, with the conditions that they read."""
-        return replace(self.window.spec(), conditions=self.conditions.spec())
+        """Return the geometry of the windows, with what is read besides spikes."""
+        return replace(
+            self.window.spec(), conditions=self.conditions.spec(), samples=self.model.samples()
+        )
 
 
 def _bins(spec: WindowSpec, horizon_s: float) -> int:

@@ -85,6 +85,10 @@ class TrainingConfig(Section):
     """Units drawn for the loss in each window."""
     adapter_dropout: ShareOrNone = 0.1
     """Share of windows from which the population adapter is withheld."""
+    cosmoothing_share: ShareOrNone = 0.0
+    """Share of windows in which units are hidden and told from the others in the context."""
+    cosmoothing_units: Share = 0.25
+    """Share of the units that are hidden there."""
     ema_decay: ShareOrNone = 0.0
     """Moving average of the weights, which is then what is kept; 0 for none."""
     teacher_forcing: TeacherForcingConfig = TeacherForcingConfig()
@@ -114,6 +118,11 @@ class TrainingConfig(Section):
     def _check(self) -> TrainingConfig:
         if self.patience >= self.max_epochs:
             raise idle("training.patience", f"with {self.max_epochs} epochs: it is never reached")
+        fields = type(self).model_fields
+        if not self.cosmoothing_share and (
+            self.cosmoothing_units != fields["cosmoothing_units"].default
+        ):
+            raise idle("training.cosmoothing_units", "with training.cosmoothing_share=0")
         if self.steps_per_epoch % self.accumulate_batches:
             raise ConfigError(
                 f"training.accumulate_batches is {self.accumulate_batches}: expected a divisor of "

@@ -88,6 +88,11 @@ class Protocol:
             )
 
     @property
+    def comparable(self) -> Protocol:
+        """The same without what models read besides spikes: that is their own affair."""
+        return replace(self, spec=self.spec.geometry)
+
+    @property
     def horizon_bins(self) -> NDArray[np.int64]:
         """Number of bins up to each reported horizon."""
         return np.array([self.spec.bins_until(horizon_s) for horizon_s in self.horizons_s])

@@ -147,7 +147,7 @@ class EvaluationResult:
         DataError
             If protocol, recordings, windows or null differ, or a row's name is taken.
         """
-        if self.protocol != other.protocol:
+        if self.protocol.comparable != other.protocol.comparable:
             raise DataError("evaluations cannot be joined: their protocols differ")
         mine, theirs = ({row.name for row in result.rows} for result in (self, other))
         if mine & theirs:

@@ -10,6 +10,7 @@ A folder of results holds, for each set of windows that was scored ("held-out" s
     held-out.example.npz       a stretch of one session, to look at
     held-out.identities.npz    what the reference said about each unit
     held-out.contributions.npz what each condition is worth, if any is read
+    held-out.cosmoothing.npz   hidden units told from the others, if the model was trained to
     sessions.json              what the recordings hold, and what validation found
     made_from.json             which model, which versions, how long it took
 
@@ -29,6 +30,7 @@ from typing import Any, Literal
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.contributions import Contributions, load_contributions
+from neurohorizon.evaluation.cosmoothing import CoSmoothing, load_cosmoothing
 from neurohorizon.evaluation.example import Example, load_example
 from neurohorizon.evaluation.identities import Identities, load_identities
 from neurohorizon.evaluation.predictability import predictability
@@ -60,6 +62,8 @@ class SetResults:
     identities : Identities or None
     contributions : list of Contributions
         One a recording; empty if the model reads no conditions.
+    cosmoothing : list of CoSmoothing
+        One a recording; empty if the model was not trained with hidden units.
     """
 
     name: SetName
@@ -70,6 +74,7 @@ class SetResults:
     example: Example | None = None
     identities: Identities | None = None
     contributions: Sequence[Contributions] = ()
+    cosmoothing: Sequence[CoSmoothing] = ()
 
     @property
     def model(self) -> str:
@@ -157,7 +162,7 @@ def load_run_results(folder: Path | str) -> RunResults:
             by_reference[rows.protocol.reference_s] = rows
         parts = {part: folder / f"{name}.{part}" for part in ("ablations", "observer")}
         example, identities = example_path(folder, name), identities_path(folder, name)
-        worth = contributions_path(folder, name)
+        worth, hidden = contributions_path(folder, name), cosmoothing_path(folder, name)
         sets[name] = SetResults(
             name=name,
             rows=rows,
@@ -165,6 +170,7 @@ def load_run_results(folder: Path | str) -> RunResults:
             example=load_example(example) if example.is_file() else None,
             identities=load_identities(identities) if identities.is_file() else None,
             contributions=load_contributions(worth) if worth.is_file() else (),
+            cosmoothing=load_cosmoothing(hidden) if hidden.is_file() else (),
             **{part: load_result(path) for part, path in parts.items() if is_there(path)},
         )
     if not sets:
@@ -206,6 +212,11 @@ def identities_path(folder: Path, name: SetName) -> Path:
 def contributions_path(folder: Path, name: SetName) -> Path:
     """Return where lies what the conditions are worth on a set."""
     return folder / f"{name}.contributions.npz"
+
+
+def cosmoothing_path(folder: Path, name: SetName) -> Path:
+    """Return where lies how well hidden units of a set were told."""
+    return folder / f"{name}.cosmoothing.npz"
 
 
 def read_json(path: Path, default: Any) -> Any:

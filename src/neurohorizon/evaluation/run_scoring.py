@@ -32,6 +32,11 @@ from neurohorizon.evaluation.contributions import (
     measure_contributions,
     save_contributions,
 )
+from neurohorizon.evaluation.cosmoothing import (
+    CoSmoothing,
+    measure_cosmoothing,
+    save_cosmoothing,
+)
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import Example, choose_example, make_example, save_example
 from neurohorizon.evaluation.identities import Identities, gather_identities, save_identities
@@ -47,6 +52,7 @@ from neurohorizon.evaluation.run_results import (
     SetName,
     SetResults,
     contributions_path,
+    cosmoothing_path,
     example_path,
     identities_path,
     is_there,
@@ -185,6 +191,9 @@ def score_run(
         path = contributions_path(folder, name)
         if work.model and protocol.spec.conditions and is_wanted(path):
             save_contributions(work.contributions(name), path)
+        path = cosmoothing_path(folder, name)
+        if work.model and work.model.forecaster.model.cosmoother and is_wanted(path):
+            save_cosmoothing(work.cosmoothing(name), path)
     if computed:
         write_json(folder / SESSIONS_FILE, work.sessions())
         commands = [*before.get("command_lines", []), list(command_line)]
@@ -318,6 +327,13 @@ class _Work:
 
         assert self.model is not None, "baselines alone read no conditions"
         return measure_contributions(self.model, self.cases(name), progress=report)
+
+    def cosmoothing(self, name: SetName) -> list[CoSmoothing]:
+        def report(done: int, total: int) -> None:
+            self._report(f"{name}: hidden units", done, total)
+
+        assert self.model is not None, "baselines alone have no head for hidden units"
+        return measure_cosmoothing(self.model.forecaster, self.cases(name), progress=report)
 
     def sessions(self) -> list[dict[str, Any]]:
         return [

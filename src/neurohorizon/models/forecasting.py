@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from neurohorizon.errors import DataError
+from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.models.checkpoint import load_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.ops.intervals import contains
@@ -187,6 +187,53 @@ class TrainedForecaster:
                 parts.append([values.cpu().numpy() for values in told])
         expected, log_prob = (np.concatenate(values) for values in zip(*parts, strict=True))
         return expected, log_prob
+
+    def cosmoothed_counts(
+        self,
+        recording: Recording,
+        reference: Reference,
+        windows: Windows,
+        *,
+        hidden: NDArray[np.bool_],
+    ) -> NDArray[np.float32]:
+        """Tell the counts of hidden units in the context from those of all others.
+
+        Parameters
+        ----------
+        recording, reference, windows
+            As for `expected_counts`.
+        hidden : (N,) bool
+            Units of which nothing is read but the reference.
+
+        Returns
+        -------
+        (T, M, C) float32
+            Expected counts of the M hidden units, in the C bins that end at the origin.
+
+        Raises
+        ------
+        ConfigError
+            If the model was not trained for it, or no unit or every unit is hidden.
+        """
+        if self.model.cosmoother is None:
+            raise ConfigError(
+                f"{self.name} was not trained to tell hidden units: train with "
+                "training.cosmoothing_share=0.3"
+            )
+        if hidden.all() or not hidden.any():
+            raise ConfigError(
+                f"{int(hidden.sum())} of {len(hidden)} units are hidden: hide some, not all"
+            )
+        # Labels shuffled would give a hidden unit's spikes to one that is seen.
+        assert not self.shuffle_labels, "labels are shuffled for forecasts alone"
+        known, parts = self.known_rows(recording.id, recording.units.id), []
+        for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+            part = windows.part(start, start + _WINDOWS_AT_ONCE)
+            batch = self.batch(WindowGroup(reference, part, known, hidden=hidden), seed=start)
+            with torch.inference_mode():
+                told = self.model.likelihood.mean(self.model.cosmooth(batch))
+            parts.append(told.cpu().numpy()[:, hidden])
+        return np.concatenate(parts)
 
     def sampled_counts(
         self,

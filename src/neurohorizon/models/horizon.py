@@ -34,9 +34,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurohorizon.errors import ConfigError
 from neurohorizon.models.autoregressive import Autoregressive, Feedback
 from neurohorizon.models.conditions import ConditionTokens
+from neurohorizon.models.cosmoothing import CoSmoother
 from neurohorizon.models.decoders import (
+    LOG_RATIO_LIMIT,
     CausalBins,
     CoarseToFine,
     Decoder,
@@ -45,18 +48,16 @@ from neurohorizon.models.decoders import (
     UnitQueries,
 )
 from neurohorizon.models.encoder import Encoder, Injection
+from neurohorizon.models.unit_features import UnitFeatures
 from neurohorizon.nn.attention import CrossBlock, SelfBlock
 from neurohorizon.nn.identity import Identity, IdentityMode
+from neurohorizon.nn.identity_samples import UnitSamples
 from neurohorizon.nn.likelihoods import LikelihoodName, make_likelihood
 from neurohorizon.nn.recompute import recompute
-from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
-from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
-from neurohorizon.recordings.conditions import MODALITIES
+from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
-from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
-
-_TYPICAL_RATE_HZ = 3.0
+from neurohorizon.recordings.windows import WindowSpec
 
 
 class HorizonForecaster(nn.Module):
@@ -73,7 +74,8 @@ class HorizonForecaster(nn.Module):
     num_decoder_layers : int
     num_latents : int
     identity : str
-        See :class:`neurohorizon.nn.identity.Identity`.
+        See :class:`neurohorizon.nn.identity.Identity`. ``windows`` and ``events`` read the
+        samples that ``spec.samples`` asks for.
     standardise : bool
         Whether the reference's features are standardised.
     num_known_units : int
@@ -110,6 +112,10 @@ class HorizonForecaster(nn.Module):
         How conditions enter, see :class:`neurohorizon.models.encoder.Encoder`.
     use_tuning : bool
         Whether each unit is given its tuning to the conditions.
+    cosmoothing : bool
+        Whether there is a head for hidden units (`cosmooth`).
+    num_offsets : int
+        Units that an adaptation has given an offset (`with_offsets`).
 
     References
     ----------
@@ -117,7 +123,6 @@ class HorizonForecaster(nn.Module):
     arXiv:2310.16046, for spikes as tokens.
     """
 
-    slot_width_L: Tensor
     decoder: Decoder
 
     def __init__(
@@ -151,6 +156,8 @@ class HorizonForecaster(nn.Module):
         inject: Injection = "layers",
         inject_every: int = 1,
         use_tuning: bool = True,
+        cosmoothing: bool = False,
+        num_offsets: int = 0,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -182,14 +189,20 @@ class HorizonForecaster(nn.Module):
             "inject": inject,
             "inject_every": inject_every,
             "use_tuning": use_tuning,
+            "cosmoothing": cosmoothing,
+            "num_offsets": num_offsets,
         }
+        for mode, drawn in (
+            ("windows", spec.samples.num_windows),
+            ("events", spec.samples.num_spikes),
+        ):
+            if identity == mode and not drawn:
+                raise ConfigError(
+                    f"identity {mode} reads samples of the reference: set spec.samples"
+                )
         self.spec = spec
         self.likelihood = make_likelihood(likelihood, num_classes=num_classes)
         self.use_rate = use_rate
-        self.use_past = use_past
-        self.use_adapter = use_adapter
-        self.use_tuning = use_tuning and bool(spec.conditions)
-        self.num_slots = len(slot_edges(spec.context_s)) - 1
         self.identity = Identity(
             mode=identity,
             num_statistics=NUM_REFERENCE_FEATURES,
@@ -198,8 +211,13 @@ class HorizonForecaster(nn.Module):
             standardise=standardise,
             num_known_units=num_known_units,
             noise=identity_noise,
+            num_window_bins=round(spec.samples.window_s / spec.bin_s),
+            num_heads=num_heads,
         )
-        self.num_unit_features = self._count_unit_features()
+        self.unit_features = UnitFeatures(
+            spec, use_past=use_past, use_adapter=use_adapter, use_tuning=use_tuning
+        )
+        self.num_unit_features = self.unit_features.num_features
         self.unit_state = nn.Sequential(
             nn.Linear(width + self.num_unit_features, 2 * width),
             nn.GELU(),
@@ -244,19 +262,25 @@ class HorizonForecaster(nn.Module):
         else:
             kind = UnitQueries if decoder == "unit_queries" else CoarseToFine
             self.decoder = kind(has_latents=self.encoder is not None, **by_unit, **common)
-        edges = torch.as_tensor(slot_edges(spec.context_s), dtype=torch.float32)
-        self.register_buffer("slot_width_L", edges.diff(), persistent=False)
-
-    def _count_unit_features(self) -> int:
-        num_traces = len(PSEUDO_COUNTS) * len(TRACE_TIME_CONSTANTS_S)
-        num_past = 2 * num_traces + self.num_slots + 1 if self.use_past else 0
-        num_adapter = 2 * NUM_FORECASTS * self.spec.num_groups + len(PRIVATE_TRACES) + 1
-        num_tuning = (2 * self.spec.num_groups + 2) * len(MODALITIES)
-        return (
-            num_past
-            + (num_adapter if self.use_adapter else 0)
-            + (num_tuning if self.use_tuning else 0)
+        self.cosmoother = (
+            CoSmoother(
+                width=width,
+                num_heads=num_heads,
+                num_layers=num_decoder_layers,
+                num_bins=spec.num_context_bins,
+                num_parameters=self.likelihood.num_parameters,
+                reads_latents=self.encoder is not None,
+                dropout=dropout,
+            )
+            if cosmoothing
+            else None
         )
+        # The last column is added to the log-rate; row 0, of units that are not known, stays 0.
+        self.offsets = (
+            nn.Embedding(num_offsets + 1, width + 1, padding_idx=0) if num_offsets else None
+        )
+        if self.offsets is not None:
+            nn.init.zeros_(self.offsets.weight)
 
     @property
     def head(self) -> nn.Module:
@@ -278,7 +302,43 @@ class HorizonForecaster(nn.Module):
 
     def identities(self, batch: ForecastBatch) -> Tensor:
         """Compute what stands for each unit from its reference, (S, N, D)."""
-        return self.identity(batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN)
+        samples = UnitSamples(
+            batch.sample_counts_SNML,
+            batch.sample_mask_SM,
+            batch.run_time_SNRK,
+            batch.run_interval_SNRKI,
+            batch.run_mask_SNRK,
+        )
+        identity_SND = self.identity(
+            batch.statistics_SNF, batch.functional_SNF, batch.known_unit_SN, samples
+        )
+        if self.offsets is not None:
+            identity_SND = identity_SND + self.offsets(batch.known_unit_SN)[..., :-1]
+        return identity_SND
+
+    def with_offsets(self, num_units: int) -> HorizonForecaster:
+        """Return a copy in which each of some units can be given an offset, zero at first.
+
+        Raises
+        ------
+        ConfigError
+            If rows of known units have another meaning already.
+        """
+        if self.settings["identity"] == "learned" or self.offsets is not None:
+            raise ConfigError(
+                "offsets of units need a model that was not adapted by them before and whose "
+                "identity is not learned: adapt by low_rank or full"
+            )
+        settings = self.settings | {"spec": self.spec, "num_offsets": num_units}
+        copied = HorizonForecaster(**settings)
+        copied.load_state_dict(self.state_dict(), strict=False)
+        return copied.to(next(self.parameters()).device)
+
+    def _rates(self, batch: ForecastBatch) -> Tensor:
+        """Return the rates that forecasts are relative to, in Hz, (S, N)."""
+        if self.offsets is None:
+            return batch.rate_SN
+        return batch.rate_SN * torch.exp(self.offsets(batch.known_unit_SN)[..., -1])
 
     def forward(
         self,
@@ -322,15 +382,15 @@ class HorizonForecaster(nn.Module):
             identity_SND = self.identities(batch)
         identity_WND = identity_SND[batch.reference_W]
         # 2. unit states
-        features_WNF = self._unit_features(batch)
+        features_WNF = self.unit_features(batch)
         state_WND = self.unit_state(torch.cat([identity_WND, features_WNF], dim=-1))
         # 3. and 4. tokens and latents
         latents_WMD = (
-            self.encoder(batch, identity_SND, state_WND, self._surprise(batch))
+            self.encoder(batch, identity_SND, state_WND, self.unit_features.surprise(batch))
             if self.encoder is not None
             else None
         )
-        rate_WN = batch.rate_SN[batch.reference_W]
+        rate_WN = self._rates(batch)[batch.reference_W]
         return DecoderInput(
             identity_WND=identity_WND,
             state_WND=state_WND,
@@ -384,33 +444,33 @@ class HorizonForecaster(nn.Module):
         """Draw counts, (R, W, N, B); bins depend on each other if counts are fed back."""
         return self.decoder.sample(self.read(batch), num_samples=num_samples, generator=generator)
 
-    def _surprise(self, batch: ForecastBatch) -> Tensor:
-        """Spikes by slot minus their expectation, over about its root: (W, N, L)."""
-        expected_SNL = batch.rate_SN.unsqueeze(-1) * self.slot_width_L
-        expected_WNL = expected_SNL[batch.reference_W]
-        surprise = (batch.slots_WNL - expected_WNL) / torch.sqrt(expected_WNL + 0.1)
-        return surprise * batch.unit_mask_WN.unsqueeze(-1)
+    def cosmooth(self, batch: ForecastBatch, query_units_WQ: Tensor | None = None) -> Tensor:
+        """Tell the distribution of counts in the context of hidden units, from all others.
 
-    def _unit_features(self, batch: ForecastBatch) -> Tensor:
-        """Gather what a unit's own past, the adapter and the tuning say, (W, N, F)."""
-        parts = []
-        num_units = batch.traces_WNK.shape[1]
-        if self.use_past:
-            population = batch.population_WK.unsqueeze(1).expand(-1, num_units, -1)
-            log_rate = torch.log(batch.rate_SN / _TYPICAL_RATE_HZ)[batch.reference_W]
-            surprise = self._surprise(batch).clamp(-4.0, 8.0) / 2
-            parts += [batch.traces_WNK, population, surprise, log_rate.unsqueeze(-1)]
-        if self.use_adapter:
-            adapter = batch.adapter_WNGM.flatten(2)
-            given = batch.adapter_mask_W[:, None, None].expand(-1, num_units, 1)
-            parts += [adapter / 2, torch.log((1.0 + adapter).clamp(min=0.1))]
-            parts += [batch.private_WNP, given]
-        if self.use_tuning:
-            tuning = batch.tuning_WNGC.flatten(2)
-            skill_WNC = batch.tuning_skill_SNC[batch.reference_W] * batch.given_WC[:, None]
-            given = batch.given_WC[:, None].expand(-1, num_units, -1)
-            parts += [tuning / 2, torch.log((1.0 + tuning).clamp(min=0.1))]
-            parts += [5.0 * torch.sqrt(skill_WNC), given]
-        if not parts:
-            return batch.traces_WNK[..., :0]
-        return torch.cat(parts, dim=-1)
+        Parameters
+        ----------
+        batch : ForecastBatch
+            Of groups in which units are hidden.
+        query_units_WQ : Tensor of int64, optional
+            Default all units; only those of hidden ones mean anything.
+
+        Returns
+        -------
+        (W, N, T, P) or (W, Q, T, P) Tensor
+            As of `forward`, for the bins of the context.
+        """
+        assert self.cosmoother is not None, "made without cosmoothing: it has no head for it"
+        given = self.read(batch)
+        state_WND, latents_WMD = given.state_WND, given.latents_WMD
+        smoothed_WNT, rate_WN = batch.smoothed_WNT, self._rates(batch)[batch.reference_W]
+        if query_units_WQ is not None:
+            state_WND, smoothed_WNT = (
+                torch.take_along_dim(tensor, query_units_WQ.unsqueeze(-1), dim=1)
+                for tensor in (state_WND, smoothed_WNT)
+            )
+            rate_WN = rate_WN.gather(1, query_units_WQ)
+        parameters = self.cosmoother(state_WND, smoothed_WNT, latents_WMD).float()
+        log_mean = parameters[..., :1].clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+        # Whatever forecasts are relative to: of a hidden unit nothing else tells the rate.
+        log_mean = log_mean + torch.log(rate_WN * self.spec.bin_s)[..., None, None]
+        return torch.cat([log_mean, parameters[..., 1:]], dim=-1)

@@ -14,7 +14,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-IdentityMode = Literal["functional", "statistics", "learned", "random", "linear"]
+from neurohorizon.nn.identity_samples import EventIdentity, UnitSamples, WindowIdentity
+
+IdentityMode = Literal[
+    "functional", "statistics", "windows", "events", "learned", "random", "linear"
+]
 
 _RANDOM_ROWS = 4096
 
@@ -52,6 +56,10 @@ class Identity(nn.Module):
     mode : str
         ``functional``: three layers over the 33 statistics and the functional identity;
         ``statistics``: three layers over the 33 statistics alone;
+        ``windows``: binned counts in windows of the reference
+        (:class:`~neurohorizon.nn.identity_samples.WindowIdentity`);
+        ``events``: attention over raw spikes of the reference
+        (:class:`~neurohorizon.nn.identity_samples.EventIdentity`);
         ``linear``: one linear map of the 33 statistics (ablation);
         ``learned``: a table of the training units (new units get its zero row: an upper
         bound within sessions, of no use outside);
@@ -65,6 +73,10 @@ class Identity(nn.Module):
         Rows of the learned table.
     noise : float
         Standard deviation of noise on standardised features, in training only.
+    num_window_bins : int
+        Bins of a window, for ``windows``.
+    num_heads : int
+        Of attention, for ``events``.
     """
 
     def __init__(
@@ -77,6 +89,8 @@ class Identity(nn.Module):
         standardise: bool = True,
         num_known_units: int = 0,
         noise: float = 0.0,
+        num_window_bins: int = 0,
+        num_heads: int = 1,
     ) -> None:
         super().__init__()
         self.mode = mode
@@ -98,13 +112,21 @@ class Identity(nn.Module):
             self.layers = nn.Linear(num_inputs, width)
         elif mode == "learned":
             self.layers = nn.Embedding(num_known_units + 1, width, padding_idx=0)
+        elif mode == "windows":
+            self.layers = WindowIdentity(num_bins=num_window_bins, width=width)
+        elif mode == "events":
+            self.layers = EventIdentity(width=width, num_heads=num_heads)
         else:
             drawn = np.random.default_rng(0).standard_normal((_RANDOM_ROWS, width))
             table = torch.as_tensor(drawn, dtype=torch.float32)
             self.register_buffer("table", table, persistent=False)
 
     def forward(
-        self, statistics_SNF: Tensor, functional_SNF: Tensor, known_unit_SN: Tensor
+        self,
+        statistics_SNF: Tensor,
+        functional_SNF: Tensor,
+        known_unit_SN: Tensor,
+        samples: UnitSamples | None = None,
     ) -> Tensor:
         """Return identities, (S, N, D).
 
@@ -114,7 +136,12 @@ class Identity(nn.Module):
             Raw features of the reference.
         known_unit_SN : Tensor of int64
             Row in the learned table, 0 for a unit that was not in training.
+        samples : UnitSamples, optional
+            Read by ``windows`` and ``events`` alone.
         """
+        if isinstance(self.layers, WindowIdentity | EventIdentity):
+            assert samples is not None, f"identity {self.mode} reads samples of the reference"
+            return self.layers(samples)
         if self.mode == "learned":
             return self.layers(known_unit_SN)
         if self.mode == "random":

@@ -185,3 +185,68 @@ def make_stable(transition: FloatArray) -> FloatArray:
     """Scale a transition (R, R) down if its largest eigenvalue is not inside the unit circle."""
     largest = np.abs(np.linalg.eigvals(transition)).max()
     return transition * min(0.9999 / largest, 1.0) if largest > 0 else transition
+
+
+def smooth_windows(
+    observed_WTN: FloatArray,
+    *,
+    loadings: FloatArray,
+    transition: FloatArray,
+    step_noise: FloatArray,
+    count_noise: FloatArray,
+) -> FloatArray:
+    """Return the expected states of short windows, given all that was observed in each.
+
+    Parameters
+    ----------
+    observed_WTN : (W, T, N) array
+        Observations of windows that are independent of each other.
+    loadings : (N, R) array
+    transition, step_noise : (R, R) array
+    count_noise : (N,) array
+
+    Returns
+    -------
+    (W, T, R) array
+
+    Notes
+    -----
+    Before a window the state has its stationary distribution. Unlike in :func:`smooth` gains
+    are exact at every step, since a window is over before they converge; they do not
+    depend on what was observed, so one recursion serves all windows.
+
+    References
+    ----------
+    Rauch, Tung & Striebel 1965, AIAA Journal 3:1445.
+    """
+    weighted = loadings.T / count_noise
+    information, unit = weighted @ loadings, np.eye(len(transition))
+    evidence_WTR = observed_WTN @ weighted.T
+    predicted = _stationary(transition, step_noise)
+    mean_WR = np.zeros((len(observed_WTN), len(transition)))
+    states, covariances = np.empty_like(evidence_WTR), []
+    for step in range(evidence_WTR.shape[1]):
+        filtered = np.linalg.solve(unit + predicted @ information, predicted)
+        filtered = (filtered + filtered.T) / 2
+        surprise_WR = evidence_WTR[:, step] - mean_WR @ information
+        states[:, step] = mean_WR + surprise_WR @ filtered
+        predicted = transition @ filtered @ transition.T + step_noise
+        covariances.append((filtered, predicted))
+        mean_WR = states[:, step] @ transition.T
+    for step in range(evidence_WTR.shape[1] - 2, -1, -1):
+        filtered, predicted = covariances[step]
+        back = filtered @ transition.T @ np.linalg.pinv(predicted, hermitian=True)
+        ahead_WR = states[:, step + 1] - states[:, step] @ transition.T
+        states[:, step] += ahead_WR @ back.T
+    return states
+
+
+def _stationary(transition: FloatArray, step_noise: FloatArray) -> FloatArray:
+    """Return the covariance that z' = A z + w keeps, (R, R), by doubling; A is stable."""
+    covariance, advance = step_noise, transition
+    for _ in range(_DOUBLINGS):
+        added = advance @ covariance @ advance.T
+        covariance, advance = covariance + (added + added.T) / 2, advance @ advance
+        if np.abs(added).max() < _SMALL * np.abs(covariance).max():
+            break
+    return covariance

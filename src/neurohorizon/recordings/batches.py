@@ -6,8 +6,9 @@ every window. Padding is marked and, by test, without effect.
 
 Shapes: S references, W windows, N units (padded), E events (padded), B bins, K time
 constants, G horizon groups, M forecasts of the adapter, P private traces, L slots of the context;
-of conditions: C modalities, R series of behaviour, O slots of them, F columns, I pictures of a
-window, D dimensions of their embedding.
+of samples: M windows, L bins of one, R runs, K spikes of one, I intervals of a spike;
+of hidden units: T bins of the context; of conditions: C modalities, R series of behaviour, O slots
+of them, F columns, I pictures of a window, D dimensions of their embedding.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from neurohorizon.ops.traces import trace_log_ratios
 from neurohorizon.recordings.conditions import MODALITIES, Modality
+from neurohorizon.recordings.cosmoothing import context_counts, hide_units, smoothed_rates
 from neurohorizon.recordings.reference import Reference
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, Windows
@@ -57,11 +59,14 @@ class WindowGroup:
     windows : Windows
     known_unit : (N,) int
         Row of each unit in a learned table, 0 where unknown.
+    hidden : (N,) bool, optional
+        Units to be told from the others (:mod:`~neurohorizon.recordings.cosmoothing`).
     """
 
     reference: Reference
     windows: Windows
     known_unit: NDArray[np.int64]
+    hidden: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,19 @@ class ForecastBatch:
     rate_SN : float
         Reference rates in Hz; 1 for padding.
     unit_mask_SN : bool
-        True for units, False for padding.
+        True for units that are seen, False for padding and hidden ones.
+    hidden_SN : bool
+        True for units that are to be told from the others.
     statistics_SNF, functional_SNF : float
         Raw features of the reference.
     known_unit_SN : int64
+    sample_counts_SNML : float
+        Counts in windows of the reference; empty where no identity reads them.
+    sample_mask_SM : bool
+    run_time_SNRK : float
+        Spikes of the reference, run by run, in seconds since the middle one; empty likewise.
+    run_interval_SNRKI : float
+    run_mask_SNRK : bool
     reference_W : int64
         Reference of each window.
     traces_WNK : float
@@ -109,15 +123,26 @@ class ForecastBatch:
         How well either foretold the unit inside the reference.
     given_WC : float
         1 where behaviour, or what was shown, is known.
+    smoothed_WNT : float
+        Relative rate minus one in the bins of the context, from the units that are seen; empty
+        where none is hidden.
+    context_counts_WNT : float
+        The targets of hidden units; empty likewise.
     counts_WNB : float
         The targets.
     """
 
     rate_SN: Tensor
     unit_mask_SN: Tensor
+    hidden_SN: Tensor
     statistics_SNF: Tensor
     functional_SNF: Tensor
     known_unit_SN: Tensor
+    sample_counts_SNML: Tensor
+    sample_mask_SM: Tensor
+    run_time_SNRK: Tensor
+    run_interval_SNRKI: Tensor
+    run_mask_SNRK: Tensor
     reference_W: Tensor
     traces_WNK: Tensor
     population_WK: Tensor
@@ -136,6 +161,8 @@ class ForecastBatch:
     tuning_WNGC: Tensor
     tuning_skill_SNC: Tensor
     given_WC: Tensor
+    smoothed_WNT: Tensor
+    context_counts_WNT: Tensor
     counts_WNB: Tensor
 
     def __len__(self) -> int:
@@ -145,6 +172,11 @@ class ForecastBatch:
     def unit_mask_WN(self) -> Tensor:
         """Units of each window."""
         return self.unit_mask_SN[self.reference_W]
+
+    @property
+    def hidden_WN(self) -> Tensor:
+        """Hidden units of each window."""
+        return self.hidden_SN[self.reference_W]
 
     @property
     def num_events(self) -> int:
@@ -191,16 +223,23 @@ def collate_groups(groups: Sequence[WindowGroup]) -> ForecastBatch:
     Parameters
     ----------
     groups : sequence of WindowGroup
-        At least one; all with the same window geometry.
+        At least one; all with the same window geometry. Units are hidden in all or in none.
     """
     spec = groups[0].windows.spec
     num_units = max(group.windows.num_units for group in groups)
+    hidden_ones = [_hidden_arrays(group, num_units) for group in groups]
+    groups = [_without_hidden(group) for group in groups]
     num_events = max(int(np.diff(group.windows.event_offsets).max(initial=0)) for group in groups)
     references = [_reference_arrays(group, num_units) for group in groups]
+    samples = _pad_alike([_sample_arrays(group, num_units) for group in groups])
     windows = [_window_arrays(group, num_units, num_events) for group in groups]
     conditions = _pad_alike([_condition_arrays(group, num_units) for group in groups])
-    windows = [one | other for one, other in zip(windows, conditions, strict=True)]
+    windows = [
+        one | other | third
+        for one, other, third in zip(windows, conditions, hidden_ones, strict=True)
+    ]
     stacked = {name: np.stack([part[name] for part in references]) for name in references[0]}
+    stacked |= {name: np.concatenate([part[name] for part in samples]) for name in samples[0]}
     joined = {name: np.concatenate([part[name] for part in windows]) for name in windows[0]}
     lengths = [len(group.windows) for group in groups]
     assert all(group.windows.spec == spec for group in groups), "windows differ in geometry"
@@ -212,10 +251,14 @@ def collate_groups(groups: Sequence[WindowGroup]) -> ForecastBatch:
 
 def _reference_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
     reference, missing = group.reference, num_units - group.windows.num_units
-    mask = np.arange(num_units) < group.windows.num_units
+    hidden = np.zeros(num_units, dtype=bool)
+    if group.hidden is not None:
+        hidden[: len(group.hidden)] = group.hidden
+    mask = (np.arange(num_units) < group.windows.num_units) & ~hidden
     return {
         "rate_SN": np.pad(reference.rate_hz, (0, missing), constant_values=1.0).astype(np.float32),
         "unit_mask_SN": mask,
+        "hidden_SN": hidden,
         "statistics_SNF": _pad_units(reference.statistics, missing, axis=0),
         "functional_SNF": _pad_units(reference.functional, missing, axis=0),
         "known_unit_SN": np.pad(group.known_unit, (0, missing)).astype(np.int64),
@@ -229,16 +272,40 @@ def _reference_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
     }
 
 
+def _sample_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
+    """Lay out the samples of a reference as a row of a batch; empty where none are read."""
+    samples, missing = group.reference.samples, num_units - group.windows.num_units
+    if samples is None:
+        return {
+            "sample_counts_SNML": np.zeros((1, num_units, 0, 0), dtype=np.float32),
+            "sample_mask_SM": np.zeros((1, 0), dtype=bool),
+            "run_time_SNRK": np.zeros((1, num_units, 0, 0), dtype=np.float32),
+            "run_interval_SNRKI": np.zeros((1, num_units, 0, 0, 0), dtype=np.float32),
+            "run_mask_SNRK": np.zeros((1, num_units, 0, 0), dtype=bool),
+        }
+    return {
+        "sample_counts_SNML": _pad_units(samples.counts[None], missing, axis=1),
+        "sample_mask_SM": np.ones((1, samples.counts.shape[1]), dtype=bool),
+        "run_time_SNRK": _pad_units(samples.time_s[None], missing, axis=1),
+        "run_interval_SNRKI": _pad_units(samples.interval_s[None], missing, axis=1),
+        "run_mask_SNRK": _pad_units(samples.there[None], missing, axis=1) > 0,
+    }
+
+
 def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[str, NDArray]:
     reference, windows = group.reference, group.windows
     missing = num_units - windows.num_units
     traces = _log_ratios(windows.traces_hz, reference.rate_hz)
+    seen = slice(None) if group.hidden is None else ~group.hidden
     population = _log_ratios(
-        windows.traces_hz.sum(axis=1, keepdims=True), reference.rate_hz.sum(keepdims=True)
+        windows.traces_hz[:, seen].sum(axis=1, keepdims=True),
+        reference.rate_hz[seen].sum(keepdims=True),
     )
 
     adapter = reference.adapter.forecast(windows.traces_hz, windows.states)
     private = reference.adapter.private_traces(windows.traces_hz, windows.states)
+    # It forecasts what comes, from all units: it is withheld where some are hidden.
+    given = np.full(len(windows), group.hidden is None, dtype=np.float32)
 
     lengths = np.diff(windows.event_offsets)
     window = np.repeat(np.arange(len(windows)), lengths)
@@ -259,13 +326,36 @@ def _window_arrays(group: WindowGroup, num_units: int, num_events: int) -> dict[
         "traces_WNK": _pad_units(traces, missing, axis=1),
         "population_WK": population[:, 0].astype(np.float32),
         "slots_WNL": _pad_units(slots, missing, axis=1),
-        "adapter_WNGM": _pad_units(adapter, missing, axis=1),
-        "private_WNP": _pad_units(private, missing, axis=1),
-        "adapter_mask_W": np.ones(len(windows), dtype=np.float32),
+        "adapter_WNGM": _pad_units(adapter, missing, axis=1) * given[:, None, None, None],
+        "private_WNP": _pad_units(private, missing, axis=1) * given[:, None, None],
+        "adapter_mask_W": given,
         "event_time_WE": event_time,
         "event_unit_WE": event_unit,
         "event_mask_WE": np.arange(num_events) < lengths[:, None],
         "counts_WNB": _pad_units(windows.counts, missing, axis=1),
+    }
+
+
+def _without_hidden(group: WindowGroup) -> WindowGroup:
+    """Take from a group what its hidden units did before the origin."""
+    if group.hidden is None:
+        return group
+    assert not group.hidden.all(), "all units are hidden: there is nothing to tell them from"
+    rate_hz = group.reference.rate_hz
+    return replace(group, windows=hide_units(group.windows, group.hidden, rate_hz=rate_hz))
+
+
+def _hidden_arrays(group: WindowGroup, num_units: int) -> dict[str, NDArray]:
+    """Lay out what is told of hidden units, and what they did; empty where none is hidden."""
+    windows, missing = group.windows, num_units - group.windows.num_units
+    if group.hidden is None:
+        empty = np.zeros((len(windows), num_units, 0), dtype=np.float32)
+        return {"smoothed_WNT": empty, "context_counts_WNT": empty}
+    counts = context_counts(windows)
+    smoothed = smoothed_rates(counts, group.hidden, group.reference.adapter.dynamics)
+    return {
+        "smoothed_WNT": _pad_units(smoothed, missing, axis=1),
+        "context_counts_WNT": _pad_units(counts, missing, axis=1),
     }
 
 

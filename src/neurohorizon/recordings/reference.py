@@ -26,6 +26,7 @@ from neurohorizon.recordings.adapter import (
 from neurohorizon.recordings.conditions import ConditionReader
 from neurohorizon.recordings.dynamics_fit import fit_linear_dynamics
 from neurohorizon.recordings.reference_features import reference_features
+from neurohorizon.recordings.reference_samples import ReferenceSamples, draw_samples
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 from neurohorizon.recordings.tuning import Tuning
 from neurohorizon.recordings.tuning_fit import fit_tuning
@@ -70,6 +71,8 @@ class Reference:
     adapter : PopulationAdapter
     tuning : Tuning or None
         None if the geometry of the windows asks for no conditions.
+    samples : ReferenceSamples or None
+        None if it asks for no samples.
     """
 
     intervals: FloatArray
@@ -79,6 +82,7 @@ class Reference:
     functional: FloatArray
     adapter: PopulationAdapter
     tuning: Tuning | None = None
+    samples: ReferenceSamples | None = None
 
     @property
     def duration_s(self) -> float:
@@ -158,6 +162,11 @@ def compute_reference(
             rate_hz=rate_hz,
             spec=spec,
         )
+    samples = None
+    if spec.samples:
+        samples = draw_samples(
+            recording, intervals, times, unit, spec=spec.samples, bin_s=spec.bin_s
+        )
     every = max(len(windows.origins_s) // _IDENTITY_ORIGINS, 1)
     functional = _functional_identity(
         recording,
@@ -175,6 +184,7 @@ def compute_reference(
         functional=functional,
         adapter=adapter,
         tuning=tuning,
+        samples=samples,
     )
 
 

@@ -81,7 +81,7 @@ def draw_cross_fits(
     cross_fits = []
     for length_s in lengths_s:
         length_s = min(length_s, total / 2)
-        stretch = _stretch(domain, generator.uniform(0, total - length_s), length_s)
+        stretch = cut_stretch(domain, generator.uniform(0, total - length_s), length_s)
         free = subtract(domain, dilate(stretch, spec.context_s + spec.horizon_s))
         cross_fits.append(CrossFit(compute_reference(recording, stretch, spec=spec), free))
     return cross_fits
@@ -157,11 +157,17 @@ def last_stretch(domain: FloatArray, length_s: float | None) -> FloatArray:
     total = total_s(domain)
     if length_s is None or length_s >= total:
         return domain
-    return _stretch(domain, total - length_s, length_s)
+    return cut_stretch(domain, total - length_s, length_s)
 
 
-def _stretch(domain: FloatArray, start_s: float, length_s: float) -> FloatArray:
-    """Cut a stretch out of a domain by elapsed time inside it."""
+def cut_stretch(domain: FloatArray, start_s: float, length_s: float) -> FloatArray:
+    """Cut a stretch out of a domain by elapsed time inside it.
+
+    Examples
+    --------
+    >>> cut_stretch(np.array([[0.0, 50.0], [60.0, 100.0]]), 40.0, 20.0).tolist()
+    [[40.0, 50.0], [60.0, 70.0]]
+    """
     elapsed: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(domain[:, 1] - domain[:, 0])])
     offset = domain[:, 0] - elapsed[:-1]
     start = np.maximum(start_s, elapsed[:-1]) + offset

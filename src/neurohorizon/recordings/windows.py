@@ -21,6 +21,7 @@ from neurohorizon.ops.intervals import as_intervals, contains, regular_origins
 from neurohorizon.ops.traces import exponential_traces
 from neurohorizon.recordings.conditions import ConditionReader, Conditions, ConditionSpec
 from neurohorizon.recordings.dynamics import LinearDynamics, StateHistory
+from neurohorizon.recordings.reference_samples import SampleSpec
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
 #: The first origin lies so far inside a stretch, or a whole number of steps further.
@@ -44,11 +45,14 @@ class WindowSpec:
         Width of a forecast bin, in seconds.
     conditions : ConditionSpec
         What is read besides spikes; nothing by default.
+    samples : SampleSpec
+        What an identity reads of the reference besides features; nothing by default.
 
     Raises
     ------
     ConfigError
-        If a quantity is not positive or the horizon is no whole number of bins.
+        If a quantity is not positive or the horizon, or a window of `samples`, is no whole
+        number of bins.
 
     Examples
     --------
@@ -60,6 +64,7 @@ class WindowSpec:
     horizon_s: float = 1.0
     bin_s: float = 0.02
     conditions: ConditionSpec = field(default_factory=ConditionSpec)
+    samples: SampleSpec = field(default_factory=SampleSpec)
 
     def __post_init__(self) -> None:
         for name in ("context_s", "horizon_s", "bin_s"):
@@ -67,6 +72,8 @@ class WindowSpec:
             if not (np.isfinite(value) and value >= 1e-3):
                 raise ConfigError(f"{name} is {value:g} s: it must be at least a millisecond")
         self.bins_until(self.horizon_s)
+        if self.samples.num_windows:
+            self._whole_bins(self.samples.window_s, "an identity window")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WindowSpec:
@@ -74,13 +81,24 @@ class WindowSpec:
         conditions = dict(values.get("conditions", {}))
         if "behavior" in conditions:
             conditions["behavior"] = tuple(conditions["behavior"])
-        rest = {key: value for key, value in values.items() if key != "conditions"}
-        return cls(**rest, conditions=ConditionSpec(**conditions))
+        samples = SampleSpec(**values.get("samples", {}))
+        rest = {key: values[key] for key in values if key not in ("conditions", "samples")}
+        return cls(**rest, conditions=ConditionSpec(**conditions), samples=samples)
+
+    @property
+    def geometry(self) -> WindowSpec:
+        """The same without what a model reads besides spikes: what makes windows comparable."""
+        return WindowSpec(context_s=self.context_s, horizon_s=self.horizon_s, bin_s=self.bin_s)
 
     @property
     def num_bins(self) -> int:
         """Bins in the horizon."""
         return self.bins_until(self.horizon_s)
+
+    @property
+    def num_context_bins(self) -> int:
+        """Whole bins of the context, counted back from the origin."""
+        return int(to_ticks(self.context_s)) // int(to_ticks(self.bin_s))
 
     def bins_until(self, horizon_s: float) -> int:
         """Return how many bins lie between the origin and a horizon.
@@ -90,12 +108,15 @@ class WindowSpec:
         ConfigError
             If that is no whole number, with the nearest choices.
         """
-        bin_ticks, ticks = int(to_ticks(self.bin_s)), int(to_ticks(horizon_s))
+        return self._whole_bins(horizon_s, "a horizon")
+
+    def _whole_bins(self, length_s: float, what: str) -> int:
+        bin_ticks, ticks = int(to_ticks(self.bin_s)), int(to_ticks(length_s))
         if ticks % bin_ticks:
             below = ticks // bin_ticks * bin_ticks
             choices = [f"{c / TICKS_PER_S:g}" for c in (below, below + bin_ticks) if c > 0]
             raise ConfigError(
-                f"a horizon of {horizon_s:g} s is no whole number of {self.bin_s:g} s bins: "
+                f"{what} of {length_s:g} s is no whole number of {self.bin_s:g} s bins: "
                 f"choose {' or '.join(choices)} s"
             )
         return ticks // bin_ticks

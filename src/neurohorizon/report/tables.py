@@ -9,6 +9,7 @@ import numpy as np
 
 from neurohorizon.evaluation.bootstrap import Interval
 from neurohorizon.evaluation.contributions import summarise, unit_contributions
+from neurohorizon.evaluation.cosmoothing import pooled_co_bps
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import SetResults
 from neurohorizon.evaluation.summary import (
@@ -259,6 +260,32 @@ def format_reference_lengths(of_set: SetResults) -> str:
     ]
     for row in rows:
         lines.append(f"{row.name:<{width}}" + "".join(f"{cell.value:>12}" for cell in row.cells))
+    return "\n".join([*lines, ""])
+
+
+def format_cosmoothing(of_set: SetResults) -> str:
+    """Write how well hidden units were told, for a terminal; "" if none were hidden."""
+    found = of_set.cosmoothing
+    if not found:
+        return ""
+    hidden = sum(len(each.unit_id) for each in found)
+    total = hidden + sum(each.num_seen for each in found)
+    names = [str(name) for name in found[0].rows]
+    width = max(len(name) for name in names) + 2
+    lines = [
+        f"{of_set.rows.title}: co-smoothing, {hidden:,} of {count(total, 'unit')} hidden",
+        "co-bps, over each unit's mean in what is evaluated [95 % interval]",
+    ]
+    for place, name in enumerate(names):
+        cell = score_cell(pooled_co_bps(found, place), 0)
+        line = f"{name:<{width}}{cell.value:>7} {cell.interval}"
+        if place == 0:
+            rival = max(
+                range(1, len(names)), key=lambda other: pooled_co_bps(found, other).value[0]
+            )
+            step = step_cell(pooled_co_bps(found, 0, minus=rival), 0)
+            line += f", minus {names[rival]} {step.value} {step.interval}"
+        lines.append(line)
     return "\n".join([*lines, ""])
 
 

@@ -8,7 +8,7 @@ together what one would draw alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -71,6 +71,10 @@ class TrainingBatches(Dataset[ForecastBatch]):
         How many tokens a batch is expected to hold: units, padding included, and events,
         of which hardly any is padding (see :class:`~neurohorizon.models.encoder.Encoder`).
     seed : int
+    cosmoothing_share : float
+        Share of the batches in which units are hidden.
+    cosmoothing_units : float
+        Share of the units that are hidden there, drawn anew for each group.
 
     Notes
     -----
@@ -87,11 +91,15 @@ class TrainingBatches(Dataset[ForecastBatch]):
         references_per_batch: int,
         tokens_per_batch: int,
         seed: int,
+        cosmoothing_share: float = 0.0,
+        cosmoothing_units: float = 0.25,
     ) -> None:
         self.sessions = sessions
         self.references_per_batch = references_per_batch
         self.tokens_per_batch = tokens_per_batch
         self.seed = seed
+        self.cosmoothing_share = cosmoothing_share
+        self.cosmoothing_units = cosmoothing_units
         weights = np.array([session.weight for session in sessions])
         self._edges = np.cumsum(weights) / weights.sum()
         self._alike = bool(np.all(weights == weights[0]))
@@ -104,7 +112,10 @@ class TrainingBatches(Dataset[ForecastBatch]):
         events = sum(member.events_per_window for member in members)
         tokens = count * (most_units + _OTHER_TOKENS) + events
         num_windows = max(int(self.tokens_per_batch / tokens), 1)
-        return collate_groups([_draw_group(m, num_windows, generator) for m in members])
+        groups = [_draw_group(m, num_windows, generator) for m in members]
+        if self.cosmoothing_share and generator.random() < self.cosmoothing_share:
+            groups = [_hide_some(group, self.cosmoothing_units, generator) for group in groups]
+        return collate_groups(groups)
 
     def draw_members(self, generator: np.random.Generator) -> list[int]:
         """Draw the session of each reference of a batch, by index."""
@@ -191,6 +202,15 @@ def _draw_group(
     reference = cross_fit.reference
     windows = reference.read_windows(session.reader, origins)
     return WindowGroup(reference, windows, session.known_unit)
+
+
+def _hide_some(group: WindowGroup, share: float, generator: np.random.Generator) -> WindowGroup:
+    """Hide units at random; one at least, and not all."""
+    num_units = group.windows.num_units
+    num_hidden = min(max(round(share * num_units), 1), num_units - 1)
+    hidden = np.zeros(num_units, dtype=bool)
+    hidden[generator.permutation(num_units)[:num_hidden]] = True
+    return replace(group, hidden=hidden)
 
 
 def window_rooms(stretches: FloatArray, spec: WindowSpec) -> FloatArray:

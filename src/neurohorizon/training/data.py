@@ -61,6 +61,8 @@ class ForecastData:
         are trained on beside the references of random length.
     valid_origin_step_s : float
         Seconds between validation origins.
+    cosmoothing_share, cosmoothing_units : float
+        Share of the windows in which units are hidden, and of the units there.
     num_workers : int
         Loader processes; 0 reads in the training process.
     seed : int
@@ -87,6 +89,8 @@ class ForecastData:
         sampling: Sampling = "sessions",
         valid_reference_s: float | None = 120.0,
         valid_origin_step_s: float = 0.5,
+        cosmoothing_share: float = 0.0,
+        cosmoothing_units: float = 0.25,
         num_workers: int = 0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -97,6 +101,8 @@ class ForecastData:
         self.references_per_batch = references_per_batch
         self.tokens_per_batch = tokens_per_batch
         self.steps_per_epoch = steps_per_epoch
+        self.cosmoothing_share = cosmoothing_share
+        self.cosmoothing_units = cosmoothing_units
         self.num_workers = num_workers
         self.seed = seed
         self.known_units: dict[str, int] = {}
@@ -105,6 +111,11 @@ class ForecastData:
         self.valid_groups: list[tuple[Recording, WindowGroup]] = []
         for index, recording in enumerate(recordings):
             split = recording.require_split()
+            if cosmoothing_share and recording.num_units < 2:
+                raise DataError(
+                    f"{recording.id}: one unit alone cannot be told from others: leave it out, or "
+                    "train with training.cosmoothing_share=0"
+                )
             reader = WindowReader(recording, spec)
             lengths = random_reference_lengths(
                 num_references,
@@ -190,6 +201,8 @@ class ForecastData:
             references_per_batch=self.references_per_batch,
             tokens_per_batch=self.tokens_per_batch,
             seed=self.seed,
+            cosmoothing_share=self.cosmoothing_share,
+            cosmoothing_units=self.cosmoothing_units,
         )
         return DataLoader(
             batches,

@@ -99,7 +99,13 @@ class ForecastModule(lightning.LightningModule):
         return cast(HorizonForecaster, self.averaged.module)
 
     def loss(self, batch: ForecastBatch) -> torch.Tensor:
-        """Return the objective on one batch."""
+        """Return the objective on one batch: a forecast or, if units are hidden, co-smoothing."""
+        if batch.context_counts_WNT.shape[2]:
+            queries = draw_queries(batch.hidden_WN, self.queries_per_window)
+            parameters = self.model.cosmooth(batch, queries)
+            asked = (batch.context_counts_WNT, batch.hidden_WN)
+            counts, mask = (take_units(x, queries) for x in asked)
+            return likelihood_objective(self.model.likelihood, parameters, counts, mask)
         queries = draw_queries(batch.unit_mask_WN, self.queries_per_window)
         counts, mask = (take_units(x, queries) for x in (batch.counts_WNB, batch.unit_mask_WN))
         losses = [
@@ -139,6 +145,10 @@ class ForecastModule(lightning.LightningModule):
                 missing = torch.rand(len(batch), device=self.device) < self.condition_dropout
                 batch = batch.without(modality, missing)
         loss = self.loss(batch)
+        if self.model.cosmoother is not None:
+            # Either objective leaves the other's head out, and several devices may draw
+            # different ones: no weight may be without a gradient.
+            loss = loss + 0.0 * sum(parameter.sum() for parameter in self.model.parameters())
         self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(batch))
         return loss
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from neurohorizon.evaluation.metrics import bits_per_spike, log_likelihood_kernel
+from neurohorizon.evaluation.metrics import (
+    NLB_FLOOR,
+    bits_per_spike,
+    log_likelihood_kernel,
+    nlb,
+)
 from neurohorizon.evaluation.null import session_null
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.cosmoothing import context_counts, every_fourth
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.training.processes import exchange
 
@@ -81,7 +87,6 @@ class Validation:
                 index: self._score_group(model, index, device)
                 for index in range(rank, len(self.groups), world_size)
             }
-        model.train(was_training)
         shared = {index: score for part in exchange(mine) for index, score in part.items()}
         every = [shared[index] for index in range(len(self.groups))]
         gain = np.sum([score.gain for score in every], axis=0)
@@ -92,6 +97,9 @@ class Validation:
             )
             for horizon, count in self.bins.items()
         }
+        if model.cosmoother is not None:
+            scores["co_bps"] = self._co_bps(model, device)
+        model.train(was_training)
         scores["rate_correlation"] = _mean_known([score.correlation for score in every])
         scores["count_r2"] = _mean_known([score.r2 for score in every])
         return scores
@@ -112,6 +120,27 @@ class Validation:
             correlation=correlation,
             r2=r2,
         )
+
+    def _co_bps(self, model: HorizonForecaster, device: torch.device | str) -> float:
+        """Score every fourth unit in the contexts, told from the others."""
+        likelihoods, spikes, entries = [], [], []
+        with torch.inference_mode():
+            for _, group in self.groups:
+                hidden = every_fourth(group.windows.num_units)
+                total = np.zeros(int(hidden.sum()))
+                for start in range(0, len(group.windows), _WINDOWS_AT_ONCE):
+                    windows = group.windows.part(start, start + _WINDOWS_AT_ONCE)
+                    shown = replace(group, windows=windows, hidden=hidden)
+                    batch = collate_groups([shown]).to(device)
+                    told = model.likelihood.mean(model.cosmooth(batch)).double().cpu().numpy()
+                    counts = context_counts(windows)[:, hidden]
+                    kernel = log_likelihood_kernel(counts, np.maximum(told[:, hidden], NLB_FLOOR))
+                    total += kernel.sum(axis=(0, 2))
+                counts = context_counts(group.windows)[:, hidden]
+                likelihoods.append(total)
+                spikes.append(counts.sum(axis=(0, 2)))
+                entries.append(np.full(len(total), counts.shape[0] * counts.shape[2]))
+        return nlb(np.concatenate(likelihoods), np.concatenate(spikes), np.concatenate(entries))
 
     def _forecast(
         self, model: HorizonForecaster, group: WindowGroup, device: torch.device | str

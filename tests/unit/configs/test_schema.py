@@ -33,7 +33,29 @@ def test_words_are_those_of_the_model():
     arguments = set(inspect.signature(HorizonForecaster.__init__).parameters)
     # Recordings tell these.
     arguments -= {"self", "spec", "num_known_units", "behavior_columns", "picture_dimensions"}
-    assert set(fields) - {"name", "size"} == arguments - {"inject", "inject_every", "use_tuning"}
+    arguments -= {"cosmoothing", "num_offsets"}
+    drawn = {"identity_windows", "identity_window_s", "identity_spikes"}
+    assert set(fields) - {"name", "size"} - drawn == arguments - {
+        "inject",
+        "inject_every",
+        "use_tuning",
+    }
+
+
+def test_an_identity_says_what_it_reads_of_a_reference():
+    assert not load_config("default", []).config.window_spec().samples
+    read = {
+        mode: load_config("default", [f"model.identity={mode}"]).config.window_spec().samples
+        for mode in ("windows", "events")
+    }
+    assert (read["windows"].num_windows, read["windows"].num_spikes) == (60, 0)
+    assert (read["events"].num_windows, read["events"].num_spikes) == (0, 128)
+    for key in ("identity_windows=30", "identity_window_s=0.5", "identity_spikes=64"):
+        message = refused(f"model.{key}")
+        assert "has no effect with model.identity=functional" in message
+    message = refused("model.identity=windows", "model.identity_window_s=0.33")
+    assert "identity_window_s" in message
+    assert "0.32 or 0.34" in message
 
 
 def test_all_that_conditions_take_can_be_configured():

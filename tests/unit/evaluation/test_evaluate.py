@@ -30,6 +30,7 @@ from neurohorizon.evaluation.summary import (
     unit_table,
     wins,
 )
+from neurohorizon.recordings.reference_samples import SampleSpec
 from worlds import poisson_recording, waving_recording
 
 PROTOCOL = Protocol(reference_s=30.0, fewest_spikes=100, block_s=5.0)
@@ -238,3 +239,19 @@ def test_progress_is_told(cases):
 def test_rows_are_forecasters():
     assert isinstance(Mean(), Forecaster)
     assert isinstance(Knowing(), Forecaster)
+
+
+def test_models_that_read_other_things_share_a_table(result):
+    """What a model reads besides spikes, or of the reference, is its own affair."""
+    spec = replace(PROTOCOL.spec, samples=SampleSpec(num_spikes=64))
+    rows = [replace(row, name=f"other {row.name}") for row in result.rows]
+    scores = {
+        (f"other {name}", recording): replace(each, forecaster=f"other {name}")
+        for (name, recording), each in result.scores.items()
+    }
+    other = replace(result, protocol=replace(PROTOCOL, spec=spec), rows=rows, scores=scores)
+    joined = result.join(other)
+    assert len(joined.rows) == 2 * len(result.rows)
+    longer = replace(PROTOCOL, spec=replace(PROTOCOL.spec, context_s=0.3))
+    with pytest.raises(DataError, match="their protocols differ"):
+        result.join(replace(other, protocol=longer))

@@ -11,9 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from neurohorizon import __version__
-from neurohorizon.errors import CheckpointError
+from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.recordings.reference_samples import SampleSpec
 from neurohorizon.recordings.windows import WindowSpec
 
 
@@ -41,6 +42,22 @@ def test_a_checkpoint_gives_back_weights_settings_and_standardisation(tmp_path):
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=0, atol=0)
     assert loaded.identity.standardise_statistics.mean[5] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("identity", "samples"),
+    [("windows", SampleSpec(num_windows=9, window_s=0.5)), ("events", SampleSpec(num_spikes=32))],
+)
+def test_a_checkpoint_knows_what_its_identity_reads(identity, samples, tmp_path):
+    spec = WindowSpec(samples=samples)
+    model = HorizonForecaster(spec=spec, width=32, identity=identity)
+    save_forecaster(model, tmp_path / "model.safetensors")
+    loaded, _ = load_forecaster(tmp_path)
+    assert loaded.spec == spec
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=0, atol=0)
+    with pytest.raises(ConfigError, match=r"set spec\.samples"):
+        HorizonForecaster(spec=WindowSpec(), identity=identity)
 
 
 def test_a_pickle_is_never_opened(tmp_path):

@@ -85,7 +85,7 @@ def test_reading_in_parts_equals_reading_padded_and_so_do_gradients(design):
     inputs = (
         torch.randn(2, 11, 32, requires_grad=True),
         torch.randn(len(batch), 11, 32, requires_grad=True),
-        model._surprise(batch),
+        model.unit_features.surprise(batch),
     )
     weights = torch.randn(len(batch), 8, 32)
     found = []

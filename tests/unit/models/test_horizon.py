@@ -10,11 +10,16 @@ from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
 from neurohorizon.recordings.reference import compute_reference
+from neurohorizon.recordings.reference_samples import SampleSpec
 from neurohorizon.recordings.windows import WindowReader, WindowSpec
 from neurohorizon.training.module import ForecastModule
 from worlds import poisson_recording, waving_recording
 
 SPEC = WindowSpec()
+SAMPLES = {
+    "windows": SampleSpec(num_windows=20, window_s=0.5),
+    "events": SampleSpec(num_spikes=64),
+}
 DESIGNS = {
     "default": {},
     "no encoder": {"num_encoder_layers": 0},
@@ -26,6 +31,8 @@ DESIGNS = {
     },
     "events only": {"use_unit_tokens": False, "use_population_tokens": False},
     "linear identity": {"identity": "linear"},
+    "windows identity": {"identity": "windows"},
+    "events identity": {"identity": "events"},
     "learned identity": {"identity": "learned", "num_known_units": 30},
     "negative binomial": {"likelihood": "negative_binomial"},
     "zero-inflated original": {
@@ -48,17 +55,25 @@ DESIGNS = {
 }
 
 
-def make_group(recording, *, origins=(65.0, 70.0, 77.3), known=None) -> WindowGroup:
-    reference = compute_reference(recording, np.array([[5.0, 60.0]]), spec=SPEC)
-    windows = reference.read_windows(WindowReader(recording, SPEC), origins)
+def spec_of(design: str) -> WindowSpec:
+    """The geometry, with the samples that the design's identity reads."""
+    samples = SAMPLES.get(DESIGNS[design].get("identity", ""), SampleSpec())
+    return replace(SPEC, samples=samples)
+
+
+def make_group(
+    recording, *, origins=(65.0, 70.0, 77.3), known=None, spec=SPEC, reference_s=55.0
+) -> WindowGroup:
+    reference = compute_reference(recording, np.array([[60.0 - reference_s, 60.0]]), spec=spec)
+    windows = reference.read_windows(WindowReader(recording, spec), origins)
     known = np.zeros(recording.num_units, dtype=np.int64) if known is None else known
     return WindowGroup(reference, windows, known)
 
 
-def make_model(**settings) -> HorizonForecaster:
+def make_model(*, spec=SPEC, **settings) -> HorizonForecaster:
     """A model whose head is not zero, so that everything shows in its forecasts."""
     torch.manual_seed(0)
-    model = HorizonForecaster(spec=SPEC, width=32, num_heads=2, num_latents=8, **settings).eval()
+    model = HorizonForecaster(spec=spec, width=32, num_heads=2, num_latents=8, **settings).eval()
     for name, parameter in model.head.named_parameters():
         if parameter.ndim > 1 or "bias" in name:
             torch.nn.init.normal_(parameter, std=0.2)
@@ -72,8 +87,8 @@ def waves():
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_an_untrained_model_forecasts_the_reference_rate(design, waves):
-    model = HorizonForecaster(spec=SPEC, **DESIGNS[design]).eval()
-    group = make_group(waves)
+    model = HorizonForecaster(spec=spec_of(design), **DESIGNS[design]).eval()
+    group = make_group(waves, spec=spec_of(design))
     expected = group.reference.rate_hz * SPEC.bin_s
     with torch.no_grad():
         forecast = model.expected_counts(collate_groups([group])).numpy()
@@ -83,9 +98,11 @@ def test_an_untrained_model_forecasts_the_reference_rate(design, waves):
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_padding_changes_nothing(design, waves):
-    model = make_model(**DESIGNS[design])
-    small = make_group(waves)
-    large = make_group(poisson_recording(num_units=19, duration_s=90.0, rate_hz=9.0))
+    spec = spec_of(design)
+    model = make_model(spec=spec, **DESIGNS[design])
+    # A short reference holds fewer windows and spikes than are asked for.
+    small = make_group(waves, spec=spec, reference_s=9.0)
+    large = make_group(poisson_recording(num_units=19, duration_s=90.0, rate_hz=9.0), spec=spec)
     with torch.no_grad():
         alone = model(collate_groups([small]))
         padded = model(collate_groups([large, small]))[3:, :7]
@@ -94,21 +111,22 @@ def test_padding_changes_nothing(design, waves):
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_units_in_another_order_get_the_same_forecasts_in_that_order(design, waves):
-    model = make_model(**DESIGNS[design])
+    spec = spec_of(design)
+    model = make_model(spec=spec, **DESIGNS[design])
     order = np.random.default_rng(1).permutation(7)
     known = np.arange(1, 8)
     with torch.no_grad():
-        forecast = model(collate_groups([make_group(waves, known=known)]))
-        permuted = model(
-            collate_groups([make_group(waves.select_units(order), known=known[order])])
-        )
+        forecast = model(collate_groups([make_group(waves, known=known, spec=spec)]))
+        other = make_group(waves.select_units(order), known=known[order], spec=spec)
+        permuted = model(collate_groups([other]))
     torch.testing.assert_close(permuted, forecast[:, order], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_the_future_changes_no_forecast(design, waves):
     """Everything after the origin is redrawn: spikes, and behaviour."""
-    model = make_model(**DESIGNS[design])
+    spec = spec_of(design)
+    model = make_model(spec=spec, **DESIGNS[design])
     origin = 65.0
     other = waving_recording(num_units=7, duration_s=90.0, seed=9)
     past, future = waves.spike_times < origin, other.spike_times >= origin
@@ -122,7 +140,7 @@ def test_the_future_changes_no_forecast(design, waves):
         ),
         series={"position": replace(position, values=values)},
     )
-    first, second = (make_group(r, origins=(origin,)) for r in (waves, changed))
+    first, second = (make_group(r, origins=(origin,), spec=spec) for r in (waves, changed))
     assert not np.array_equal(first.windows.counts, second.windows.counts)
     with torch.no_grad():
         forecasts = [model(collate_groups([group])) for group in (first, second)]
@@ -205,15 +223,18 @@ def test_bfloat16_stays_close_to_float32(waves):
         "categorical",
         "autoregressive",
         "coarse to fine",
+        "windows identity",
+        "events identity",
     ],
 )
 def test_one_batch_is_overfitted(design):
     """With its adapter, identity and events, a model can learn one batch by heart."""
     torch.manual_seed(0)
     recording = waving_recording(num_units=5, duration_s=90.0)
-    batch = collate_groups([make_group(recording, origins=np.arange(62.0, 88.0, 4.0))])
+    spec = spec_of(design)
+    batch = collate_groups([make_group(recording, origins=np.arange(62.0, 88.0, 4.0), spec=spec)])
     settings = DESIGNS[design] | {"num_known_units": 5}
-    model = HorizonForecaster(spec=SPEC, width=64, **settings)
+    model = HorizonForecaster(spec=spec, width=64, **settings)
     module = ForecastModule(model, num_steps=200, adapter_dropout=0.0)
     with torch.no_grad():
         start = float(module.loss(batch))

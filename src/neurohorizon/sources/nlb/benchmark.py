@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.recordings.cosmoothing import HELD_OUT_COLUMN
 from neurohorizon.recordings.schema import FloatArray, Recording
 
 NAME = "nlb"
-HELD_OUT_COLUMN = "held_out"
 # torch_brain's word: its intervals have a method called `split`.
 SPLIT_COLUMN = "split_indicator"
 PARTS = ("train", "val", "test", "none")
