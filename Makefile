@@ -48,6 +48,7 @@ bench: env ## the numbers that the README and the changelog quote: hours
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/forecast.py simulated
+	$(BIN)/python benchmarks/conditions.py
 
 docs: env ## the documentation as a static site in site/
 	$(BIN)/mkdocs build --strict --quiet
