@@ -17,7 +17,8 @@ from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.models.checkpoint import load_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.ops.intervals import contains
-from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import Reference, compute_reference
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec

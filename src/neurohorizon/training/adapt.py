@@ -20,7 +20,8 @@ from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.attention import Attention, FeedForward
 from neurohorizon.nn.low_rank import add_low_rank, merge_low_rank
 from neurohorizon.ops.intervals import dilate, subtract, total_s
-from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.reference_pool import (
     NUM_FOLDS,

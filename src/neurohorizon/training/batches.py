@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from neurohorizon.ops.intervals import as_intervals
-from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference_pool import CrossFit
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import WindowReader, WindowSpec

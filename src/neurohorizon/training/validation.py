@@ -16,7 +16,8 @@ from neurohorizon.evaluation.metrics import (
 )
 from neurohorizon.evaluation.null import session_null
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.batches import WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.cosmoothing import context_counts, every_fourth
 from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.training.processes import exchange

@@ -8,7 +8,8 @@ import torch
 
 from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.batches import WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.conditions import MODALITIES, ConditionSpec
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.windows import WindowReader, WindowSpec

@@ -10,7 +10,8 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.batches import WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.windows import WindowReader, WindowSpec
 from worlds import poisson_recording, waving_recording

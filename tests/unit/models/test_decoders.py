@@ -11,7 +11,8 @@ from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.heads import FeedbackHead
-from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.windows import WindowReader, WindowSpec
 from worlds import poisson_recording, waving_recording

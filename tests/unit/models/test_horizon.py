@@ -8,7 +8,8 @@ import torch
 
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.reference_samples import SampleSpec
 from neurohorizon.recordings.windows import WindowReader, WindowSpec

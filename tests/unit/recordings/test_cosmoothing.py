@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from neurohorizon.ops.kalman import smooth_windows
-from neurohorizon.recordings.batches import WindowGroup, collate_groups
+from neurohorizon.recordings.batches import WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.cosmoothing import (
     context_counts,
     every_fourth,

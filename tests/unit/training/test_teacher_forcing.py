@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.batches import ForecastBatch, WindowGroup, collate_groups
+from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.windows import WindowReader, WindowSpec
 from neurohorizon.training.module import ForecastModule
