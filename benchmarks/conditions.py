@@ -28,8 +28,8 @@ from neurohorizon.configs.run_sweep import run_sweep
 from neurohorizon.configs.sweep_plan import plan_sweep
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
 from neurohorizon.evaluation.contributions import Contributions, unit_contributions
+from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetResults, load_run_results
-from neurohorizon.evaluation.run_scoring import describe_machine
 from neurohorizon.evaluation.summary import difference, pooled
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.simulate.drives import SimulatedDrives

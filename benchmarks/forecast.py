@@ -31,11 +31,11 @@ from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.baselines.constant import ReferenceRate
 from neurohorizon.evaluation.baselines.ladder import fit_ladder
 from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
+from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.model_row import ModelRow
 from neurohorizon.evaluation.protocol import prepare_case
 from neurohorizon.evaluation.run_results import MADE_FROM_FILE, RESULTS_FOLDER, load_run_results
-from neurohorizon.evaluation.run_scoring import describe_machine
 from neurohorizon.evaluation.summary import pooled
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import atomic_path

@@ -27,7 +27,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from ibl_world import write_behaviour, write_probe, write_regions, write_session
-from neurohorizon.evaluation.run_scoring import describe_machine
+from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.ops.files import atomic_path, write_json
 from neurohorizon.sources import ibl
 from neurohorizon.sources.manifest import read_manifest

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import FitSummary, fit_forecaster
 from worlds import waving_recording

@@ -19,7 +19,7 @@ from neurohorizon.configs.schema import Config
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import Recording, Series
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from worlds import waving_recording
 

@@ -13,7 +13,8 @@ from torch_brain.data import Data
 from neurohorizon.ops.binning import search_times
 from neurohorizon.recordings.schema import Recording, Units
 from neurohorizon.recordings.store import open_recording, write_recording
-from neurohorizon.recordings.windows import History, WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import History, WindowReader
 
 CLOCK_HZ = 30_000
 NUM_UNITS, DURATION_S = 12, 60

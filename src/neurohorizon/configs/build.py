@@ -88,6 +88,7 @@ def forecast_data(
         valid_origin_step_s=training.valid_origin_step_s,
         cosmoothing_share=training.cosmoothing_share,
         cosmoothing_units=training.cosmoothing_units,
+        shuffle_labels=not config.model.use_labels,
         num_workers=training.num_workers,
         seed=config.run.seed,
         progress=report,
@@ -136,6 +137,7 @@ def forecaster(
         standardise=model.standardise,
         num_known_units=num_known_units if model.identity == "learned" else 0,
         decoder=model.decoder,
+        causal=model.causal,
         feedback=model.feedback,
         num_paths=model.num_paths,
         likelihood=model.likelihood,
@@ -146,6 +148,7 @@ def forecaster(
         use_events=model.use_events,
         use_unit_tokens=model.use_unit_tokens,
         use_population_tokens=model.use_population_tokens,
+        use_labels=model.use_labels,
         num_basis=model.num_basis,
         dropout=model.dropout,
         identity_noise=model.identity_noise,
@@ -174,6 +177,7 @@ def fit_arguments(config: Config) -> dict[str, Any]:
 
     training = config.training
     return {
+        "objective": training.objective,
         "max_epochs": training.max_epochs,
         "learning_rate": training.learning_rate,
         "weight_decay": training.weight_decay,

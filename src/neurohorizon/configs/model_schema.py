@@ -83,6 +83,8 @@ class ModelConfig(Section):
         "unit_queries"
     )
     """All bins at once by unit, or by bin; with counts fed back; 100 ms first, then bins."""
+    causal: Switch = True
+    """Bins of the decoder causal_bins read earlier bins alone; false lets them read all."""
     feedback: Literal["expected", "sampled"] = "expected"
     """What forecasts of the decoder autoregressive feed back."""
     num_paths: Annotated[int, Field(strict=True, ge=2)] = 32
@@ -105,6 +107,8 @@ class ModelConfig(Section):
     """The encoder reads one token a unit."""
     use_population_tokens: Switch = True
     """The encoder reads the population's activity by time slot."""
+    use_labels: Switch = True
+    """Single spikes tell which unit fired; false shuffles that, to see what it is worth."""
     num_basis: Count = 16
     """Functions of the horizon, in the heads of all decoders but causal_bins."""
     dropout: ShareOrNone = 0.0
@@ -135,7 +139,7 @@ class ModelConfig(Section):
                     f"model.decoder {self.decoder} reads the encoder's latents, but "
                     "model.num_encoder_layers is 0: use unit_queries, or at least 1 layer"
                 )
-            for key in ("use_events", "use_unit_tokens", "use_population_tokens"):
+            for key in ("use_events", "use_unit_tokens", "use_population_tokens", "use_labels"):
                 _refuse_idle(self, key, "without an encoder (model.num_encoder_layers is 0)")
             if self.num_latents != SIZES[self.size]["num_latents"]:
                 raise idle("model.num_latents", "without an encoder")
@@ -152,6 +156,10 @@ class ModelConfig(Section):
                 _refuse_idle(self, key, f"with model.identity={self.identity}")
         if self.decoder == "causal_bins":
             _refuse_idle(self, "num_basis", "with model.decoder=causal_bins")
+        if self.decoder != "causal_bins":
+            _refuse_idle(self, "causal", f"with model.decoder={self.decoder}")
+        if not self.use_events:
+            _refuse_idle(self, "use_labels", "with model.use_events=false")
         if self.decoder != "autoregressive":
             _refuse_idle(self, "feedback", f"with model.decoder={self.decoder}")
         if self.feedback != "sampled":

@@ -23,7 +23,7 @@ from neurohorizon.configs.training_schema import (
     TrainingConfig,
 )
 from neurohorizon.errors import ConfigError
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 
 class RunConfig(Section):
@@ -131,6 +131,16 @@ class Config(Section):
                 )
         if not self.model.use_adapter and self.training.adapter_dropout not in (0.0, 0.1):
             raise idle("training.adapter_dropout", "with model.use_adapter=false")
+        if self.training.objective == "squared_error" and self.model.likelihood != "poisson":
+            raise ConfigError(
+                f"training.objective is squared_error, which teaches expected counts alone, and "
+                f"model.likelihood {self.model.likelihood} has more to learn: use poisson"
+            )
+        if self.training.cosmoothing_share and not self.model.use_labels:
+            raise ConfigError(
+                "model.use_labels=false gives hidden units' spikes to units that are seen: set "
+                "training.cosmoothing_share=0"
+            )
         if self.model.decoder != "autoregressive":
             default = TeacherForcingConfig()
             for key in TeacherForcingConfig.model_fields:

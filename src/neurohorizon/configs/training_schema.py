@@ -63,6 +63,8 @@ class TeacherForcingConfig(Section):
 class TrainingConfig(Section):
     """How the model learns."""
 
+    objective: Literal["likelihood", "squared_error"] = "likelihood"
+    """What is minimised: counts' negative log-likelihood, or the squared error of their mean."""
     max_epochs: Count = 30
     """Epochs; the learning rate's cycle spans them all."""
     steps_per_epoch: Count = 100

@@ -16,7 +16,7 @@ from neurohorizon.ops.binning import to_ticks
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import Windows
 from neurohorizon.simulate.observer import IdealObserver
-from neurohorizon.simulate.population import SimulatedSession
+from neurohorizon.simulate.session import SimulatedSession
 
 ExpectedCounts = Callable[[SessionCase], NDArray[np.floating]]
 

@@ -13,21 +13,17 @@ Shapes: A conditions and ways, K blocks, S states, M units, H horizons.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
-from neurohorizon.errors import DataError
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
 from neurohorizon.evaluation.metrics import LN2, log_likelihood_kernel
 from neurohorizon.evaluation.protocol import Forecaster, SessionCase, expected_of
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.conditions import MODALITIES, ConditionReader, Conditions, Modality
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import Windows
@@ -294,40 +290,3 @@ def unit_contributions(found: Sequence[Contributions]) -> list[dict[str, Any]]:
         for entry, value in zip(table[first:], adjusted, strict=True):
             entry["driven"] = bool(value < FALSE_DISCOVERY)
     return table
-
-
-def save_contributions(found: Sequence[Contributions], path: Path) -> None:
-    """Write contributions into one file, without pickle."""
-    arrays = {
-        f"{number}/{field.name}": np.asarray(getattr(each, field.name))
-        for number, each in enumerate(found)
-        for field in fields(each)
-    }
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
-
-
-def load_contributions(path: Path) -> list[Contributions]:
-    """Read contributions again.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            count = 1 + max(int(name.split("/")[0]) for name in file.files)
-            return [
-                Contributions(
-                    recording=str(file[f"{number}/recording"]),
-                    **{
-                        field.name: file[f"{number}/{field.name}"]
-                        for field in fields(Contributions)
-                        if field.name != "recording"
-                    },
-                )
-                for number in range(count)
-            ]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: missing or damaged ({error}): evaluate again") from error

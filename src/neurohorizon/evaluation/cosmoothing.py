@@ -8,21 +8,17 @@ Shapes: A rows, K blocks of time, M hidden units.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.errors import DataError
 from neurohorizon.evaluation.baselines.cosmoothing import SmoothedSpikes, smoothed_dynamics
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
 from neurohorizon.evaluation.metrics import NLB_FLOOR, log_likelihood_kernel, nlb
 from neurohorizon.evaluation.protocol import SessionCase
 from neurohorizon.models.forecasting import TrainedForecaster
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.cosmoothing import HELD_OUT_COLUMN, context_counts, every_fourth
 from neurohorizon.recordings.schema import FloatArray, Recording
 
@@ -183,35 +179,3 @@ def pooled_co_bps(found: Sequence[CoSmoothing], row: int, *, minus: int | None =
         gain = each.gain[row] - (0.0 if minus is None else each.gain[minus])
         gains.append(gain[:, None])
     return bootstrap(gains, [each.spikes.sum(axis=1)[:, None] for each in found])
-
-
-def save_cosmoothing(found: Sequence[CoSmoothing], path: Path) -> None:
-    """Write what was found into one file, without pickle."""
-    arrays = {
-        f"{number}/{field.name}": np.asarray(getattr(each, field.name))
-        for number, each in enumerate(found)
-        for field in fields(each)
-    }
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
-
-
-def load_cosmoothing(path: Path) -> list[CoSmoothing]:
-    """Read it again.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            count = 1 + max((int(name.split("/")[0]) for name in file.files), default=-1)
-            found = []
-            for number in range(count):
-                read = {field.name: file[f"{number}/{field.name}"] for field in fields(CoSmoothing)}
-                read |= {"recording": str(read["recording"]), "num_seen": int(read["num_seen"])}
-                found.append(CoSmoothing(**read))
-            return found
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: missing or damaged ({error}): evaluate again") from error

@@ -17,7 +17,7 @@ from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.ops.intervals import regular_origins
 from neurohorizon.recordings.schema import FloatArray, Table
-from neurohorizon.simulate.population import SimulatedSession
+from neurohorizon.simulate.session import SimulatedSession
 
 SHOWN_S = 10.0
 LIVELY = 0.9

@@ -52,7 +52,8 @@ from neurohorizon.evaluation.protocol import (
 )
 from neurohorizon.evaluation.summary import recording_table
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.recordings.windows import Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import Windows
 
 Layout = Literal["nlb", "bwb"]
 ABOUT_FILE = "export.json"

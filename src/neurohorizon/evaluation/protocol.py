@@ -30,7 +30,8 @@ from neurohorizon.ops.intervals import as_intervals, subtract, total_s
 from neurohorizon.recordings.reference import Reference, compute_reference
 from neurohorizon.recordings.reference_pool import last_stretch
 from neurohorizon.recordings.schema import FloatArray, Recording
-from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import History, WindowReader, Windows
 
 Role = Literal["model", "baseline", "ceiling", "cheat"]
 

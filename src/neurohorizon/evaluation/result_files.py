@@ -32,7 +32,7 @@ from neurohorizon.evaluation.results import CaseInfo, EvaluationResult, Row
 from neurohorizon.evaluation.scores import Scores
 from neurohorizon.evaluation.summary import summarise
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 FORMAT = 1
 

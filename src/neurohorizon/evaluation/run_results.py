@@ -29,14 +29,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neurohorizon.errors import DataError
-from neurohorizon.evaluation.contributions import Contributions, load_contributions
-from neurohorizon.evaluation.cosmoothing import CoSmoothing, load_cosmoothing
+from neurohorizon.evaluation.contributions import Contributions
+from neurohorizon.evaluation.cosmoothing import CoSmoothing
 from neurohorizon.evaluation.example import Example, load_example
 from neurohorizon.evaluation.identities import Identities, load_identities
 from neurohorizon.evaluation.predictability import predictability
 from neurohorizon.evaluation.result_files import load_result
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.summary import strongest_by_horizon
+from neurohorizon.ops.records import load_records
 
 SetName = Literal["held-out", "later"]
 SET_NAMES: tuple[SetName, ...] = ("held-out", "later")
@@ -169,8 +170,8 @@ def load_run_results(folder: Path | str) -> RunResults:
             by_reference=dict(sorted(by_reference.items())),
             example=load_example(example) if example.is_file() else None,
             identities=load_identities(identities) if identities.is_file() else None,
-            contributions=load_contributions(worth) if worth.is_file() else (),
-            cosmoothing=load_cosmoothing(hidden) if hidden.is_file() else (),
+            contributions=load_records(Contributions, worth) if worth.is_file() else (),
+            cosmoothing=load_records(CoSmoothing, hidden) if hidden.is_file() else (),
             **{part: load_result(path) for part, path in parts.items() if is_there(path)},
         )
     if not sets:

@@ -7,9 +7,6 @@ protocol; an interruption costs the part that was being computed.
 from __future__ import annotations
 
 import json
-import os
-import platform
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from neurohorizon import __version__
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.baselines.ladder import fit_ladder
 from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
@@ -30,13 +23,12 @@ from neurohorizon.evaluation.ceilings import ideal_observer
 from neurohorizon.evaluation.contributions import (
     Contributions,
     measure_contributions,
-    save_contributions,
 )
 from neurohorizon.evaluation.cosmoothing import (
     CoSmoothing,
     measure_cosmoothing,
-    save_cosmoothing,
 )
+from neurohorizon.evaluation.describe import describe_machine, describe_session, set_title
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import Example, choose_example, make_example, save_example
 from neurohorizon.evaluation.identities import Identities, gather_identities, save_identities
@@ -62,9 +54,9 @@ from neurohorizon.evaluation.run_results import (
 )
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import write_json
+from neurohorizon.ops.records import save_records
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.recordings.validate import validate_recording
-from neurohorizon.simulate.population import SimulatedSession
+from neurohorizon.simulate.session import SimulatedSession
 
 Progress = Callable[[str, int, int], None]
 Truths = Mapping[str, Callable[[], SimulatedSession]]
@@ -190,10 +182,10 @@ def score_run(
             save_identities(work.identities(name), path)
         path = contributions_path(folder, name)
         if work.model and protocol.spec.conditions and is_wanted(path):
-            save_contributions(work.contributions(name), path)
+            save_records(work.contributions(name), path)
         path = cosmoothing_path(folder, name)
         if work.model and work.model.forecaster.model.cosmoother and is_wanted(path):
-            save_cosmoothing(work.cosmoothing(name), path)
+            save_records(work.cosmoothing(name), path)
     if computed:
         write_json(folder / SESSIONS_FILE, work.sessions())
         commands = [*before.get("command_lines", []), list(command_line)]
@@ -357,60 +349,3 @@ class _Work:
     def _report(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(what, done, total)
-
-
-def set_title(name: SetName, recordings: Sequence[Recording]) -> str:
-    """Say what the recordings of a set have in common: a heading of tables and figures."""
-    if name == "held-out":
-        return "sessions held out from training"
-    interleaved = {each.require_split().interleaved for each in recordings}
-    if interleaved == {False}:
-        return "later time of the training sessions"
-    if interleaved == {True}:
-        return "blocks of the training sessions between those trained on"
-    return "time of the training sessions that was not trained on"
-
-
-def describe_session(recording: Recording, *, held_out: bool) -> dict[str, Any]:
-    """Summarise a recording: a row of the report's table of sessions."""
-    rates = recording.rate_hz
-    return {
-        "recording": recording.id,
-        "subject": recording.subject,
-        "source": recording.source,
-        "held_out": held_out,
-        "units": recording.num_units,
-        "spikes": len(recording.spike_times),
-        "minutes": round(recording.duration_s / 60, 2),
-        "median_rate_hz": round(float(np.median(rates)), 3) if len(rates) else 0.0,
-        "areas": sorted({str(area) for area in recording.units.area if area}),
-        "behaviour": sorted(recording.series),
-        "trials": len(recording.tables["trials"]) if "trials" in recording.tables else 0,
-        "findings": [
-            {"severity": finding.severity, "what": finding.what}
-            for finding in validate_recording(recording)
-        ],
-    }
-
-
-def describe_machine() -> dict[str, Any]:
-    """Say which versions computed something, and on what."""
-    return {
-        "neurohorizon": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "num_cpus": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-    }
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else platform.machine()

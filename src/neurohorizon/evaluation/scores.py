@@ -34,7 +34,8 @@ from neurohorizon.evaluation.metrics import (
 )
 from neurohorizon.evaluation.protocol import Protocol, SessionCase
 from neurohorizon.ops.binning import to_ticks
-from neurohorizon.recordings.windows import Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import Windows
 
 FloatArray = NDArray[np.float64]
 

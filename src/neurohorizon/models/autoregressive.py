@@ -17,7 +17,7 @@ from neurohorizon.nn.attention import CrossBlock, SelfBlock
 from neurohorizon.nn.heads import BasisHead, FeedbackHead, horizon_basis
 from neurohorizon.nn.likelihoods import CountLikelihood
 from neurohorizon.nn.rotary import RotaryTime
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 Feedback = Literal["expected", "sampled"]
 #: Time constants of the traces of a unit's fed-back counts, in seconds, beside the last bin.

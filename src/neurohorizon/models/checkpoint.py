@@ -18,7 +18,7 @@ from neurohorizon import __version__
 from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 SYSTEM = "horizon"
 MODEL_FILE = "model.safetensors"

@@ -1,7 +1,7 @@
 """Co-smoothing head: counts of hidden units in the context, at the time others are seen.
 
-Shapes: W windows, Q queried units, T bins of the context, P parameters of the likelihood,
-D width, M latents.
+Shapes: W windows, N units, Q queried units, T bins of the context, P parameters of the
+likelihood, D width, F features.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neurohorizon.nn.attention import CrossBlock, FeedForward
+from neurohorizon.models.decoders import DecoderInput, UnitReader, as_parameters
 from neurohorizon.nn.heads import BasisHead
 
 
@@ -23,7 +23,7 @@ class CoSmoother(nn.Module):
         Bins of the context.
     num_parameters : int
         Of the likelihood.
-    reads_latents : bool
+    has_latents : bool
         False without an encoder.
     dropout : float
 
@@ -43,16 +43,17 @@ class CoSmoother(nn.Module):
         num_layers: int,
         num_bins: int,
         num_parameters: int,
-        reads_latents: bool,
+        has_latents: bool,
         dropout: float,
     ) -> None:
         super().__init__()
         self.from_rates = nn.Linear(2 * num_bins, width)
-        self.layers = nn.ModuleList(
-            CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
-            if reads_latents
-            else FeedForward(width=width, dropout=dropout)
-            for _ in range(num_layers)
+        self.reader = UnitReader(
+            width=width,
+            num_heads=num_heads,
+            num_layers=num_layers,
+            has_latents=has_latents,
+            dropout=dropout,
         )
         self.head = BasisHead(
             width=width,
@@ -67,28 +68,25 @@ class CoSmoother(nn.Module):
         self.bin_output = nn.Linear(width, num_parameters, bias=False)
         nn.init.zeros_(self.bin_output.weight)
 
-    def forward(
-        self, state_WQD: Tensor, smoothed_WQT: Tensor, latents_WMD: Tensor | None
-    ) -> Tensor:
-        """Return the log-ratio to the reference rate and other parameters, (W, Q, T, P).
+    def forward(self, given: DecoderInput, smoothed_WNT: Tensor, log_rate_WN: Tensor) -> Tensor:
+        """Return the likelihood's parameters of each bin of the context, (W, Q, T, P).
 
         Parameters
         ----------
-        state_WQD : Tensor
-            Units' states, in which nothing of their own past is.
-        smoothed_WQT : Tensor
+        given : DecoderInput
+            States in which nothing of a hidden unit's own past is.
+        smoothed_WNT : Tensor
             Relative rates minus one.
-        latents_WMD : Tensor or None
+        log_rate_WN : Tensor
+            Logarithm of the expected count in a bin by the reference. Given to this head even
+            where forecasts are not: of a hidden unit nothing else tells the rate.
         """
+        smoothed_WQT = given.asked(smoothed_WNT)
         log_WQT = torch.log((1.0 + smoothed_WQT).clamp(min=0.1))
         rates_WQF = torch.cat([smoothed_WQT / 2, log_WQT], dim=-1)
-        state_WQD = state_WQD + self.from_rates(rates_WQF)
-        for layer in self.layers:
-            if isinstance(layer, CrossBlock):
-                assert latents_WMD is not None
-                state_WQD = layer(state_WQD, layer.attention.project(latents_WMD))
-            else:
-                state_WQD = state_WQD + layer(state_WQD)
+        state_WQD = given.asked(given.state_WND) + self.from_rates(rates_WQF)
+        state_WQD = self.reader(state_WQD, given.latents_WMD)
         by_bin = self.bin_from_rate(torch.stack([smoothed_WQT / 2, log_WQT], dim=-1))
         hidden_WQTD = nn.functional.gelu(by_bin + self.bin_from_state(state_WQD).unsqueeze(2))
-        return self.head(state_WQD, rates_WQF) + self.bin_output(hidden_WQTD)
+        ratio_WQTP = self.head(state_WQD, rates_WQF) + self.bin_output(hidden_WQTD)
+        return as_parameters(ratio_WQTP, given.asked(log_rate_WN))

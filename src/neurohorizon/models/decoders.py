@@ -22,7 +22,7 @@ from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.nn.likelihoods import CountLikelihood
 from neurohorizon.nn.rotary import RotaryTime
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 DecoderMode = Literal["unit_queries", "causal_bins", "autoregressive", "coarse_to_fine"]
 LOG_RATIO_LIMIT = 10.0
@@ -210,7 +210,8 @@ class UnitQueries(Decoder):
 class CausalBins(Decoder):
     """Learned bin queries read the latents and earlier bins; a head joins bin and unit.
 
-    The original design. Bins know each other's queries, not each other's counts.
+    The original design. Bins know each other's queries, not each other's counts, so reading
+    later bins as well (``causal=False``) tells nothing of the future either.
     """
 
     bin_times_B: Tensor
@@ -224,9 +225,11 @@ class CausalBins(Decoder):
         num_heads: int,
         num_layers: int,
         dropout: float,
+        causal: bool = True,
     ) -> None:
         super().__init__()
         self.likelihood = likelihood
+        self.causal = causal
         rotary = RotaryTime(head_width=width // num_heads)
         self.bin_query = nn.Parameter(0.02 * torch.randn(spec.num_bins, width))
         self.read_latents = CrossBlock(
@@ -260,7 +263,7 @@ class CausalBins(Decoder):
             key_times_BT=torch.zeros_like(latents_WMD[..., 0]),
         )
         for layer in self.layers:
-            bins_WBD = layer(bins_WBD, times_BT=times_WB, causal=True)
+            bins_WBD = layer(bins_WBD, times_BT=times_WB, causal=self.causal)
         units_WQD = given.asked(given.identity_WND) + given.asked(given.state_WND)
         ratio_WQBP = self.bin_and_unit(bins_WBD, units_WQD)
         return as_parameters(ratio_WQBP, given.asked(given.log_base_WN))

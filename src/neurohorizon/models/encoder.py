@@ -17,7 +17,7 @@ from neurohorizon.nn.attention import Attention, CrossBlock, SelfBlock
 from neurohorizon.nn.ragged import parts_of_similar_length
 from neurohorizon.nn.rotary import RotaryTime
 from neurohorizon.recordings.batches import ForecastBatch, slot_edges
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 Injection = Literal["layers", "input"]
 

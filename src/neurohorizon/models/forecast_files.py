@@ -15,7 +15,7 @@ from neurohorizon.ops.files import atomic_path
 from neurohorizon.ops.intervals import intersect, regular_origins
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.schema import FloatArray, Recording
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 SUFFIXES = (".npz", ".csv")
 _ORIGINS_AT_ONCE = 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import Reference, compute_reference
 from neurohorizon.recordings.schema import FloatArray, Recording
-from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import History, WindowReader, Windows
 
 if TYPE_CHECKING:
     from neurohorizon.models.streaming import StreamingForecaster
@@ -91,7 +92,7 @@ class TrainedForecaster:
         self.known_units = dict(known_units or {})
         self.name = name
         self.use_adapter = use_adapter
-        self.shuffle_labels = shuffle_labels
+        self.shuffle_labels = shuffle_labels or not model.use_labels
         self.device = device
 
     @classmethod
@@ -148,22 +149,9 @@ class TrainedForecaster:
             The second in nats, of each bin by itself, under the model's own distribution of
             counts. A model with sampled feedback has a mixture: one component a path.
         """
-        parts, likelihood = [], self.model.likelihood
-        with torch.inference_mode():
-            for batch in self._batches(recording, reference, windows):
-                means, log_probs = [], []
-                for parameters in self.model.components(batch):
-                    means.append(likelihood.mean(parameters))
-                    counts = batch.counts_WNB.expand(parameters.shape[:-1])
-                    log_probs.append(likelihood.log_prob(parameters, counts))
-                log_prob = torch.cat(log_probs)
-                told = (
-                    torch.cat(means).mean(dim=0),
-                    torch.logsumexp(log_prob, dim=0) - math.log(len(log_prob)),
-                )
-                parts.append([values.cpu().numpy() for values in told])
-        expected, log_prob = (np.concatenate(values) for values in zip(*parts, strict=True))
-        return expected, log_prob
+        return self._told_and_log_prob(
+            self._batches(recording, reference, windows), self.model.components
+        )
 
     def teacher_forced_counts_and_log_prob(
         self, recording: Recording, reference: Reference, windows: Windows
@@ -177,13 +165,28 @@ class TrainedForecaster:
         -------
         expected_counts, log_prob : (T, N, B) float32
         """
+        return self._told_and_log_prob(
+            self._batches(recording, reference, windows),
+            lambda batch: [self.model(batch, counts_WNB=batch.counts_WNB).unsqueeze(0)],
+        )
+
+    def _told_and_log_prob(
+        self,
+        batches: Iterable[ForecastBatch],
+        components: Callable[[ForecastBatch], Iterable[torch.Tensor]],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         parts, likelihood = [], self.model.likelihood
         with torch.inference_mode():
-            for batch in self._batches(recording, reference, windows):
-                parameters = self.model(batch, counts_WNB=batch.counts_WNB)
+            for batch in batches:
+                means, log_probs = [], []
+                for parameters in components(batch):
+                    means.append(likelihood.mean(parameters))
+                    counts = batch.counts_WNB.expand(parameters.shape[:-1])
+                    log_probs.append(likelihood.log_prob(parameters, counts))
+                log_prob = torch.cat(log_probs)
                 told = (
-                    likelihood.mean(parameters),
-                    likelihood.log_prob(parameters, batch.counts_WNB),
+                    torch.cat(means).mean(dim=0),
+                    torch.logsumexp(log_prob, dim=0) - math.log(len(log_prob)),
                 )
                 parts.append([values.cpu().numpy() for values in told])
         expected, log_prob = (np.concatenate(values) for values in zip(*parts, strict=True))
@@ -336,7 +339,8 @@ class TrainedForecaster:
             Of the shuffle, where labels are shuffled.
         """
         if self.shuffle_labels:
-            group = replace(group, windows=shuffle_events(group.windows, seed=seed))
+            generator = np.random.default_rng(seed)
+            group = replace(group, windows=group.windows.with_shuffled_events(generator))
         batch = collate_groups([group]).to(self.device)
         if not self.use_adapter:
             batch = batch.without_adapter(torch.ones(len(batch), dtype=torch.bool))
@@ -430,15 +434,3 @@ class TrainedForecaster:
             bin_s=self.spec.bin_s,
             unit_ids=recording.units.id,
         )
-
-
-def shuffle_events(windows: Windows, *, seed: int) -> Windows:
-    """Return the windows with spike labels permuted inside each window.
-
-    Times, traces and counts stay; only which unit fired which context spike is lost.
-    """
-    generator = np.random.default_rng(seed)
-    unit = windows.event_unit_index.copy()
-    for low, high in zip(windows.event_offsets[:-1], windows.event_offsets[1:], strict=True):
-        unit[low:high] = generator.permutation(unit[low:high])
-    return windows.with_event_units(unit)

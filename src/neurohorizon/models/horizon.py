@@ -39,7 +39,6 @@ from neurohorizon.models.autoregressive import Autoregressive, Feedback
 from neurohorizon.models.conditions import ConditionTokens
 from neurohorizon.models.cosmoothing import CoSmoother
 from neurohorizon.models.decoders import (
-    LOG_RATIO_LIMIT,
     CausalBins,
     CoarseToFine,
     Decoder,
@@ -57,7 +56,7 @@ from neurohorizon.nn.recompute import recompute
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.reference import NUM_FUNCTIONAL_FEATURES
 from neurohorizon.recordings.reference_features import NUM_REFERENCE_FEATURES
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 
 class HorizonForecaster(nn.Module):
@@ -86,6 +85,8 @@ class HorizonForecaster(nn.Module):
         head on (bin, identity) gives rates: the original design; ``autoregressive``: as
         ``unit_queries``, and each bin is corrected by the counts of the bins before it;
         ``coarse_to_fine``: 100 ms blocks first, then how each is divided.
+    causal : bool
+        Whether the bins of ``causal_bins`` read earlier bins alone, or all.
     feedback : {"expected", "sampled"}
         What forecasts of ``autoregressive`` feed back.
     num_paths : int
@@ -98,6 +99,10 @@ class HorizonForecaster(nn.Module):
         Whether the rate term, the unit's own past, and the adapter are given.
     use_events, use_unit_tokens, use_population_tokens : bool
         Which tokens the encoder reads.
+    use_labels : bool
+        Whether spike events tell which unit fired; without, who trains the model and who
+        forecasts with it are to shuffle them
+        (:meth:`~neurohorizon.recordings.windows.Windows.with_shuffled_events`).
     num_basis : int
         Functions of the horizon in the heads of all decoders but ``causal_bins``.
     dropout : float
@@ -138,6 +143,7 @@ class HorizonForecaster(nn.Module):
         standardise: bool = True,
         num_known_units: int = 0,
         decoder: DecoderMode = "unit_queries",
+        causal: bool = True,
         feedback: Feedback = "expected",
         num_paths: int = 32,
         likelihood: LikelihoodName = "poisson",
@@ -148,6 +154,7 @@ class HorizonForecaster(nn.Module):
         use_events: bool = True,
         use_unit_tokens: bool = True,
         use_population_tokens: bool = True,
+        use_labels: bool = True,
         num_basis: int = 16,
         dropout: float = 0.0,
         identity_noise: float = 0.0,
@@ -171,6 +178,7 @@ class HorizonForecaster(nn.Module):
             "standardise": standardise,
             "num_known_units": num_known_units,
             "decoder": decoder,
+            "causal": causal,
             "feedback": feedback,
             "num_paths": num_paths,
             "likelihood": likelihood,
@@ -181,6 +189,7 @@ class HorizonForecaster(nn.Module):
             "use_events": use_events,
             "use_unit_tokens": use_unit_tokens,
             "use_population_tokens": use_population_tokens,
+            "use_labels": use_labels,
             "num_basis": num_basis,
             "dropout": dropout,
             "identity_noise": identity_noise,
@@ -203,6 +212,7 @@ class HorizonForecaster(nn.Module):
         self.spec = spec
         self.likelihood = make_likelihood(likelihood, num_classes=num_classes)
         self.use_rate = use_rate
+        self.use_labels = use_labels
         self.identity = Identity(
             mode=identity,
             num_statistics=NUM_REFERENCE_FEATURES,
@@ -254,7 +264,7 @@ class HorizonForecaster(nn.Module):
         if decoder == "causal_bins" or decoder == "autoregressive":
             assert self.encoder is not None, f"{decoder} reads latents: it needs an encoder"
         if decoder == "causal_bins":
-            self.decoder = CausalBins(**common)
+            self.decoder = CausalBins(causal=causal, **common)
         elif decoder == "autoregressive":
             self.decoder = Autoregressive(
                 feedback=feedback, num_paths=num_paths, **by_unit, **common
@@ -269,7 +279,7 @@ class HorizonForecaster(nn.Module):
                 num_layers=num_decoder_layers,
                 num_bins=spec.num_context_bins,
                 num_parameters=self.likelihood.num_parameters,
-                reads_latents=self.encoder is not None,
+                has_latents=self.encoder is not None,
                 dropout=dropout,
             )
             if cosmoothing
@@ -460,17 +470,6 @@ class HorizonForecaster(nn.Module):
             As of `forward`, for the bins of the context.
         """
         assert self.cosmoother is not None, "made without cosmoothing: it has no head for it"
-        given = self.read(batch)
-        state_WND, latents_WMD = given.state_WND, given.latents_WMD
-        smoothed_WNT, rate_WN = batch.smoothed_WNT, self._rates(batch)[batch.reference_W]
-        if query_units_WQ is not None:
-            state_WND, smoothed_WNT = (
-                torch.take_along_dim(tensor, query_units_WQ.unsqueeze(-1), dim=1)
-                for tensor in (state_WND, smoothed_WNT)
-            )
-            rate_WN = rate_WN.gather(1, query_units_WQ)
-        parameters = self.cosmoother(state_WND, smoothed_WNT, latents_WMD).float()
-        log_mean = parameters[..., :1].clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
-        # Whatever forecasts are relative to: of a hidden unit nothing else tells the rate.
-        log_mean = log_mean + torch.log(rate_WN * self.spec.bin_s)[..., None, None]
-        return torch.cat([log_mean, parameters[..., 1:]], dim=-1)
+        given = self.read(batch, query_units_WQ)
+        rate_WN = self._rates(batch)[batch.reference_W]
+        return self.cosmoother(given, batch.smoothed_WNT, torch.log(rate_WN * self.spec.bin_s))

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from neurohorizon.recordings.adapter import NUM_FORECASTS, PRIVATE_TRACES
 from neurohorizon.recordings.batches import PSEUDO_COUNTS, ForecastBatch, slot_edges
 from neurohorizon.recordings.conditions import MODALITIES
-from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S
 
 _TYPICAL_RATE_HZ = 3.0
 

@@ -30,12 +30,8 @@ from neurohorizon.recordings.reference_samples import ReferenceSamples, draw_sam
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 from neurohorizon.recordings.tuning import Tuning
 from neurohorizon.recordings.tuning_fit import fit_tuning
-from neurohorizon.recordings.windows import (
-    TRACE_TIME_CONSTANTS_S,
-    WindowReader,
-    Windows,
-    WindowSpec,
-)
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, WindowReader, Windows
 
 NUM_LOADINGS = 8
 NUM_BEHAVIOR_COLUMNS = 4

@@ -20,7 +20,7 @@ from neurohorizon.errors import DataError
 from neurohorizon.ops.intervals import dilate, subtract, total_s
 from neurohorizon.recordings.reference import Reference, compute_reference
 from neurohorizon.recordings.schema import FloatArray, Recording, Split
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 SHORTEST_REFERENCE_S = 10.0
 NUM_FOLDS = 4

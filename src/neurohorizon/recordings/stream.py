@@ -15,7 +15,8 @@ from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import TICKS_PER_S, to_ticks
 from neurohorizon.recordings.dynamics import LinearDynamics
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, Windows
 
 _SPIKES_AT_ONCE = 20_000
 

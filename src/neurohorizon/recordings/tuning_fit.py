@@ -20,7 +20,7 @@ from neurohorizon.recordings.tuning import (
     delay_basis,
     onsets_before,
 )
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 NUM_FOLDS = 4
 RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)

@@ -1,13 +1,8 @@
 """Worlds whose optimum is known."""
 
 from neurohorizon.simulate.observer import IdealObserver
-from neurohorizon.simulate.population import (
-    SimulatedSession,
-    SimulatedTrials,
-    SimulatedUnits,
-    simulate_population,
-    simulate_session,
-)
+from neurohorizon.simulate.population import simulate_population, simulate_session
+from neurohorizon.simulate.session import SimulatedSession, SimulatedTrials, SimulatedUnits
 from neurohorizon.simulate.world import PopulationWorld
 
 __all__ = [

@@ -13,7 +13,7 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.ops.binning import count_in_windows
 from neurohorizon.simulate.dynamics import ClockState, LatentDynamics, TrialClock
 from neurohorizon.simulate.history import history_effect, history_response
-from neurohorizon.simulate.population import SimulatedSession
+from neurohorizon.simulate.session import SimulatedSession
 from neurohorizon.simulate.world import NUM_LATENTS
 
 FloatArray = NDArray[np.float64]

@@ -28,14 +28,12 @@ from neurohorizon.recordings.schema import Recording, Series, Table, Units
 from neurohorizon.recordings.splits import split_in_time
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.simulate.drives import SimulatedDrives
-from neurohorizon.simulate.population import (
+from neurohorizon.simulate.population import draw_num_units, require_units_range, simulate_session
+from neurohorizon.simulate.session import (
     SimulatedSession,
     SimulatedTrials,
     SimulatedUnits,
-    draw_num_units,
     latent_log_rate,
-    require_units_range,
-    simulate_session,
 )
 from neurohorizon.simulate.world import NUM_DIRECTIONS, PopulationWorld
 

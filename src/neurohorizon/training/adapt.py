@@ -30,10 +30,11 @@ from neurohorizon.recordings.reference_pool import (
     last_stretch,
 )
 from neurohorizon.recordings.schema import FloatArray, Recording
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.data import TrainingBatches, TrainingSession, window_rooms
 from neurohorizon.training.module import ForecastModule
-from neurohorizon.training.objectives import likelihood_objective
+from neurohorizon.training.objectives import objective_of_counts
 
 AdaptMode = Literal["offsets", "low_rank", "full"]
 ADAPT_MODES: tuple[AdaptMode, ...] = ("offsets", "low_rank", "full")
@@ -136,7 +137,8 @@ def adapt_forecaster(
     Raises
     ------
     ConfigError
-        If the mode does not fit the model, or there are too few minutes.
+        If the mode does not fit the model, it reads shuffled labels, or there are too few
+        minutes.
     DataError
         If the recording has fewer minutes that may be read.
 
@@ -146,6 +148,11 @@ def adapt_forecaster(
     the other three are the reference, as in training (no adapter is applied where it was
     solved). The reference of the validation windows is all four.
     """
+    if forecaster.shuffle_labels:
+        raise ConfigError(
+            f"{forecaster.name} does not read which unit fired: adapt a model that does "
+            "(model.use_labels=true)"
+        )
     if minutes < FEWEST_MINUTES:
         raise ConfigError(
             f"{minutes:g} minutes to adapt with: expected at least {FEWEST_MINUTES:g}"
@@ -278,8 +285,12 @@ def _valid_loss(model: HorizonForecaster, batches: list[ForecastBatch]) -> float
     with torch.inference_mode():
         losses = [
             float(
-                likelihood_objective(
-                    model.likelihood, model(batch), batch.counts_WNB, batch.unit_mask_WN
+                objective_of_counts(
+                    "likelihood",
+                    model.likelihood,
+                    model(batch),
+                    batch.counts_WNB,
+                    batch.unit_mask_WN,
                 )
             )
             for batch in batches

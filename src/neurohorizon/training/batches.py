@@ -20,7 +20,8 @@ from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference_pool import CrossFit
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 
 # Of a window, beside units and events: latents and population tokens.
 _OTHER_TOKENS = 50
@@ -76,6 +77,8 @@ class TrainingBatches(Dataset[ForecastBatch]):
         Share of the batches in which units are hidden.
     cosmoothing_units : float
         Share of the units that are hidden there, drawn anew for each group.
+    shuffle_labels : bool
+        Whether spike events are given to random units.
 
     Notes
     -----
@@ -94,6 +97,7 @@ class TrainingBatches(Dataset[ForecastBatch]):
         seed: int,
         cosmoothing_share: float = 0.0,
         cosmoothing_units: float = 0.25,
+        shuffle_labels: bool = False,
     ) -> None:
         self.sessions = sessions
         self.references_per_batch = references_per_batch
@@ -101,6 +105,7 @@ class TrainingBatches(Dataset[ForecastBatch]):
         self.seed = seed
         self.cosmoothing_share = cosmoothing_share
         self.cosmoothing_units = cosmoothing_units
+        self.shuffle_labels = shuffle_labels
         weights = np.array([session.weight for session in sessions])
         self._edges = np.cumsum(weights) / weights.sum()
         self._alike = bool(np.all(weights == weights[0]))
@@ -114,6 +119,8 @@ class TrainingBatches(Dataset[ForecastBatch]):
         tokens = count * (most_units + _OTHER_TOKENS) + events
         num_windows = max(int(self.tokens_per_batch / tokens), 1)
         groups = [_draw_group(m, num_windows, generator) for m in members]
+        if self.shuffle_labels:
+            groups = [_shuffle_events(group, generator) for group in groups]
         if self.cosmoothing_share and generator.random() < self.cosmoothing_share:
             groups = [_hide_some(group, self.cosmoothing_units, generator) for group in groups]
         return collate_groups(groups)
@@ -203,6 +210,10 @@ def _draw_group(
     reference = cross_fit.reference
     windows = reference.read_windows(session.reader, origins)
     return WindowGroup(reference, windows, session.known_unit)
+
+
+def _shuffle_events(group: WindowGroup, generator: np.random.Generator) -> WindowGroup:
+    return replace(group, windows=group.windows.with_shuffled_events(generator))
 
 
 def _hide_some(group: WindowGroup, share: float, generator: np.random.Generator) -> WindowGroup:

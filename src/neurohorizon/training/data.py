@@ -23,7 +23,8 @@ from neurohorizon.recordings.reference_pool import (
     random_reference_lengths,
 )
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.batches import (
     EpochNumbers,
     Sampling,
@@ -63,6 +64,8 @@ class ForecastData:
         Seconds between validation origins.
     cosmoothing_share, cosmoothing_units : float
         Share of the windows in which units are hidden, and of the units there.
+    shuffle_labels : bool
+        Whether spike events are given to random units, for a model without ``use_labels``.
     num_workers : int
         Loader processes; 0 reads in the training process.
     seed : int
@@ -91,6 +94,7 @@ class ForecastData:
         valid_origin_step_s: float = 0.5,
         cosmoothing_share: float = 0.0,
         cosmoothing_units: float = 0.25,
+        shuffle_labels: bool = False,
         num_workers: int = 0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -103,6 +107,7 @@ class ForecastData:
         self.steps_per_epoch = steps_per_epoch
         self.cosmoothing_share = cosmoothing_share
         self.cosmoothing_units = cosmoothing_units
+        self.shuffle_labels = shuffle_labels
         self.num_workers = num_workers
         self.seed = seed
         self.known_units: dict[str, int] = {}
@@ -143,6 +148,8 @@ class ForecastData:
                 stretch = last_stretch(split.train, valid_reference_s)
                 reference = compute_reference(recording, stretch, spec=spec)
                 windows = reference.read_windows(reader, origins)
+                if shuffle_labels:
+                    windows = windows.with_shuffled_events(np.random.default_rng(seed))
                 self.valid_groups.append((recording, WindowGroup(reference, windows, known)))
             if progress is not None:
                 progress(index + 1, len(recordings))
@@ -203,6 +210,7 @@ class ForecastData:
             seed=self.seed,
             cosmoothing_share=self.cosmoothing_share,
             cosmoothing_units=self.cosmoothing_units,
+            shuffle_labels=self.shuffle_labels,
         )
         return DataLoader(
             batches,

@@ -28,6 +28,7 @@ from neurohorizon.training.callbacks import (
 )
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.module import ForecastModule
+from neurohorizon.training.objectives import ObjectiveName
 from neurohorizon.training.processes import Processes, batches_of_each, plan_processes
 from neurohorizon.training.resume import RESUME_FILE, ResumePointIO, SaveResumePoint
 from neurohorizon.training.teacher_forcing import TeacherForcing
@@ -64,6 +65,7 @@ def fit_forecaster(
     data: ForecastData,
     run_folder: Path,
     max_epochs: int,
+    objective: ObjectiveName = "likelihood",
     learning_rate: float = 3e-3,
     weight_decay: float = 0.02,
     warmup_share: float = 0.1,
@@ -100,6 +102,8 @@ def fit_forecaster(
         ``last.ckpt`` (to resume from) and, at the end, ``training.json``.
     max_epochs : int
         Epochs of ``data.steps_per_epoch`` steps; the learning rate's cycle spans them all.
+    objective : {"likelihood", "squared_error"}
+        What is minimised (:func:`~neurohorizon.training.objectives.objective_of_counts`).
     gradient_clip : float
         Largest norm of the gradient.
     accumulate_batches : int
@@ -175,6 +179,7 @@ def fit_forecaster(
         adapter_dropout=adapter_dropout,
         condition_dropout=condition_dropout,
         ema_decay=ema_decay,
+        objective=objective,
         teacher_forcing=teacher_forcing,
     )
     keep_best = KeepBest(

@@ -15,7 +15,7 @@ from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.conditions import MODALITIES
 from neurohorizon.training.data import draw_queries
-from neurohorizon.training.objectives import likelihood_objective, take_units
+from neurohorizon.training.objectives import ObjectiveName, objective_of_counts, take_units
 from neurohorizon.training.sharding import share_weights, whole_weights
 from neurohorizon.training.teacher_forcing import TeacherForcing, mix_counts
 
@@ -28,6 +28,8 @@ class ForecastModule(lightning.LightningModule):
     model : HorizonForecaster
     num_steps : int
         Steps of the whole training: the length of the learning-rate cycle.
+    objective : {"likelihood", "squared_error"}
+        See :func:`~neurohorizon.training.objectives.objective_of_counts`.
     learning_rate : float
         Peak.
     weight_decay : float
@@ -52,6 +54,7 @@ class ForecastModule(lightning.LightningModule):
         model: HorizonForecaster,
         *,
         num_steps: int,
+        objective: ObjectiveName = "likelihood",
         learning_rate: float = 3e-3,
         weight_decay: float = 0.02,
         warmup_share: float = 0.1,
@@ -64,6 +67,7 @@ class ForecastModule(lightning.LightningModule):
         super().__init__()
         self.model = model
         self.num_steps = num_steps
+        self.objective: ObjectiveName = objective
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup_share = warmup_share
@@ -105,14 +109,19 @@ class ForecastModule(lightning.LightningModule):
             parameters = self.model.cosmooth(batch, queries)
             asked = (batch.context_counts_WNT, batch.hidden_WN)
             counts, mask = (take_units(x, queries) for x in asked)
-            return likelihood_objective(self.model.likelihood, parameters, counts, mask)
+            return self._objective(parameters, counts, mask)
         queries = draw_queries(batch.unit_mask_WN, self.queries_per_window)
         counts, mask = (take_units(x, queries) for x in (batch.counts_WNB, batch.unit_mask_WN))
         losses = [
-            likelihood_objective(self.model.likelihood, parameters, counts, mask)
+            self._objective(parameters, counts, mask)
             for parameters in self._forecasts(batch, queries)
         ]
         return sum(losses[1:], losses[0]) / len(losses)
+
+    def _objective(
+        self, parameters: torch.Tensor, counts: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        return objective_of_counts(self.objective, self.model.likelihood, parameters, counts, mask)
 
     def _forecasts(
         self, batch: ForecastBatch, queries: torch.Tensor | None

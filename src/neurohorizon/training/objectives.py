@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from neurohorizon.nn.likelihoods import CountLikelihood
 
+ObjectiveName = Literal["likelihood", "squared_error"]
 
-def likelihood_objective(
-    likelihood: CountLikelihood, parameters_WQBP: Tensor, counts_WQB: Tensor, mask_WQ: Tensor
+
+def objective_of_counts(
+    name: ObjectiveName,
+    likelihood: CountLikelihood,
+    parameters_WQBP: Tensor,
+    counts_WQB: Tensor,
+    mask_WQ: Tensor,
 ) -> Tensor:
-    """Return the mean negative log-likelihood of a count, in nats, padding left out.
+    """Return a mean over counts, padding left out.
 
     Parameters
     ----------
+    name : {"likelihood", "squared_error"}
+        The negative log-likelihood in nats, or the squared error of the expected count: what
+        a regression would minimise, in which units that fire much outweigh all others.
+
     likelihood : CountLikelihood
     parameters_WQBP : Tensor
         What the likelihood takes.
@@ -22,9 +34,12 @@ def likelihood_objective(
     mask_WQ : Tensor of bool
         True for units, False for padding.
     """
-    log_prob = likelihood.log_prob(parameters_WQBP, counts_WQB)
-    weight = mask_WQ.unsqueeze(-1).to(log_prob.dtype)
-    return -(log_prob * weight).sum() / (weight.sum().clamp(min=1) * log_prob.shape[-1])
+    if name == "squared_error":
+        loss = (likelihood.mean(parameters_WQBP) - counts_WQB).square()
+    else:
+        loss = -likelihood.log_prob(parameters_WQBP, counts_WQB)
+    weight = mask_WQ.unsqueeze(-1).to(loss.dtype)
+    return (loss * weight).sum() / (weight.sum().clamp(min=1) * loss.shape[-1])
 
 
 def take_units(values_WNB: Tensor, units_WQ: Tensor | None) -> Tensor:

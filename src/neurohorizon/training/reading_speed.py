@@ -9,7 +9,8 @@ import numpy as np
 
 from neurohorizon.ops.binning import spikes_in_windows
 from neurohorizon.recordings.store import open_recording, write_recording
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.speed_plan import Speed, SpeedPlan, best_rate, random_recording
 
 WINDOW_S = 1.0

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from neurohorizon.evaluation.run_scoring import describe_machine
+from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
 from neurohorizon.training.reading_speed import measure_reading

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from neurohorizon.evaluation.run_scoring import describe_machine
+from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.models.streaming import StreamingForecaster
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.schema import FloatArray, IntArray
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.speed_plan import one_thread, random_recording
 
 Progress = Callable[[str, int, int], None]

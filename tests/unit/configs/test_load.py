@@ -103,7 +103,7 @@ def test_the_folder_option_sets_the_run_folder(tmp_path):
         ("training.max_epoch=3", ["'training.max_epoch'", "did you mean training.max_epochs?"]),
         ("traning.max_epochs=3", ["'traning'", "did you mean training?"]),
         ("learning_rate=3", ["did you mean training.learning_rate?"]),
-        ("training.lr=3", ["training has max_epochs,", "learning_rate"]),
+        ("training.lr=3", ["training has objective, max_epochs,", "learning_rate"]),
         ("data.recordings=x", ["it belongs to data.name=files"]),
         ("model.width.x=3", ["model.width", "expected a whole number", "got a section"]),
         ("training.max_epochs=three", ["a whole number", "'three'", "command line"]),

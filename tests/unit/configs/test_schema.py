@@ -72,7 +72,8 @@ def test_all_that_training_takes_can_be_configured():
     arguments = set(inspect.signature(ForecastData.__init__).parameters)
     arguments -= {"self", "recordings", "spec", "seed", "progress"}
     arguments -= {"num_references", "shortest_reference_s", "longest_reference_s"}
-    arguments -= {"valid_reference_s"}
+    # The model's settings tell whether labels are shuffled.
+    arguments -= {"valid_reference_s", "shuffle_labels"}
     assert arguments <= set(TrainingConfig.model_fields)
     arguments = set(inspect.signature(fit_forecaster).parameters)
     arguments -= {"model", "data", "run_folder", "resume", "on_epoch", "on_step", "seed"}
@@ -123,6 +124,16 @@ def test_nothing_changes_after_the_check():
         ),
         (["training.strategy=deepspeed"], "expected 'auto', 'ddp' or 'fsdp'"),
         (["model.identity=learned", "model.standardise=false"], "model.standardise has no effect"),
+        (["model.causal=false"], "model.causal has no effect with model.decoder=unit_queries"),
+        (["model.use_events=false", "model.use_labels=false"], "model.use_labels has no effect"),
+        (
+            ["training.objective=squared_error", "model.likelihood=negative_binomial"],
+            "use poisson",
+        ),
+        (
+            ["training.cosmoothing_share=0.3", "model.use_labels=false"],
+            "set training.cosmoothing_share=0",
+        ),
         (["conditions.images=x", "conditions.delay_s=0.1"], "without conditions.behavior"),
         (
             ["data.name=files", "data.recordings=x"],

@@ -12,7 +12,8 @@ from neurohorizon.evaluation.summary import pooled, strongest
 from neurohorizon.recordings.schema import Recording, Units
 from neurohorizon.recordings.splits import split_in_time
 from neurohorizon.recordings.windows import WindowReader
-from neurohorizon.simulate.population import SimulatedSession, simulate_session
+from neurohorizon.simulate.population import simulate_session
+from neurohorizon.simulate.session import SimulatedSession
 from neurohorizon.simulate.world import PopulationWorld
 from worlds import poisson_recording
 

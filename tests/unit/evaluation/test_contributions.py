@@ -9,16 +9,16 @@ from neurohorizon.errors import DataError
 from neurohorizon.evaluation.baselines.training import spread_over_bins
 from neurohorizon.evaluation.contributions import (
     STATES,
-    load_contributions,
+    Contributions,
     measure_contributions,
-    save_contributions,
     summarise,
     unit_contributions,
     window_states,
 )
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
+from neurohorizon.ops.records import load_records, save_records
 from neurohorizon.recordings.conditions import ConditionReader, ConditionSpec
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.report.contributions import compute_contribution_bars, compute_unit_worth
 from neurohorizon.simulate.population import simulate_session
 from neurohorizon.simulate.recordings import to_recording
@@ -124,14 +124,14 @@ def test_states_are_none_where_they_are_not_known(case):
 
 def test_files_read_back(found, tmp_path):
     path = tmp_path / "held-out.contributions.npz"
-    save_contributions(found, path)
-    (again,) = load_contributions(path)
+    save_records(found, path)
+    (again,) = load_records(Contributions, path)
     assert again.recording == "driven"
     np.testing.assert_array_equal(again.gain, found[0].gain)
     np.testing.assert_array_equal(again.unit_area, found[0].unit_area)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match="missing or damaged"):
-        load_contributions(path)
+        load_records(Contributions, path)
 
 
 def test_figures_hold_the_numbers(found):

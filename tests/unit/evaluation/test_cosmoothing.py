@@ -9,17 +9,17 @@ import torch
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.baselines.cosmoothing import SmoothedSpikes
 from neurohorizon.evaluation.cosmoothing import (
-    load_cosmoothing,
+    CoSmoothing,
     measure_cosmoothing,
     pooled_co_bps,
-    save_cosmoothing,
     units_to_hide,
 )
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.ops.records import load_records, save_records
 from neurohorizon.recordings.cosmoothing import context_counts
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
 from worlds import poisson_recording, waving_recording
@@ -133,12 +133,12 @@ def test_where_units_are_independent_the_regression_tells_the_rate():
 
 def test_files(found, tmp_path):
     path = tmp_path / "later.cosmoothing.npz"
-    save_cosmoothing(found, path)
-    again = load_cosmoothing(path)
+    save_records(found, path)
+    again = load_records(CoSmoothing, path)
     assert [each.co_bps() for each in again] == [each.co_bps() for each in found]
     assert [each.recording for each in again] == ["w0", "w1"]
-    save_cosmoothing([], path)
-    assert load_cosmoothing(path) == []
+    save_records([], path)
+    assert load_records(CoSmoothing, path) == []
     path.write_bytes(path.read_bytes()[:10])
     with pytest.raises(DataError, match="evaluate again"):
-        load_cosmoothing(path)
+        load_records(CoSmoothing, path)

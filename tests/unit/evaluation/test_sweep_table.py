@@ -18,7 +18,7 @@ from neurohorizon.evaluation.sweep_table import (
     sweep_rows,
     table_records,
 )
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import waving_recording
 
 

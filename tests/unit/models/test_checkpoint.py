@@ -15,7 +15,7 @@ from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.checkpoint import load_forecaster, save_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.reference_samples import SampleSpec
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 
 
 def make_model() -> HorizonForecaster:

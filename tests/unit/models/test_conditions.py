@@ -12,7 +12,8 @@ from neurohorizon.recordings.batches import WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.conditions import MODALITIES, ConditionSpec
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.simulate.population import simulate_session
 from neurohorizon.simulate.recordings import to_recording
 from neurohorizon.simulate.world import PopulationWorld

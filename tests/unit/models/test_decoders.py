@@ -14,7 +14,8 @@ from neurohorizon.nn.heads import FeedbackHead
 from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from worlds import poisson_recording, waving_recording
 
 SPEC = WindowSpec()

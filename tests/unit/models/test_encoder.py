@@ -11,7 +11,8 @@ from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from worlds import poisson_recording
 
 SPEC = WindowSpec()

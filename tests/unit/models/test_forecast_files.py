@@ -16,7 +16,7 @@ from neurohorizon.models.forecast_files import (
 )
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import waving_recording
 
 SPEC = WindowSpec(horizon_s=0.5)

@@ -12,7 +12,8 @@ from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.reference_samples import SampleSpec
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.module import ForecastModule
 from worlds import poisson_recording, waving_recording
 
@@ -30,6 +31,7 @@ DESIGNS = {
         "use_adapter": False,
         "use_past": False,
     },
+    "bidirectional bins": {"decoder": "causal_bins", "causal": False},
     "events only": {"use_unit_tokens": False, "use_population_tokens": False},
     "linear identity": {"identity": "linear"},
     "windows identity": {"identity": "windows"},
@@ -149,14 +151,15 @@ def test_the_future_changes_no_forecast(design, waves):
 
 
 def test_later_bins_of_causal_bins_do_not_reach_back():
-    model = make_model(**DESIGNS["original"])
     batch = collate_groups([make_group(waving_recording(num_units=7, duration_s=90.0))])
-    with torch.no_grad():
-        before = model(batch)
-        model.decoder.bin_query[20:] += 1.0
-        after = model(batch)
-    torch.testing.assert_close(before[:, :, :20], after[:, :, :20])
-    assert not torch.allclose(before[:, :, 20:], after[:, :, 20:])
+    for causal in (True, False):
+        model = make_model(**DESIGNS["original"], causal=causal)
+        with torch.no_grad():
+            before = model(batch)
+            model.decoder.bin_query[20:] += 1.0
+            after = model(batch)
+        assert torch.allclose(before[:, :, :20], after[:, :, :20], atol=1e-5) == causal
+        assert not torch.allclose(before[:, :, 20:], after[:, :, 20:])
 
 
 @pytest.mark.parametrize("design", ["default", "original", "autoregressive", "coarse to fine"])

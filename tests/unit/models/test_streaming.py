@@ -12,7 +12,7 @@ from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.models.streaming import StreamingForecaster
 from neurohorizon.recordings.conditions import ConditionSpec
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import waving_recording
 
 SPEC = WindowSpec()

@@ -16,7 +16,8 @@ from neurohorizon.recordings.cosmoothing import (
     smoothed_rates,
 )
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from worlds import poisson_recording, waving_recording
 
 ORIGINS = np.array([65.0, 70.013, 77.3])

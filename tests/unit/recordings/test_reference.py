@@ -17,7 +17,8 @@ from neurohorizon.recordings.reference_features import (
     skewed_reference_features,
 )
 from neurohorizon.recordings.reference_pool import draw_cross_fits, last_stretch
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from worlds import poisson_recording, waving_recording
 
 SPEC = WindowSpec()

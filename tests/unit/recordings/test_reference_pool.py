@@ -9,7 +9,7 @@ from neurohorizon.ops.intervals import as_intervals, dilate, intersect, total_s
 from neurohorizon.recordings.reference_pool import NUM_FOLDS, draw_folds, has_folds
 from neurohorizon.recordings.schema import Split
 from neurohorizon.recordings.splits import split_in_time, split_interleaved
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import waving_recording
 
 SPEC = WindowSpec()

@@ -11,7 +11,7 @@ from neurohorizon.recordings.reference_samples import (
     SampleSpec,
     draw_samples,
 )
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import poisson_recording
 
 STRETCH = np.array([[5.0, 25.0], [30.0, 50.0]])

@@ -7,7 +7,8 @@ import pytest
 
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.stream import SpikeStream
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from worlds import poisson_recording, waving_recording
 
 SPEC = WindowSpec()

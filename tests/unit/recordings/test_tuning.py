@@ -8,7 +8,8 @@ import pytest
 from neurohorizon.recordings.conditions import ConditionReader, ConditionSpec
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.tuning import LONGEST_DELAY_S, delay_basis
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.simulate.population import simulate_session
 from neurohorizon.simulate.recordings import to_recording
 from neurohorizon.simulate.world import PopulationWorld

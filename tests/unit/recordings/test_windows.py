@@ -8,12 +8,8 @@ import pytest
 from neurohorizon.errors import ConfigError
 from neurohorizon.ops.traces import exponential_traces
 from neurohorizon.recordings.splits import split_interleaved
-from neurohorizon.recordings.windows import (
-    TRACE_TIME_CONSTANTS_S,
-    History,
-    WindowReader,
-    WindowSpec,
-)
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import TRACE_TIME_CONSTANTS_S, History, WindowReader
 from worlds import poisson_recording, waving_recording
 
 

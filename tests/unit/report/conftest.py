@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from neurohorizon.evaluation.baselines.constant import Mean, OracleMean, ReferenceRate
+from neurohorizon.evaluation.describe import describe_session
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import Example, choose_example, make_example
 from neurohorizon.evaluation.protocol import Protocol, Role, SessionCase, prepare_case
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import RunResults, SetResults
-from neurohorizon.evaluation.run_scoring import describe_session
 from neurohorizon.recordings.schema import Table
 from worlds import waving_recording
 

@@ -9,11 +9,11 @@ import pytest
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.answer import answer
 from neurohorizon.evaluation.baselines.constant import Mean, ReferenceRate
+from neurohorizon.evaluation.describe import describe_session
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.identities import gather_identities
 from neurohorizon.evaluation.predictability import describe_predictability
 from neurohorizon.evaluation.run_results import RunResults, SetResults
-from neurohorizon.evaluation.run_scoring import describe_session
 from neurohorizon.evaluation.summary import pooled
 from neurohorizon.report.figures import make_figures
 from neurohorizon.report.page import render_page, write_report

@@ -13,7 +13,8 @@ from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.low_rank import add_low_rank, merge_low_rank
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.adapt import ADAPT_MODES, adapt_forecaster, readable_domain
 from neurohorizon.training.few_shot import measure_few_shot
 from worlds import waving_recording

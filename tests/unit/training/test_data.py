@@ -6,11 +6,14 @@ from typing import cast
 
 import numpy as np
 import pytest
+import torch
 
 from neurohorizon.ops.intervals import total_s
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import split_interleaved
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.batches import (
     EpochNumbers,
     TrainingBatches,
@@ -26,6 +29,11 @@ SPEC = WindowSpec(horizon_s=0.5)
 def interleaved() -> Recording:
     recording = waving_recording(num_units=5, duration_s=300.0)
     return replace(recording, split=split_interleaved(recording.domain))
+
+
+@pytest.fixture
+def waves() -> Recording:
+    return waving_recording(num_units=5, duration_s=150.0)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +132,25 @@ def test_padding_stays_below_a_tenth_where_neighbours_differ_much():
         steps_per_epoch=30,
     )
     assert 0.0 < data.padding_share(30) < 0.1
+
+
+def test_shuffled_labels_leave_times_and_counts(waves):
+    settings = {"spec": SPEC, "num_references": 1, "longest_reference_s": 40.0, "seed": 3}
+    plain, shuffled = (
+        ForecastData(recordings=[waves], shuffle_labels=shuffle, **settings)
+        for shuffle in (False, True)
+    )
+    pairs = [
+        [next(iter(data.train_loader())) for data in (plain, shuffled)],
+        [collate_groups([data.valid_groups[0][1]]) for data in (plain, shuffled)],
+    ]
+    for batch, changed in pairs:
+        assert not torch.equal(batch.event_unit_WE, changed.event_unit_WE)
+        fired = [each.event_unit_WE.sort(dim=1).values for each in (batch, changed)]
+        assert torch.equal(*fired), "as many of each unit"
+        assert torch.equal(batch.event_time_WE, changed.event_time_WE)
+        assert torch.equal(batch.traces_WNK, changed.traces_WNK)
+        assert torch.equal(batch.counts_WNB, changed.counts_WNB)
 
 
 def drawn(units, weights=None, *, num_batches=20_000, references_per_batch=4):

@@ -11,10 +11,12 @@ import torch
 from neurohorizon.errors import CheckpointError, DataError
 from neurohorizon.models.checkpoint import load_forecaster
 from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.nn.likelihoods import make_likelihood
 from neurohorizon.recordings.splits import split_in_time
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData, draw_queries
 from neurohorizon.training.fit import fit_forecaster, read_summary
+from neurohorizon.training.objectives import objective_of_counts
 from worlds import waving_recording
 
 SPEC = WindowSpec(horizon_s=0.5)
@@ -132,3 +134,15 @@ def test_recordings_too_short_to_train_on_are_refused():
         ForecastData(recordings=[recording], spec=SPEC)
     with pytest.raises(DataError, match="no training recordings"):
         ForecastData(recordings=[], spec=SPEC)
+
+
+def test_squared_error_is_of_expected_counts(tmp_path):
+    data, mask = make_data(), torch.tensor([[True, True, False]])
+    parameters = torch.randn(1, 3, 4, 1)
+    counts = torch.poisson(torch.full((1, 3, 4), 2.0))
+    likelihood = make_likelihood("poisson")
+    told = objective_of_counts("squared_error", likelihood, parameters, counts, mask)
+    expected = (parameters[0, :2, :, 0].exp() - counts[0, :2]).square().mean()
+    torch.testing.assert_close(told, expected)
+    summary = train(tmp_path, data=data, objective="squared_error")
+    assert summary.best_valid_bits_per_spike > 0.01

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
 from worlds import waving_recording

@@ -10,7 +10,8 @@ from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.windows import WindowReader, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.module import ForecastModule
 from neurohorizon.training.teacher_forcing import TeacherForcing, mix_counts
 from worlds import waving_recording

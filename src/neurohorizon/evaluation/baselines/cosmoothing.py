@@ -16,7 +16,8 @@ from neurohorizon.recordings.cosmoothing import context_counts, smoothed_rates
 from neurohorizon.recordings.dynamics import poisson_deviation
 from neurohorizon.recordings.reference import Reference
 from neurohorizon.recordings.schema import FloatArray, Recording
-from neurohorizon.recordings.windows import Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import Windows
 
 KERNELS_S = (0.03, 0.1)
 RIDGES = tuple(float(ridge) for ridge in np.logspace(1, 5, 9))

@@ -20,7 +20,8 @@ from neurohorizon.evaluation.baselines.training import (
 )
 from neurohorizon.evaluation.protocol import KnownSession, Role, SessionCase
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.recordings.windows import Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import Windows
 
 PENALTIES = (1e-4, 1e-2, 1e-1, 1.0)
 MAX_ROWS = 120_000

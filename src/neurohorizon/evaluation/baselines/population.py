@@ -27,7 +27,8 @@ from neurohorizon.ops.intervals import total_s
 from neurohorizon.ops.regression import leading_factors
 from neurohorizon.ops.traces import exponential_traces
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.recordings.windows import Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import Windows
 
 NUM_TRACES = (3, 5)
 #: In units of the variance of Poisson noise, as if so many origins had shown no modulation.

@@ -18,7 +18,8 @@ from neurohorizon.evaluation.protocol import KnownSession, Role, SessionCase
 from neurohorizon.ops.binning import count_in_windows
 from neurohorizon.ops.intervals import contains
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.recordings.windows import Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import Windows
 
 SMOOTHING_S = (0.02, 0.05, 0.1, 0.2)
 STRENGTHS = (1.0, 4.0, 16.0, 64.0)

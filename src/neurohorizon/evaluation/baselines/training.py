@@ -26,7 +26,8 @@ from neurohorizon.recordings.reference_pool import (
     has_folds,
 )
 from neurohorizon.recordings.schema import FloatArray, Recording
-from neurohorizon.recordings.windows import History, WindowReader, Windows, WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import History, WindowReader, Windows
 
 #: Called with what is being done, how many steps are done, and how many there are.
 Progress = Callable[[str, int, int], None]

@@ -14,7 +14,7 @@ from neurohorizon.evaluation.summary import difference, pooled, strongest
 from neurohorizon.ops.intervals import dilate, intersect, total_s
 from neurohorizon.recordings.schema import Recording, Table
 from neurohorizon.recordings.splits import split_interleaved
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import poisson_recording, waving_recording
 
 # Short windows and few units: what is tested does not depend on size.

@@ -15,7 +15,7 @@ from neurohorizon.evaluation.baselines.training import prepare_training
 from neurohorizon.evaluation.protocol import Protocol, SessionCase, prepare_case
 from neurohorizon.ops.binning import count_in_windows
 from neurohorizon.ops.traces import exponential_traces
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import waving_recording
 
 SPEC = WindowSpec()

@@ -10,7 +10,7 @@ from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
 from neurohorizon.evaluation.summary import pooled
 from neurohorizon.recordings.schema import Recording, Table
-from neurohorizon.recordings.windows import WindowSpec
+from neurohorizon.recordings.window_spec import WindowSpec
 from worlds import poisson_recording
 
 PROTOCOL = Protocol(reference_s=60.0, fewest_spikes=100)
