@@ -23,3 +23,6 @@ def test_speeds_are_printed_and_written_down(tmp_path, capsys):
         assert speed["what"] in printed
         assert f"| {speed['what']} |" in page
     assert written["date"] in page
+    assert "## Encoders" in page
+    for what in ("cache", "head", "encoder", "encoder_full"):
+        assert f"{what}_ratio" in speeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +70,6 @@ def population(
             plan,
             out,
             indices=range(num_sessions),
-            progress=lambda done, total, name: progress("simulating", done, total, name),
+            progress=partial(progress, "simulating"),
         )
     print(f"{out}: {len(paths)} sessions with their truth")

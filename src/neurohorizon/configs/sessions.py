@@ -214,7 +214,7 @@ def _simulated_sessions(config: Config, data: SimulatedData, progress: Progress 
         plan,
         folder,
         indices=session_indices(data),
-        progress=None if report is None else lambda done, total, _: report(done, total),
+        progress=report,
     )
     sessions = [
         Session(path, prepare_recording(open_recording(path), config, path=path)) for path in paths

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,10 +15,16 @@ from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.summary import pooled
 from neurohorizon.ops.binning import to_ticks
 from neurohorizon.recordings.schema import FloatArray
+from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.recordings.windows import Windows
 from neurohorizon.simulate.observer import IdealObserver
 from neurohorizon.simulate.session import SimulatedSession
+from neurohorizon.simulate.workers import map_in_processes
 
+_TOLD: dict[Literal["current", "reference"], str] = {
+    "current": "gains known",
+    "reference": "reference gains",
+}
 ExpectedCounts = Callable[[SessionCase], NDArray[np.floating]]
 
 
@@ -46,45 +53,96 @@ class Ceiling:
         return self._of[1][row]
 
 
-def ideal_observer(
+def ideal_observers(
     sessions: Mapping[str, SimulatedSession],
+    cases: Sequence[SessionCase],
     *,
-    gains: Literal["current", "reference"] = "current",
     num_particles: int = 1000,
     num_rollouts: int = 250,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> Ceiling:
-    """Make the row of the particle filter that knows the world and sees only the spikes.
+) -> list[Ceiling]:
+    """Make the rows of the particle filter that knows the world and sees only the spikes.
 
     Parameters
     ----------
     sessions : mapping of str to SimulatedSession
         By recording id; same spikes, same order of units.
-    gains : {"current", "reference"}
-        Whether the observer is told each unit's gain at every moment, or only its mean
-        over what precedes the scored stretch.
+    cases : sequence of SessionCase
+        What is forecast, here and now, in as many processes as there are cores.
     num_particles, num_rollouts, seed : int
     progress : callable, optional
-        Called with (origins done, origins in all) of a recording.
-    """
+        Called with (forecast passes done, passes in all): one a row and case.
 
-    def expected_counts(case: SessionCase) -> FloatArray:
-        spec = case.protocol.spec
-        observer = IdealObserver(
+    Returns
+    -------
+    list of Ceiling
+        "gains known" is told each unit's gain at every moment, "reference gains" only its
+        mean over what precedes the scored stretch.
+
+    Raises
+    ------
+    DataError
+        If a case is of no simulated session, or of one with other units.
+    """
+    tasks = [
+        partial(
+            _observe,
             _session_of(sessions, case),
-            num_particles=num_particles,
-            num_rollouts=num_rollouts,
+            origins_s=case.origins_s,
+            spec=case.protocol.spec,
             gains=gains,
             reference_s=float(case.scored[0, 0]),
+            num_particles=num_particles,
+            num_rollouts=num_rollouts,
             seed=seed,
         )
-        return observer.forecast(
-            case.origins_s, bin_s=spec.bin_s, num_bins=spec.num_bins, progress=progress
+        for gains in _TOLD
+        for case in cases
+    ]
+    expected = []
+    for counts in map_in_processes(_call, tasks):
+        expected.append(counts)
+        if progress is not None:
+            progress(len(expected), len(tasks))
+    ids = [case.recording.id for case in cases]
+    return [
+        Ceiling(
+            f"ideal observer ({told})",
+            partial(_look_up, dict(zip(ids, expected[first : first + len(ids)], strict=True))),
         )
+        for told, first in zip(_TOLD.values(), (0, len(ids)), strict=True)
+    ]
 
-    told = "gains known" if gains == "current" else "reference gains"
-    return Ceiling(f"ideal observer ({told})", expected_counts)
+
+def _look_up(expected: Mapping[str, FloatArray], case: SessionCase) -> FloatArray:
+    return expected[case.recording.id]
+
+
+def _observe(
+    session: SimulatedSession,
+    *,
+    origins_s: FloatArray,
+    spec: WindowSpec,
+    gains: Literal["current", "reference"],
+    reference_s: float,
+    num_particles: int,
+    num_rollouts: int,
+    seed: int,
+) -> FloatArray:
+    observer = IdealObserver(
+        session,
+        num_particles=num_particles,
+        num_rollouts=num_rollouts,
+        gains=gains,
+        reference_s=reference_s,
+        seed=seed,
+    )
+    return observer.forecast(origins_s, bin_s=spec.bin_s, num_bins=spec.num_bins)
+
+
+def _call(task: Callable[[], FloatArray]) -> FloatArray:
+    return task()
 
 
 def reached(result: EvaluationResult, name: str, ceiling: str) -> FloatArray:

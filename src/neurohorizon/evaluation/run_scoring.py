@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.baselines.ladder import fit_ladder
 from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
-from neurohorizon.evaluation.ceilings import ideal_observer
+from neurohorizon.evaluation.ceilings import ideal_observers
 from neurohorizon.evaluation.contributions import (
     Contributions,
     measure_contributions,
@@ -271,23 +271,13 @@ class _Work:
                 "evaluate with --no-observer"
             )
         sessions = {case.recording.id: self.truths[case.recording.id]() for case in cases}
-        done, total = 0, 2 * sum(len(case.origins_s) for case in cases)
-
-        def count(here: int, of: int) -> None:
-            nonlocal done
-            self._report(f"{name}: ideal observer", done + here, total)
-            done += of if here == of else 0
-
-        observers = [
-            ideal_observer(
-                sessions,
-                gains=gains,
-                num_particles=plan.num_particles,
-                num_rollouts=plan.num_rollouts,
-                progress=count,
-            )
-            for gains in ("current", "reference")
-        ]
+        observers = ideal_observers(
+            sessions,
+            cases,
+            num_particles=plan.num_particles,
+            num_rollouts=plan.num_rollouts,
+            progress=partial(self._report, f"{name}: ideal observer"),
+        )
         return evaluate([*self.rows, *observers], cases, title=self.title(name))
 
     def example(self, name: SetName, rows: EvaluationResult) -> Example:

@@ -16,6 +16,7 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from neurohorizon.simulate.session import (
     SimulatedUnits,
     latent_log_rate,
 )
+from neurohorizon.simulate.workers import map_in_processes
 from neurohorizon.simulate.world import NUM_DIRECTIONS, PopulationWorld
 
 SOURCE = "simulated_population"
@@ -44,7 +46,7 @@ TRUTH_SUFFIX = ".truth.npz"
 FORMAT = 1
 _DRIVE_TRUTH = ("running_weight", "picture_weight", "pictures")
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,9 @@ def write_population(
         Sessions that it holds already are skipped, so an interrupted call goes on where it
         stopped.
     indices : sequence of int
-        Sessions to make.
+        Sessions to make, in as many processes as there are cores.
     progress : callable, optional
-        Called with (sessions done, sessions in all, id of the next one), and at the end.
+        Called with (sessions done, sessions in all), at the start and after each.
 
     Returns
     -------
@@ -219,19 +221,28 @@ def write_population(
     folder = Path(folder)
     _claim(folder, plan)
     files = [folder / f"{plan.session_id(index)}.h5" for index in indices]
-    for number, (index, file) in enumerate(zip(indices, files, strict=True)):
-        if progress is not None:
-            progress(number, len(files), file.stem)
-        if file.exists() and truth_path(file).exists():
-            continue
-        session = plan.simulate(index)
-        # The truth first: a recording in such a folder always has its truth.
-        write_truth(session, truth_path(file))
-        subject = f"seed{plan.seed}_animal{index:04d}"
-        write_recording(to_recording(session, id=file.stem, subject=subject), file)
+    missing = [
+        (index, file)
+        for index, file in zip(indices, files, strict=True)
+        if not (file.exists() and truth_path(file).exists())
+    ]
+    done = len(files) - len(missing)
     if progress is not None:
-        progress(len(files), len(files), "")
+        progress(done, len(files))
+    for _ in map_in_processes(partial(_write_session, plan), missing):
+        done += 1
+        if progress is not None:
+            progress(done, len(files))
     return files
+
+
+def _write_session(plan: PopulationPlan, session_file: tuple[int, Path]) -> None:
+    index, file = session_file
+    session = plan.simulate(index)
+    # The truth first: a recording in such a folder always has its truth.
+    write_truth(session, truth_path(file))
+    subject = f"seed{plan.seed}_animal{index:04d}"
+    write_recording(to_recording(session, id=file.stem, subject=subject), file)
 
 
 def truth_path(recording_path: Path | str) -> Path:

@@ -1,11 +1,14 @@
 """How fast recordings are read, and how fast the tiny forecaster trains and forecasts.
 
+Its parts one by one are in :mod:`~neurohorizon.training.model_speed`.
+
 Rates are per second of processor time on one thread, the best of several repeats, with the
 files in the page cache: so what else the machine does counts for little.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -28,6 +31,7 @@ from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
+from neurohorizon.training.model_speed import measure_models
 from neurohorizon.training.reading_speed import measure_reading
 from neurohorizon.training.speed_plan import (
     Speed,
@@ -41,7 +45,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def measure_speed(plan: SpeedPlan, *, progress: Progress | None = None) -> list[Speed]:
-    """Measure reading, training and forecasting on files made for it.
+    """Measure reading, training and forecasting, on files made for it, then parts of the model.
 
     Parameters
     ----------
@@ -53,7 +57,11 @@ def measure_speed(plan: SpeedPlan, *, progress: Progress | None = None) -> list[
     -------
     list of Speed
     """
-    parts = (("reading windows", measure_reading), ("training", measure_training))
+    parts = (
+        ("reading windows", measure_reading),
+        ("training", measure_training),
+        ("decoders, heads and encoders", measure_models),
+    )
     speeds: list[Speed] = []
     with one_thread(), tempfile.TemporaryDirectory(prefix="neurohorizon-bench-") as folder:
         for index, (what, measure) in enumerate(parts):
@@ -156,12 +164,12 @@ def save_speeds(
         f"{head['date']}. `{head['command']}`. {machine}.",
         "",
         "Per second of processor time on one thread, the best of "
-        f"{plan.repeats} repeats, files in the page cache.",
-        "",
-        "| what | value | unit |",
-        "|---|---:|---|",
-        *(f"| {speed.what} | {format_value(speed.value)} | {speed.unit} |" for speed in speeds),
+        f"{plan.repeats} repeats, files in the page cache. What is compared works in turns on the "
+        "same windows.",
     ]
+    for part, group in itertools.groupby(speeds, lambda speed: speed.part):
+        lines += ["", f"## {part}", "", "| what | value | unit |", "|---|---:|---|"]
+        lines += [f"| {s.what} | {format_value(s.value)} | {s.unit} |" for s in group]
     content = {**head, "speeds": [asdict(speed) for speed in speeds]}
     paths = []
     for suffix, text in ((".json", json.dumps(content, indent=1)), (".md", "\n".join(lines))):

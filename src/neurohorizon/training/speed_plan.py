@@ -33,6 +33,8 @@ class SpeedPlan:
         Sessions that are trained on, and steps.
     num_origins : int
         Forecasts.
+    num_batches : int
+        Batches that parts of the model are compared on.
     repeats : int
         The best of so many is told.
     """
@@ -46,6 +48,7 @@ class SpeedPlan:
     num_sessions: int = 8
     num_steps: int = 60
     num_origins: int = 512
+    num_batches: int = 4
     repeats: int = 5
 
 
@@ -58,6 +61,7 @@ QUICK = SpeedPlan(
     num_sessions=2,
     num_steps=3,
     num_origins=32,
+    num_batches=1,
     repeats=1,
 )
 """To see that it runs: its numbers mean little."""
@@ -75,12 +79,15 @@ class Speed:
         What was done.
     value : float
     unit : str
+    part : str
+        Heading that it stands under.
     """
 
     name: str
     what: str
     value: float
     unit: str
+    part: str = "Reading, training and forecasting"
 
 
 def random_recording(

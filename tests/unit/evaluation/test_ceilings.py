@@ -5,7 +5,7 @@ import pytest
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.baselines.constant import Mean, ReferenceRate
-from neurohorizon.evaluation.ceilings import Ceiling, ideal_observer, reached
+from neurohorizon.evaluation.ceilings import Ceiling, ideal_observers, reached
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
 from neurohorizon.evaluation.summary import pooled, strongest
@@ -39,22 +39,37 @@ def recording_of(session: SimulatedSession) -> Recording:
     )
 
 
-def test_the_observer_is_a_ceiling_above_the_mean(session):
-    case = prepare_case(recording_of(session), PROTOCOL, held_out=True)
+def test_the_observers_are_ceilings_above_the_mean(session):
+    case = prepare_case(recording_of(session), PROTOCOL, held_out=True).thin(2)
     told = []
-    observer = ideal_observer(
+    observers = ideal_observers(
         {"simulated": session},
+        [case],
         num_particles=300,
         num_rollouts=60,
         progress=lambda done, total: told.append((done, total)),
     )
-    result = evaluate([Mean(), ReferenceRate(), observer], [case.thin(2)])
-    assert result.names("ceiling") == ["ideal observer (gains known)"]
-    assert np.all(pooled(result, observer.name).value > 0.05)
-    assert strongest(result, 0.1) != observer.name
-    assert told[-1] == (len(case.thin(2).origins_s),) * 2
-    assert np.allclose(reached(result, observer.name, observer.name), 1.0)
-    assert np.all(np.abs(reached(result, "mean", observer.name)) < 1e-9)
+    result = evaluate([Mean(), ReferenceRate(), *observers], [case])
+    names = ["ideal observer (gains known)", "ideal observer (reference gains)"]
+    assert result.names("ceiling") == names
+    assert told == [(1, 2), (2, 2)]
+    for name in names:
+        assert np.all(pooled(result, name).value > 0.05)
+        assert strongest(result, 0.1) != name
+        assert np.allclose(reached(result, name, name), 1.0)
+        assert np.all(np.abs(reached(result, "mean", name)) < 1e-9)
+
+
+def test_in_several_processes_observers_forecast_the_same(session, monkeypatch):
+    case = prepare_case(recording_of(session), PROTOCOL, held_out=True).thin(8)
+    expected = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        observers = ideal_observers(
+            {"simulated": session}, [case], num_particles=20, num_rollouts=5
+        )
+        expected.append([observer.expected_counts(case) for observer in observers])
+    np.testing.assert_array_equal(expected[0], expected[1])
 
 
 def test_windows_are_found_in_any_order():
@@ -71,6 +86,6 @@ def test_windows_are_found_in_any_order():
 def test_real_recordings_have_no_ceiling(session):
     case = prepare_case(poisson_recording(), PROTOCOL, held_out=True)
     with pytest.raises(DataError, match="poisson: no simulated session of this id"):
-        evaluate([ideal_observer({"simulated": session})], [case])
+        ideal_observers({"simulated": session}, [case])
     with pytest.raises(DataError, match="has 25 units, the recording 6"):
-        evaluate([ideal_observer({"poisson": session})], [case])
+        ideal_observers({"poisson": session}, [case])

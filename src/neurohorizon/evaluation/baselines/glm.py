@@ -80,7 +80,8 @@ def fit_poisson(
     -----
     Minimises :math:`\sum_r (\lambda_r - k_r \log \lambda_r) + \tfrac12 \rho P |w|^2` with
     :math:`\log \lambda_r = o_r + b + w^\top x_r`, by Newton's method in float64 with step
-    halving; convex, so there is one minimum.
+    halving; convex, so there is one minimum. Products of the Hessian are taken in float32,
+    twice as fast: it leads to the minimum and does not say where it is.
 
     References
     ----------
@@ -149,5 +150,6 @@ class _Problem:
             rate = np.exp(log_rate)
             value += float(np.sum(rate - self.counts[rows] * log_rate))
             gradient += inputs.T @ (rate - self.counts[rows])
-            hessian += (inputs * rate[:, None]).T @ inputs
+            rough = inputs.astype(np.float32)
+            hessian += (rough * rate[:, None].astype(np.float32)).T @ rough
         return value, gradient, hessian
