@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.model_row import TEACHER_FORCED
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import (
     RESULTS_FOLDER,
@@ -91,6 +92,8 @@ class SeedResult:
         The model's on the first set, by seconds of reference.
     withheld : mapping of str to mapping
         By row, the same model without a part of what it reads, by set.
+    forced : mapping of {"held-out", "later"} to SetSums
+        The same model told the true counts of earlier bins, if it feeds counts back.
     strongest : mapping
         By set, what the strongest baseline at each horizon came to, and their names.
     num_parameters : int
@@ -102,6 +105,7 @@ class SeedResult:
     sets: Mapping[SetName, SetSums]
     by_reference: Mapping[float, SetSums]
     withheld: Mapping[str, Mapping[SetName, SetSums]]
+    forced: Mapping[SetName, SetSums]
     strongest: Mapping[SetName, tuple[SetSums, list[str]]]
     num_parameters: int
     seconds: float
@@ -267,10 +271,12 @@ def sums_of(result: EvaluationResult, names: list[str]) -> SetSums:
 def _read_run(seed: int, run: Path) -> SeedResult:
     results = load_run_results(run / RESULTS_FOLDER)
     training = read_json(run / TRAINING_FILE, {})
-    sets, withheld, strongest = {}, {}, {}
+    sets, withheld, forced, strongest = {}, {}, {}, {}
     for name, of_set in results.sets.items():
         num_horizons = len(of_set.rows.protocol.horizons_s)
         sets[name] = sums_of(of_set.rows, [of_set.model] * num_horizons)
+        if TEACHER_FORCED in of_set.rows.names("cheat"):
+            forced[name] = sums_of(of_set.rows, [TEACHER_FORCED] * num_horizons)
         best = strongest_by_horizon(of_set.rows)
         if best:
             strongest[name] = sums_of(of_set.rows, best), best
@@ -287,6 +293,7 @@ def _read_run(seed: int, run: Path) -> SeedResult:
             for seconds, result in first.by_reference.items()
         },
         withheld=withheld,
+        forced=forced,
         strongest=strongest,
         num_parameters=training["num_parameters"],
         seconds=training["seconds"],

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.evaluation.bootstrap import Interval
+from neurohorizon.evaluation.model_row import TEACHER_FORCED
 from neurohorizon.evaluation.metrics import bits_per_spike
 from neurohorizon.evaluation.run_results import SetName
 from neurohorizon.evaluation.sweep_results import SetSums, SweepMember, SweepResults
@@ -32,7 +33,7 @@ class SweepRow:
     ----------
     name : str
     member : SweepMember or None
-        None for a row that was not trained: the strongest baseline, or a part withheld.
+        None for a row that was not trained: the strongest baseline, a part withheld, a cheat.
     seeds : list of int
     horizons_s : tuple of float
     level : Interval
@@ -61,7 +62,11 @@ class SweepRow:
 
 
 def sweep_rows(results: SweepResults, of_set: SetName) -> list[SweepRow]:
-    """Return the rows of a set: members, the first one's parts withheld, strongest baseline."""
+    """Return the rows of a set.
+
+    Members; those that feed counts back, told the true ones; the first one's parts withheld; the
+    strongest baseline.
+    """
     members = [member for member in results.finished if _sets_of(member, of_set)]
     if not members:
         return []
@@ -71,6 +76,12 @@ def sweep_rows(results: SweepResults, of_set: SetName) -> list[SweepRow]:
         _row(member.name, member, _sets_of(member, of_set), None if member is first else reference)
         for member in members
     ]
+    for member in members:
+        sets = {
+            seed: run.forced[of_set] for seed, run in member.seeds.items() if of_set in run.forced
+        }
+        if sets:
+            rows.append(_row(f"{member.name}, {TEACHER_FORCED} (cheat)", None, sets, reference))
     withheld = {row for run in first.seeds.values() for row in run.withheld}
     for name in sorted(withheld):
         sets = {

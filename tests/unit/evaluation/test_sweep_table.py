@@ -74,6 +74,7 @@ def seed_result(seed, of_set, result, best="reference rate"):
         sets={"held-out": of_set},
         by_reference={20.0: of_set},
         withheld={},
+        forced={},
         strongest={} if strongest is None else {"held-out": strongest},
         num_parameters=1000 + seed,
         seconds=2.0 + seed,
@@ -94,6 +95,18 @@ def results(result):
         member("torn", [big, sums(result, "mean")], result, **{"model.width": "4"}),
     ]
     return SweepResults({"name": "x", "recipe": "tiny", "factors": {"model.width": []}}, members)
+
+
+def test_a_model_told_the_true_counts_is_shown_and_called_a_cheat(result):
+    big, small = sums(result, "big"), sums(result, "small")
+    feeding = member("feeding", [small, small], result)
+    told = {seed: replace(run, forced={"held-out": big}) for seed, run in feeding.seeds.items()}
+    members = [member("direct", [small, small], result), replace(feeding, seeds=told)]
+    results = SweepResults({"name": "x", "recipe": "tiny", "factors": {}}, members)
+    rows = {row.name: row for row in sweep_rows(results, "held-out")}
+    row = rows["feeding, teacher-forced (cheat)"]
+    assert row.member is None
+    np.testing.assert_allclose(row.level.value, level_of(big).value)
 
 
 def test_levels_and_differences_are_those_of_two_rows(result):

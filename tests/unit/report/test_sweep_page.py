@@ -27,7 +27,9 @@ def results(cases, peek):
     for name, width in WIDTHS.items():
         of_set = sums_of(found, [name] * len(found.protocol.horizons_s))
         seeds = {
-            seed: SeedResult(seed, {"held-out": of_set}, {20.0: of_set}, {}, {}, 100 * width, 90.0)
+            seed: SeedResult(
+                seed, {"held-out": of_set}, {20.0: of_set}, {}, {}, {}, 100 * width, 90.0
+            )
             for seed in (0, 1)
         }
         settings = {} if width == 16 else {"model.width": str(width)}
