@@ -20,6 +20,7 @@ def evaluate(
     observer: bool | None = None,
     set: Literal["held-out", "later"] | None = None,
     recordings: Path | None = None,
+    baselines: Path | None = None,
     again: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Score a run's model beside every baseline.
@@ -44,6 +45,9 @@ def evaluate(
         or, in an interleaved split, other blocks); both by default.
     recordings
         Where the run's recordings lie now, if they were moved.
+    baselines
+        Folder for the baselines' scores, to be shared by runs on the same recordings and
+        windows: the first fits and scores them, the others take what is there.
     again
         Compute what is there already, too.
     """
@@ -68,6 +72,7 @@ def evaluate(
                 observer=observer,
                 sets=("held-out", "later") if set is None else (set,),
                 recordings=recordings,
+                shared=baselines,
                 again=again and (seconds is not None or not lengths),
                 command_line=["neurohorizon", *sys.argv[1:]],
                 progress=progress,

@@ -34,6 +34,7 @@ def evaluate_run(
     recordings: Path | None = None,
     again: bool = False,
     baselines: Sequence[Baseline] | None = None,
+    shared: Path | None = None,
     command_line: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[str]:
@@ -54,6 +55,8 @@ def evaluate_run(
         Compute what is there already, too.
     baselines : sequence of Baseline, optional
         Fitted ones of the same training recordings, which spare fitting them again.
+    shared : Path, optional
+        Folder for the baselines' scores, which several runs share.
     command_line : sequence of str
         Kept with the results.
     progress : callable, optional
@@ -96,6 +99,7 @@ def evaluate_run(
         truths=truths,
         observer=None if observer is False or plan is None else ObserverPlan(**plan.model_dump()),
         baselines=baselines,
+        shared=shared,
         model_checksum="" if alone else checksum(run / MODEL_FILE),
         command_line=command_line,
         again=again,

@@ -25,6 +25,8 @@ from neurohorizon.training.cluster import run_on_ray, run_on_slurm
 from neurohorizon.training.queue import Outcome, Task, find_slots, free_gpus, run_here
 
 LOCK = ".sweep.lock"
+#: Where members keep the scores of the baselines that they share.
+BASELINES = "baselines"
 Launcher = Literal["local", "slurm", "ray"]
 Event = Callable[[Task | Outcome, int], None]
 """Called with a task that begins, or with what became of it, and how many there are to do."""
@@ -210,14 +212,12 @@ def _simulate(runs: Sequence[MemberRun], progress: Progress | None) -> None:
 def _task(plan: SweepPlan, run: MemberRun) -> Task:
     start = (sys.executable, "-m", "neurohorizon")
     folder, config = str(run.folder), run.loaded.config
-    commands = [
-        (*start, *train_command(run, plan.recipe)[1:]),
-        (*start, "evaluate", folder),
-    ]
+    evaluate = (*start, "evaluate", folder, "--baselines", str(plan.folder / BASELINES))
+    commands = [(*start, *train_command(run, plan.recipe)[1:]), evaluate]
     if plan.reference_lengths_s:
         first = "held-out" if _holds_out(config) else "later"
         lengths = ",".join(f"{seconds:g}" for seconds in plan.reference_lengths_s)
-        commands.append((*start, "evaluate", folder, "--set", first, "--reference-s", lengths))
+        commands.append((*evaluate, "--set", first, "--reference-s", lengths))
     return Task(
         name=run.name,
         commands=tuple(commands),

@@ -6,6 +6,7 @@ protocol; an interruption costs the part that was being computed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -33,7 +34,12 @@ from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.example import Example, choose_example, make_example, save_example
 from neurohorizon.evaluation.identities import Identities, gather_identities, save_identities
 from neurohorizon.evaluation.metrics import bits_per_spike
-from neurohorizon.evaluation.model_row import ModelRow, TeacherForcedRow, ablation_rows
+from neurohorizon.evaluation.model_row import (
+    TEACHER_FORCED,
+    ModelRow,
+    TeacherForcedRow,
+    ablation_rows,
+)
 from neurohorizon.evaluation.protocol import Forecaster, Protocol, SessionCase, prepare_case
 from neurohorizon.evaluation.result_files import load_result, save_result
 from neurohorizon.evaluation.results import EvaluationResult
@@ -90,6 +96,7 @@ def score_run(
     truths: Truths | None = None,
     observer: ObserverPlan | None = None,
     baselines: Sequence[Baseline] | None = None,
+    shared: Path | None = None,
     model_checksum: str = "",
     command_line: Sequence[str] = (),
     again: bool = False,
@@ -117,6 +124,9 @@ def score_run(
         With `truths`: also score the ideal observer, on the first of the sets.
     baselines : sequence of Baseline, optional
         Fitted ones, in place of a ladder fitted here.
+    shared : path, optional
+        Folder for the ladder's scores, which runs on the same recordings and windows share:
+        what is there is not fitted again. Scores with the observer need the ladder itself.
     model_checksum : str
         Results of a model with another one are removed.
     command_line : sequence of str
@@ -154,6 +164,7 @@ def score_run(
         other_length=other_s is not None,
         truths=truths or {},
         baselines=baselines,
+        shared=shared,
         progress=progress,
     )
     computed: list[str] = []
@@ -211,6 +222,7 @@ class _Work:
     other_length: bool
     truths: Truths
     baselines: Sequence[Baseline] | None
+    shared: Path | None
     progress: Progress | None
 
     def __post_init__(self) -> None:
@@ -225,12 +237,16 @@ class _Work:
         return fit_ladder(sessions, progress=self.progress)
 
     @cached_property
-    def rows(self) -> list[Forecaster]:
+    def of_model(self) -> list[Forecaster]:
         if self.model is None:
-            return list(self.ladder)
+            return []
         forecaster = self.model.forecaster
         forced = [TeacherForcedRow(forecaster)] if forecaster.model.decoder.feeds_back else []
-        return [self.model, *self.ladder, *forced]
+        return [self.model, *forced]
+
+    @cached_property
+    def rows(self) -> list[Forecaster]:
+        return [*self.of_model[:1], *self.ladder, *self.of_model[1:]]
 
     def cases(self, name: SetName) -> list[SessionCase]:
         if name not in self._cases:
@@ -253,7 +269,27 @@ class _Work:
         return set_title(name, self.recordings[name])
 
     def score_rows(self, name: SetName) -> EvaluationResult:
-        return self._score(name, self.rows, self.cases(name), "all rows")
+        if self.shared is None or not self.of_model:
+            return self._score(name, self.rows, self.cases(name), "all rows")
+        mine = self._score(name, self.of_model, self.cases(name), "the model")
+        try:
+            both = mine.join(load_result(self._shared_path(name)))
+        except DataError:
+            # Not there, or scored on what has been changed since.
+            ladder = self._score(name, self.ladder, self.cases(name), "baselines")
+            save_result(ladder, self._shared_path(name))
+            both = mine.join(ladder)
+        last = [row for row in both.rows if row.name == TEACHER_FORCED]
+        return replace(both, rows=[row for row in both.rows if row not in last] + last)
+
+    def _shared_path(self, name: SetName) -> Path:
+        """Name the ladder's scores by what they depend on."""
+        assert self.shared is not None
+        fitted_on = [(each.id, each.num_units, len(each.spike_times)) for each in self.training]
+        scored = [case.recording.id for case in self.cases(name)]
+        told = [asdict(self.protocol.comparable), asdict(self.protocol.spec.conditions)]
+        content = json.dumps([told, fitted_on, scored], sort_keys=True)
+        return self.shared / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def score_ablations(self, name: SetName) -> EvaluationResult:
         return self._score(name, self.ablations, self.cases(name), "ablations")
@@ -284,14 +320,17 @@ class _Work:
         looked_at = SetResults(name, rows)
         recording = choose_example(rows, looked_at.lead)
         case = next(case for case in self.cases(name) if case.recording.id == recording)
-        by_name = {row.name: row for row in self.rows}
+        # Baselines whose scores are shared may not be fitted here: then the model stands alone.
+        at_hand = self.of_model if self.shared and "ladder" not in vars(self) else self.rows
+        by_name = {row.name: row for row in at_hand}
+        shown = (looked_at.lead, looked_at.rivals[0])
         scores = rows.scores[looked_at.lead, recording]
         gain, spikes = (
             scores.at_horizons(values).sum(axis=0)[:, 0] for values in (scores.gain, scores.spikes)
         )
         return make_example(
             case,
-            [by_name[row] for row in dict.fromkeys([looked_at.lead, looked_at.rivals[0]])],
+            [by_name[row] for row in dict.fromkeys(shown) if row in by_name],
             bits_per_spike=bits_per_spike(gain, 0.0, spikes),
             truth=self.truths[recording]() if recording in self.truths else None,
         )

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.evaluation.bootstrap import Interval
-from neurohorizon.evaluation.model_row import TEACHER_FORCED
 from neurohorizon.evaluation.metrics import bits_per_spike
+from neurohorizon.evaluation.model_row import TEACHER_FORCED
 from neurohorizon.evaluation.run_results import SetName
 from neurohorizon.evaluation.sweep_results import SetSums, SweepMember, SweepResults
 from neurohorizon.evaluation.sweep_steps import Step, average, bits_of, level_of, step_between

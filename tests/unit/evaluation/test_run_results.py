@@ -24,7 +24,7 @@ from worlds import waving_recording
 PROTOCOL = Protocol(reference_s=20.0, block_s=5.0, fewest_spikes=100)
 
 
-def run(folder, *, seed=0, protocol=PROTOCOL, held_out=("h",), **settings):
+def run(folder, *, seed=0, protocol=PROTOCOL, held_out=("h",), recordings=None, **settings):
     torch.manual_seed(seed)
     model = HorizonForecaster(spec=protocol.spec, width=16, num_heads=2, num_latents=4)
     with torch.no_grad():
@@ -32,7 +32,8 @@ def run(folder, *, seed=0, protocol=PROTOCOL, held_out=("h",), **settings):
             parameter += 0.02 * torch.randn_like(parameter)
     defaults = {
         "training": [waving_recording(seed=1, duration_s=100.0, name="t")],
-        "held_out": [
+        "held_out": recordings
+        or [
             waving_recording(seed=5 + n, duration_s=100.0, name=name)
             for n, name in enumerate(held_out)
         ],
@@ -99,6 +100,47 @@ def test_another_reference_length_lies_beside_the_own(tmp_path):
     assert short.cases[0].reference_s == pytest.approx(10.0)
     nulls = [result.scores["mean", "h"].null_counts for result in (short, own)]
     assert np.array_equal(*nulls), "the null is the same for every length"
+
+
+def test_shared_baselines_are_scored_once_and_say_the_same(scored, tmp_path):
+    shared = tmp_path / "baselines"
+
+    class Never(Mean):
+        def forecast(self, case, windows):
+            raise AssertionError("scored again")
+
+    alone = load_run_results(scored[0])
+    run(tmp_path / "first", shared=shared)
+    run(tmp_path / "other", seed=1, shared=shared, baselines=[Never()])
+    first, other = (load_run_results(tmp_path / name) for name in ("first", "other"))
+    for name, of_set in alone.sets.items():
+        names = [row.name for row in of_set.rows.rows]
+        for found in (first, other):
+            assert [row.name for row in found.sets[name].rows.rows] == names
+            for row in names[1:]:
+                np.testing.assert_array_equal(
+                    pooled(found.sets[name].rows, row).value, pooled(of_set.rows, row).value
+                )
+    model = [pooled(each.first.rows, "NeuroHorizon").value for each in (alone, first, other)]
+    np.testing.assert_array_equal(model[0], model[1])
+    assert not np.allclose(model[0], model[2])
+    assert list(other.first.example.rate_hz) == ["NeuroHorizon"]
+
+
+def test_shared_baselines_of_other_spikes_are_scored_again(tmp_path):
+    """The session that is scored keeps its name, and its spikes change places."""
+    first = waving_recording(seed=5, duration_s=100.0, name="h")
+    order = np.random.default_rng(0).permutation(len(first.spike_times))
+    moved = replace(first, spike_unit_index=first.spike_unit_index[order])
+    levels = []
+    for name, shared in (("first", tmp_path / "b"), ("moved", tmp_path / "b"), ("alone", None)):
+        recording = first if name == "first" else moved
+        run(tmp_path / name, shared=shared, recordings=[recording], sets=("held-out",))
+        rows = load_run_results(tmp_path / name).first.rows
+        levels.append(pooled(rows, "reference rate").value)
+    assert len(list((tmp_path / "b").iterdir())) == 1
+    assert not np.array_equal(levels[0], levels[1])
+    np.testing.assert_array_equal(levels[1], levels[2])
 
 
 def test_the_observer_is_scored_on_its_windows(tmp_path):
