@@ -24,5 +24,5 @@ def test_speeds_are_printed_and_written_down(tmp_path, capsys):
         assert f"| {speed['what']} |" in page
     assert written["date"] in page
     assert "## Encoders" in page
-    for what in ("cache", "head", "encoder", "encoder_full"):
+    for what in ("cache", "head", "encoder_events", "encoder"):
         assert f"{what}_ratio" in speeds

@@ -258,7 +258,6 @@ class Autoregressive(Decoder):
                 token_V1D.flatten(0, 1).unsqueeze(1),
                 latents,
                 query_times_BQ=times_VB[:, step : step + 1],
-                placed=True,
             )
             for index, layer in enumerate(self.layers):
                 assert isinstance(layer, SelfBlock)
@@ -336,7 +335,6 @@ class Autoregressive(Decoder):
             self.bin_query + self.from_population(before_WBD),
             self.read_latents.attention.project(latents_WMD),
             query_times_BQ=times_WB,
-            key_times_BT=torch.zeros_like(latents_WMD[..., 0]),
         )
         for layer in self.layers:
             bins_WBD = layer(bins_WBD, times_BT=times_WB, causal=True)

@@ -260,7 +260,6 @@ class CausalBins(Decoder):
             bins_WBD,
             self.read_latents.attention.project(latents_WMD),
             query_times_BQ=times_WB,
-            key_times_BT=torch.zeros_like(latents_WMD[..., 0]),
         )
         for layer in self.layers:
             bins_WBD = layer(bins_WBD, times_BT=times_WB, causal=self.causal)

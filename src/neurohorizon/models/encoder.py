@@ -131,7 +131,6 @@ class Encoder(nn.Module):
             latents_WMD,
             block.attention.project(tokens_WTD),
             key_mask_BT=mask_WT,
-            query_times_BQ=torch.zeros_like(latents_WMD[..., 0]),
             key_times_BT=times_WT,
         )
 
@@ -190,7 +189,6 @@ class Encoder(nn.Module):
                 queries_WMD,
                 torch.cat([projected_SNK.flatten(0, 1)[event_WE], part_WTK], dim=1),
                 key_mask_BT=torch.cat([event_mask_WE, mask_WT[window_W]], dim=1),
-                query_times_BQ=torch.zeros_like(queries_WMD[..., 0]),
                 key_times_BT=torch.cat([event_times_WE, times_WT[window_W]], dim=1),
             )
             latents.append(read_WMD)

@@ -86,11 +86,14 @@ class Attention(nn.Module):
 
     def place(self, keys_values_BTE: Tensor, times_BT: Tensor) -> Tensor:
         """Rotate keys and values once, to be read many times; times of 0 change nothing."""
-        if self.rotary is None:
-            return keys_values_BTE
-        angles = self.rotary.angles(times_BT)
-        parts = (split_heads(part, self.num_heads) for part in keys_values_BTE.chunk(2, dim=-1))
-        return torch.cat([join_heads(self.rotary.rotate(part, angles)) for part in parts], dim=-1)
+        return join_heads(self._heads(keys_values_BTE, times_BT))
+
+    def _heads(self, keys_values_BTE: Tensor, times_BT: Tensor | None) -> Tensor:
+        """Return the heads of the keys, then those of the values, rotated: (B, 2 H, T, F)."""
+        heads = split_heads(keys_values_BTE, 2 * self.num_heads)
+        if self.rotary is None or times_BT is None:
+            return heads
+        return self.rotary.rotate(heads, self.rotary.angles(times_BT))
 
     def forward(
         self,
@@ -100,26 +103,18 @@ class Attention(nn.Module):
         key_mask_BT: Tensor | None = None,
         query_times_BQ: Tensor | None = None,
         key_times_BT: Tensor | None = None,
-        placed: bool = False,
         causal: bool = False,
     ) -> Tensor:
         """Return what the queries read, to be added to them.
 
-        `placed` says that keys and values come from :meth:`place` (times are the queries' alone).
+        Without times, queries stand at 0; so do keys, unless they come from :meth:`place`.
         """
         queries = split_heads(self.to_query(self.norm_query(queries_BQD)), self.num_heads)
-        keys, values = (
-            split_heads(part, self.num_heads) for part in keys_values_BTE.chunk(2, dim=-1)
-        )
+        keys, values = self._heads(keys_values_BTE, key_times_BT).chunk(2, dim=1)
         query_angles = None
-        timed = placed or key_times_BT is not None
-        if self.rotary is not None and query_times_BQ is not None and timed:
+        if self.rotary is not None and query_times_BQ is not None:
             query_angles = self.rotary.angles(query_times_BQ)
             queries = self.rotary.rotate(queries, query_angles)
-            if key_times_BT is not None:
-                key_angles = self.rotary.angles(key_times_BT)
-                keys = self.rotary.rotate(keys, key_angles)
-                values = self.rotary.rotate(values, key_angles)
         read = attend(queries, keys, values, key_mask_BT=key_mask_BT, causal=causal)
         if self.rotary is not None and query_angles is not None:
             read = self.rotary.rotate(read, query_angles, inverse=True)
@@ -195,9 +190,7 @@ class SelfBlock(nn.Module):
         """
         here_B1E = self.attention.place(self.attention.project(token_B1D), time_B1)
         past_BTE = here_B1E if past_BTE is None else torch.cat([past_BTE, here_B1E], dim=1)
-        token_B1D = token_B1D + self.attention(
-            token_B1D, past_BTE, query_times_BQ=time_B1, placed=True
-        )
+        token_B1D = token_B1D + self.attention(token_B1D, past_BTE, query_times_BQ=time_B1)
         return token_B1D + self.feed_forward(token_B1D), past_BTE
 
 
@@ -225,11 +218,10 @@ class CrossBlock(nn.Module):
         key_mask_BT: Tensor | None = None,
         query_times_BQ: Tensor | None = None,
         key_times_BT: Tensor | None = None,
-        placed: bool = False,
     ) -> Tensor:
         """Return the updated queries.
 
-        `keys_values_BTE` comes from ``attention.project`` or, with `placed`, ``attention.place``.
+        `keys_values_BTE` comes from ``attention.project`` or, without times, ``attention.place``.
         """
         queries_BQD = queries_BQD + self.attention(
             queries_BQD,
@@ -237,6 +229,5 @@ class CrossBlock(nn.Module):
             key_mask_BT=key_mask_BT,
             query_times_BQ=query_times_BQ,
             key_times_BT=key_times_BT,
-            placed=placed,
         )
         return queries_BQD + self.feed_forward(queries_BQD)

@@ -187,26 +187,32 @@ def measure_heads(num_windows: int, repeats: int) -> list[Speed]:
         width=WIDTH, hidden=2 * WIDTH
     )  # fmt: skip
     heads = {
-        "16 functions of the horizon": by_functions(16),
-        "as many functions as bins": by_functions(_SPEC.num_bins),
-        "pairs of bin and unit, first layer split": lambda: pairs(bins_WBD, units_WND),
-        "pairs of bin and unit, states joined": lambda: joined(bins_WBD, units_WND),
+        "head_functions": ("16 functions of the horizon", by_functions(16)),
+        "head_bins": ("as many functions as bins", by_functions(_SPEC.num_bins)),
+        "head_pairs": (
+            "pairs of bin and unit, first layer split",
+            lambda: pairs(bins_WBD, units_WND),
+        ),
+        "head_joined": (
+            "pairs of bin and unit, states joined",
+            lambda: joined(bins_WBD, units_WND),
+        ),
     }
 
     def step(head: Callable[[], Tensor]) -> Work:
         return lambda batch: head().square().mean().backward()
 
-    works = {name: step(head) for name, head in heads.items()}
+    works = {name: step(head) for name, (_, head) in heads.items()}
     measured = _in_turns(works, [None] * 3, repeats)
     part = f"Heads, forward and backward: {_HEAD_UNITS} units, {_SPEC.num_bins} bins"
     windows = 3 * num_windows
     rows = [
-        Speed(f"head_{index}", name, windows / min(seconds), "windows/s", part)
-        for index, (name, seconds) in enumerate(measured.items())
+        Speed(name, heads[name][0], windows / min(seconds), "windows/s", part)
+        for name, seconds in measured.items()
     ]
-    *_, split, whole = measured.values()
     what = "what splitting the first layer is worth"
-    return [*rows, _ratio("head_ratio", what, whole, split, part)]
+    pair = measured["head_joined"], measured["head_pairs"]
+    return [*rows, _ratio("head_ratio", what, *pair, part)]
 
 
 def measure_encoders(batches: Sequence[ForecastBatch], repeats: int) -> list[Speed]:
@@ -222,37 +228,44 @@ def measure_encoders(batches: Sequence[ForecastBatch], repeats: int) -> list[Spe
     torch.manual_seed(0)
     most_units = max(batch.unit_mask_SN.shape[1] for batch in batches)
     most_references = max(len(batch.unit_mask_SN) for batch in batches)
-    works, sizes = {}, {}
-    for name, others in (("events alone", False), ("events, units and population", True)):
+    works, told = {}, {}
+    for name, what, others in (
+        ("encoder_events", "ours, events alone", False),
+        ("encoder", "ours as it is: events, units and population", True),
+    ):
         model = HorizonForecaster(spec=_SPEC, use_unit_tokens=others, use_population_tokens=others)
         table = nn.Parameter(0.02 * torch.randn(most_references, most_units, WIDTH))
         encoder = model.encoder
         assert encoder is not None
         works[name] = _encoder_step(model, table)
-        sizes[name] = _num_parameters(encoder)
-    for name, ends in (("POYO, events alone", False), ("POYO, as it is", True)):
+        told[name] = what, _num_parameters(encoder)
+    for name, what, ends in (
+        ("poyo_events", "POYO's, events alone", False),
+        ("poyo", "POYO's as it is: events, and the ends of every unit", True),
+    ):
         poyo = make_poyo(most_references * most_units)
         works[name] = _poyo_step(poyo, ends=ends)
         parts = (poyo.enc_atn, poyo.enc_ffn, poyo.proc_layers, poyo.latent_emb)
-        sizes[name] = sum(_num_parameters(each) for each in parts)
+        told[name] = what, sum(_num_parameters(each) for each in parts)
     measured = _in_turns(works, batches, repeats)
     windows = sum(len(batch) for batch in batches)
     part = f"Encoders, training steps: width {WIDTH}, {NUM_LATENTS} latents, {NUM_LAYERS} layers"
     rows = [
         Speed(
-            f"encoder_{index}",
-            f"{name} ({sizes[name]:,} parameters beside the units')",
+            name,
+            f"{told[name][0]} ({told[name][1]:,} parameters beside the units')",
             windows / min(seconds),
             "windows/s",
             part,
         )
-        for index, (name, seconds) in enumerate(measured.items())
+        for name, seconds in measured.items()
     ]
-    ours, full, bare, poyo_seconds = measured.values()
+    events = measured["poyo_events"], measured["encoder_events"]
+    whole = measured["poyo"], measured["encoder"]
     return [
         *rows,
-        _ratio("encoder_ratio", "ours over POYO's, events alone", bare, ours, part),
-        _ratio("encoder_full_ratio", "ours over POYO's, each as it is", poyo_seconds, full, part),
+        _ratio("encoder_events_ratio", "ours over POYO's, events alone", *events, part),
+        _ratio("encoder_ratio", "ours over POYO's, each as it is", *whole, part),
     ]
 
 

@@ -111,4 +111,4 @@ def test_the_head_that_joins_states_equals_the_one_that_is_split():
 
 def test_ratios_are_of_the_best_turns():
     speeds = {speed.name: speed.value for speed in measure_heads(2, 2)}
-    assert speeds["head_ratio"] == pytest.approx(speeds["head_2"] / speeds["head_3"])
+    assert speeds["head_ratio"] == pytest.approx(speeds["head_pairs"] / speeds["head_joined"])
