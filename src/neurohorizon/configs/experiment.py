@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from neurohorizon.configs.load import RECIPES, find_recipe
+from neurohorizon.configs.load import RECIPES, describe_problem, find_recipe
 from neurohorizon.configs.recipe_file import read_yaml
 from neurohorizon.configs.section import Count, CountOrNone, Section, Switch, Text
 from neurohorizon.errors import ConfigError
@@ -79,15 +79,16 @@ def load_experiment(name: str) -> tuple[str, Experiment] | None:
         path = _recipe_path(name)
         if path.parent == RECIPES or "recipe" not in read_yaml(path):
             return None
+    values = read_yaml(path)
     try:
-        return path.stem, Experiment.model_validate(read_yaml(path))
+        return path.stem, Experiment.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][:2])
         if first["type"] == "extra_forbidden":
             keys = ", ".join(Experiment.model_fields)
             raise ConfigError(f"{path}: unknown key '{where}': an experiment has {keys}") from None
-        raise ConfigError(f"{path}: {where}: {first['msg'].lower()}") from None
+        raise ConfigError(f"{path}: {describe_problem(error, values, {})}") from None
 
 
 def list_experiments() -> list[tuple[str, str]]:

@@ -32,12 +32,16 @@ EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
+    "int_parsing": "a whole number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
     "string_too_short": "some text",
     "path_type": "a path",
     "tuple_type": "a list, such as [1, 2]",
+    "list_type": "a list, such as [1, 2]",
+    "dict_type": "a section of keys and values",
     "too_short": "a list with at least {min_length} value",
     "too_long": "a list with {max_length} values",
     "missing": "a value",
@@ -121,7 +125,7 @@ def load_config(
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_describe(error, values, origin)) from None
+        raise ConfigError(describe_problem(error, values, origin)) from None
     return LoadedConfig(config, _complete(origin, config), recipe)
 
 
@@ -309,8 +313,19 @@ def _complete(origin: Mapping[str, str], config: Config) -> dict[str, str]:
     return {key: origin.get(key, follows.get(key, DEFAULT)) for key, _ in flatten(config)}
 
 
-def _describe(error: ValidationError, values: Mapping[str, Any], origin: Mapping[str, str]) -> str:
-    """Say the first thing that is wrong, in one line."""
+def describe_problem(
+    error: ValidationError, values: Mapping[str, Any], origin: Mapping[str, str]
+) -> str:
+    """Say the first thing that is wrong, in one line.
+
+    Parameters
+    ----------
+    error : ValidationError
+    values : mapping
+        What was validated.
+    origin : mapping of str to str
+        Where each dotted key is from.
+    """
     problems: dict[str, list[Any]] = {}
     for one in error.errors(include_url=False):
         problems.setdefault(_dotted(one["loc"], values), []).append(one)

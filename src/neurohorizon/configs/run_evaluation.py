@@ -74,6 +74,8 @@ def evaluate_run(
     NeuroHorizonError
         If the run or its recordings cannot be used.
     """
+    if shared is not None and shared.exists() and not shared.is_dir():
+        raise ConfigError(f"{shared}: not a folder: give one for the baselines' scores")
     record = load_run(run)
     config, simulated = record.config, isinstance(record.config.data, SimulatedData)
     if observer and not simulated:

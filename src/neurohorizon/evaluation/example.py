@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.protocol import Forecaster, SessionCase, expected_of
 from neurohorizon.evaluation.results import EvaluationResult
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 from neurohorizon.ops.intervals import regular_origins
 from neurohorizon.recordings.schema import FloatArray, Table
 from neurohorizon.simulate.session import SimulatedSession
@@ -232,7 +231,7 @@ def load_example(path: Path | str) -> Example:
                 rate_hz=dict(zip(file["rows"].tolist(), file["rates"], strict=True)),
                 **{name: file[name] for name in _ARRAYS},
             )
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
+    except NPZ_DAMAGE as error:
         raise DataError(f"{path}: no readable example ({error}): evaluate again") from error
 
 

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.protocol import SessionCase
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 from neurohorizon.recordings.schema import FloatArray
 
 if TYPE_CHECKING:  # results are read without torch
@@ -104,7 +103,7 @@ def load_identities(path: Path | str) -> Identities:
     try:
         with np.load(path, allow_pickle=False) as file:
             return Identities(**{field.name: file[field.name] for field in fields(Identities)})
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
+    except NPZ_DAMAGE as error:
         raise DataError(f"{path}: no readable identities ({error}): evaluate again") from error
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +30,7 @@ from neurohorizon.evaluation.protocol import Protocol
 from neurohorizon.evaluation.results import CaseInfo, EvaluationResult, Row
 from neurohorizon.evaluation.scores import Scores
 from neurohorizon.evaluation.summary import summarise
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 from neurohorizon.recordings.window_spec import WindowSpec
 
 FORMAT = 1
@@ -113,7 +112,7 @@ def load_result(folder: Path | str) -> EvaluationResult:
         raise
     except FileNotFoundError as error:
         raise DataError(f"{folder}: no evaluation here: no {Path(error.filename).name}") from error
-    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except NPZ_DAMAGE as error:
         raise DataError(f"{folder}: damaged evaluation ({error}): evaluate again") from error
     return EvaluationResult(
         title=head["title"], protocol=protocol, rows=rows, cases=cases, scores=scores

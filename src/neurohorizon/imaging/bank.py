@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.imaging.fingerprint import Fingerprint
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 
 SUFFIX = ".npz"
 _CODEC = ("utf-8", "surrogateescape")  # names of files may be any bytes
@@ -200,7 +199,7 @@ class EmbeddingBank:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except NPZ_DAMAGE as error:
             raise DataError(f"{path}: not a readable bank ({error}); embed again") from error
         missing = [name for name in _ARRAYS if name not in arrays]
         if missing:

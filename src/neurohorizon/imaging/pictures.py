@@ -29,6 +29,7 @@ from neurohorizon.imaging.frames import (
     only_frames,
     open_hdf5,
 )
+from neurohorizon.ops.files import ZIP_DAMAGE
 from neurohorizon.recordings.pictures import SUFFIXES, decode_picture, picture_hash
 
 Pixels = NDArray[np.uint8]
@@ -161,7 +162,7 @@ class ZipPictures(Pictures):
     def _archive(self) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(self.path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except ZIP_DAMAGE as error:
             raise DataError(
                 f"{self.path}: not a readable zip archive ({error}); copy it again"
             ) from error

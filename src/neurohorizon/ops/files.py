@@ -7,14 +7,31 @@ import hashlib
 import json
 import os
 import shutil
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from uuid import uuid4
 
 from neurohorizon.errors import DataError
 
+#: What zipfile raises at damaged, foreign or locked archives.
+ZIP_DAMAGE = (OSError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
+#: What reading arrays from an npz file raises besides, where names or values are not as expected.
+NPZ_DAMAGE = (
+    *ZIP_DAMAGE,
+    KeyError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    TokenError,
+    MemoryError,
+    OverflowError,
+)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

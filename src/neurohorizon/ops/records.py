@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from neurohorizon.errors import DataError
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 
 Record = TypeVar("Record")
 
@@ -55,7 +54,7 @@ def load_records(kind: type[Record], path: Path) -> list[Record]:
                 )
                 for number in range(count)
             ]
-    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except NPZ_DAMAGE as error:
         raise DataError(f"{path}: missing or damaged ({error}): evaluate again") from error
 
 

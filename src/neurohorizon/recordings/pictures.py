@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable
 from typing import IO
 
@@ -14,22 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from neurohorizon.errors import DataError
+from neurohorizon.ops.files import ZIP_DAMAGE
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # What Pillow and zipfile raise at damaged, foreign, huge or locked files.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    Image.DecompressionBombError,
-)
+_DAMAGE = (*ZIP_DAMAGE, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def decode_picture(open_file: Callable[[], IO[bytes]], *, where: str) -> NDArray[np.uint8]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import Recording, Series, Table, Units
 from neurohorizon.recordings.splits import split_in_time
@@ -329,7 +328,7 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
         latents, seed = truth["latents"], tuple(truth["seed"].tolist())
         duration_s = float(truth["duration_s"])
         drives = _load_drives(recording, truth) if "picture_weight" in truth else None
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except NPZ_DAMAGE as error:
         raise DataError(
             f"{path}: damaged or foreign ({error}); remove it and its recording, and simulate "
             "them again"

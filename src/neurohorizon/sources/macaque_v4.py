@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.ops.files import ZIP_DAMAGE
 from neurohorizon.recordings.pictures import decode_picture, picture_hash
 from neurohorizon.recordings.responses import (
     Images,
@@ -265,7 +266,7 @@ def _read_images(path: Path) -> Images:
             for member in members:
                 pixels = decode_picture(partial(archive.open, member), where=f"{path}/{member}")
                 hashes.append(picture_hash(pixels))
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+    except ZIP_DAMAGE as error:
         raise DataError(f"{path}: a damaged archive ({error}); download it again") from error
     if not members:
         raise DataError(f"{path}: no pictures with a number in their names")

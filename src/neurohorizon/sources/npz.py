@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
-from neurohorizon.ops.files import require_readable
+from neurohorizon.ops.files import NPZ_DAMAGE, require_readable
 from neurohorizon.recordings.schema import Recording, Units
 from neurohorizon.sources.naming import to_ascii, to_name, whole_seconds_around
 from neurohorizon.sources.source import Source
@@ -111,7 +111,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             is_group = "type" in file.files and _is_group({"type": file["type"]})
             names = [name for name in file.files if not (is_group and name == PICKLED)]
             return {name: file[name] for name in names}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except NPZ_DAMAGE as error:
         if "pickle" in str(error):
             raise DataError(
                 f"{path}: holds pickled objects, which are never loaded (they can run code); "

@@ -126,6 +126,13 @@ def test_more_mistakes():
     assert "unknown key 'factors': an experiment has recipe" in refused(recipe="bad.yaml")
     Path("bad.yaml").write_text("# x\nrecipe: tiny\nvary: {model.width: 3}\n")
     assert "bad.yaml: vary.model.width" in refused(recipe="bad.yaml")
+    for line, told in (
+        ("vary: 3", "vary: expected a section of keys and values, got 3"),
+        ("seeds: -1", "seeds: expected at least 1 or a list, such as [1, 2], got -1"),
+        ("reference_lengths_s: [x]", "reference_lengths_s[0]: expected a number, got 'x'"),
+    ):
+        Path("bad.yaml").write_text(f"# x\nrecipe: tiny\n{line}\n")
+        assert told in refused(recipe="bad.yaml")
     assert "would share the folder" in refused('data.folder="a b","a+b"')
 
 
