@@ -11,26 +11,7 @@ import pytest
 
 from neurohorizon.cli.app import main
 from neurohorizon.evaluation.run_results import load_run_results
-
-SMALL = [
-    "data.num_sessions=2",
-    "data.num_held_out=1",
-    "data.minutes=2.5",
-    "data.units=[8, 10]",
-    "model.width=16",
-    "model.num_heads=2",
-    "model.num_latents=4",
-    "training.max_epochs=1",
-    "training.steps_per_epoch=4",
-    "training.tokens_per_batch=1500",
-    "training.accelerator=cpu",
-    "reference.num_references=1",
-    "evaluation.reference_s=30",
-    "evaluation.fewest_spikes=100",
-    "evaluation.observer.num_windows=4",
-    "evaluation.observer.num_particles=50",
-    "evaluation.observer.num_rollouts=10",
-]
+from overrides import SMALL_RUN
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +20,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     data = f"data.folder={folder / 'simulated'}"
     for name, seed in (("first", 0), ("second", 1)):
-        command = ["train", "default", *SMALL, data, f"run.seed={seed}"]
+        command = ["train", "default", *SMALL_RUN, data, f"run.seed={seed}"]
         assert main([*command, "--out", str(folder / name)]) == 0
     assert main(["evaluate", str(folder / "first")]) == 0
     return folder

@@ -5,32 +5,15 @@ import re
 
 from neurohorizon.cli.app import main
 from neurohorizon.evaluation.run_results import load_run_results
-
-SMALL = [
-    "data.num_sessions=2",
-    "data.num_held_out=1",
-    "data.minutes=2.5",
-    "data.units=[8, 10]",
-    "model.width=16",
-    "model.num_heads=2",
-    "model.num_latents=4",
-    "training.max_epochs=1",
-    "training.steps_per_epoch=4",
-    "training.tokens_per_batch=1500",
-    "training.accelerator=cpu",
-    "reference.num_references=1",
-    "evaluation.reference_s=30",
-    "evaluation.fewest_spikes=100",
-    "evaluation.observer=null",
-]
+from overrides import SMALL_RUN
 
 
 def test_one_checkpoint_forecasts_tells_hidden_units_and_is_adapted(tmp_path, capsys, only_error):
     run = tmp_path / "run"
     data = f"data.folder={tmp_path / 'simulated'}"
     share = "training.cosmoothing_share=0.5"
-    assert main(["train", "default", *SMALL, data, share, "--out", str(run)]) == 0
-    assert main(["evaluate", str(run), "--set", "held-out"]) == 0
+    assert main(["train", "default", *SMALL_RUN, data, share, "--out", str(run)]) == 0
+    assert main(["evaluate", str(run), "--set", "held-out", "--no-observer"]) == 0
     printed = capsys.readouterr().out
     assert "bits per spike over the null" in printed
     assert re.search(r"co-smoothing, 2 of \d+ units hidden", printed)
@@ -51,3 +34,7 @@ def test_one_checkpoint_forecasts_tells_hidden_units_and_is_adapted(tmp_path, ca
     assert "give fewer" in only_error()
     (each,) = load_run_results(run / "results").sets["held-out"].cosmoothing
     assert set(each.co_bps()) > {"NeuroHorizon", "smoothed dynamics"}
+    assert main(["report", str(run)]) == 0
+    page = (run / "report" / "index.html").read_text()
+    assert "Units told from others" in page
+    assert page.count("smoothed dynamics") >= 1

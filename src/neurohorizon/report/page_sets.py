@@ -14,6 +14,7 @@ from neurohorizon.report.set_figures import observer_note
 from neurohorizon.report.tables import (
     ablation_rows,
     contribution_rows,
+    cosmoothing_rows,
     count,
     difference_rows,
     reference_rows,
@@ -114,6 +115,19 @@ def page_set(of_set: SetResults) -> PageSet:
                 "first series); and by whether a picture came on in the last 0.3 s.",
                 headings,
                 worth,
+            )
+        )
+    if co_bps := cosmoothing_rows(of_set):
+        hidden = sum(len(each.unit_id) for each in of_set.cosmoothing)
+        seen = sum(each.num_seen for each in of_set.cosmoothing)
+        tables.append(
+            PageTable(
+                "Units told from others",
+                f"Co-smoothing: {hidden:,} of {count(hidden + seen, 'unit')} are hidden, and their "
+                "counts told from those of all others at the same time. co-bps: bits per spike "
+                "over each hidden unit's mean in what is evaluated (Neural Latents Benchmark).",
+                ["co-bps", f"{of_set.lead} minus it"],
+                co_bps,
             )
         )
     if of_set.observer is not None:

@@ -126,6 +126,17 @@ def contribution_rows(of_set: SetResults) -> list[TableRow]:
     return rows
 
 
+def cosmoothing_rows(of_set: SetResults) -> list[TableRow]:
+    """Return co-bps of the model and of baselines, and what the model adds to each of them."""
+    found = of_set.cosmoothing
+    rows = []
+    for place, name in enumerate(found[0].rows if found else ()):
+        step = step_cell(pooled_co_bps(found, 0, minus=place), 0) if place else Cell("", "", "")
+        role = "baseline" if place else "model"
+        rows.append(TableRow(str(name), role, [score_cell(pooled_co_bps(found, place), 0), step]))
+    return rows
+
+
 def reference_rows(of_set: SetResults, *, horizon: int = 0) -> tuple[list[str], list[TableRow]]:
     """Return scores by seconds of reference: headings, and one row a row that matters.
 

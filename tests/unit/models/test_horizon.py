@@ -1,6 +1,7 @@
 """The forecaster: what it must equal untrained, and what must not change its forecasts."""
 
 from dataclasses import fields, replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
+from neurohorizon.nn.identity import IdentityMode
 from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
 from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.reference import compute_reference
@@ -161,6 +163,23 @@ def test_later_bins_of_causal_bins_do_not_reach_back():
             after = model(batch)
         assert torch.allclose(before[:, :, :20], after[:, :, :20], atol=1e-5) == causal
         assert not torch.allclose(before[:, :, 20:], after[:, :, 20:])
+
+
+@pytest.mark.parametrize("mode", get_args(IdentityMode))
+def test_every_identity_is_trained_through(mode, waves):
+    """Random vectors learn nothing: all other layers do."""
+    spec = replace(SPEC, samples=SAMPLES.get(mode, SampleSpec()))
+    model = HorizonForecaster(spec=spec, identity=mode, num_known_units=30)
+    batch = collate_groups([make_group(waves, known=np.arange(1, 8), spec=spec)])
+    identities = model.identities(batch)
+    assert identities.shape == (1, 7, 64)
+    assert len(torch.unique(identities[0], dim=0)) == 7
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    ForecastModule(model, num_steps=2).loss(batch).backward()
+    learnt = [p.grad is not None for p in model.identity.parameters()]
+    assert all(learnt)
+    assert bool(learnt) == (mode != "random")
 
 
 @pytest.mark.parametrize("design", ["default", "original", "autoregressive", "coarse to fine"])
