@@ -34,7 +34,18 @@ def test_one_checkpoint_forecasts_tells_hidden_units_and_is_adapted(tmp_path, ca
     assert "give fewer" in only_error()
     (each,) = load_run_results(run / "results").sets["held-out"].cosmoothing
     assert set(each.co_bps()) > {"NeuroHorizon", "smoothed dynamics"}
+    few = ["evaluate", str(run), "--set", "held-out", "--no-observer", "--few-shot"]
+    assert main([*few, "1.2"]) == 0
+    printed = capsys.readouterr().out
+    assert "low_rank, 1.2 min" in printed
+    assert "computed held-out.few-shot" in printed
+    assert main([*few, "1.2"]) == 0
+    assert "all was there already" in capsys.readouterr().out
+    assert main([*few, "99"]) == 2
+    assert "none of 99 fits" in only_error()
+    assert main([*few, "0"]) == 2
+    assert "--few-shot 0: expected minutes above 0" in only_error()
     assert main(["report", str(run)]) == 0
     page = (run / "report" / "index.html").read_text()
     assert "Units told from others" in page
-    assert page.count("smoothed dynamics") >= 1
+    assert "Minutes of a session" in page

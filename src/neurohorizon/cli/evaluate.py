@@ -21,6 +21,7 @@ def evaluate(
     set: Literal["held-out", "later"] | None = None,
     recordings: Path | None = None,
     baselines: Path | None = None,
+    few_shot: str | None = None,
     again: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Score a run's model beside every baseline.
@@ -48,9 +49,13 @@ def evaluate(
     baselines
         Folder for the baselines' scores, to be shared by runs on the same recordings and
         windows: the first fits and scores them, the others take what is there.
+    few_shot
+        Also score the model adapted to each held-out session with so many minutes of it, in
+        every way that `adapt` knows: 1 or 1,2,4,8.
     again
         Compute what is there already, too.
     """
+    from neurohorizon.configs.run_adaptation import score_few_shot
     from neurohorizon.configs.run_evaluation import evaluate_run
     from neurohorizon.evaluation.answer import answer
     from neurohorizon.evaluation.run_results import load_run_results
@@ -61,7 +66,8 @@ def evaluate(
         format_scores,
     )
 
-    lengths = parse_lengths(reference_s)
+    lengths = parse_amounts("--reference-s", reference_s, "30 or 10,30,60,120,300")
+    minutes = parse_amounts("--few-shot", few_shot, "1 or 1,2,4,8")
     computed = []
     with StageProgress() as progress:
         # The run's own length comes first: the others are set beside it.
@@ -77,6 +83,10 @@ def evaluate(
                 command_line=["neurohorizon", *sys.argv[1:]],
                 progress=progress,
             )
+        if minutes and score_few_shot(
+            run, minutes=minutes, recordings=recordings, again=again, progress=progress
+        ):
+            computed.append("held-out.few-shot")
     results = load_run_results(run / "results")
     for of_set in results.sets.values():
         if set is None or of_set.name == set:
@@ -92,32 +102,33 @@ def evaluate(
                 print(worth)
             if lengths:
                 print(format_reference_lengths(of_set))
+            if minutes and of_set.few_shot is not None:
+                print(format_scores(of_set.few_shot))
     print(f"computed {', '.join(computed)}" if computed else "all was there already")
     print(f"results in {run / 'results'}")
     print(f"next: neurohorizon report {run}")
 
 
-def parse_lengths(text: str | None) -> list[float]:
-    """Read seconds, separated by commas; none for None.
+def parse_amounts(option: str, text: str | None, example: str) -> list[float]:
+    """Read seconds or minutes, separated by commas; none for None.
 
     Raises
     ------
     ConfigError
-        If they are no seconds.
+        If they are no numbers above 0.
 
     Examples
     --------
-    >>> parse_lengths("120,30,30")
+    >>> parse_amounts("--reference-s", "120,30,30", "30")
     [30.0, 120.0]
     """
     if text is None:
         return []
     try:
-        seconds = sorted({float(part) for part in text.split(",")})
+        amounts = sorted({float(part) for part in text.split(",")})
     except ValueError:
-        seconds = []
-    if not seconds or not all(0 < each < float("inf") for each in seconds):
-        raise ConfigError(
-            f"--reference-s {text}: expected seconds above 0, such as 30 or 10,30,60,120,300"
-        )
-    return seconds
+        amounts = []
+    if not amounts or not all(0 < each < float("inf") for each in amounts):
+        unit = "seconds" if option.endswith("-s") else "minutes"
+        raise ConfigError(f"{option} {text}: expected {unit} above 0, such as {example}")
+    return amounts

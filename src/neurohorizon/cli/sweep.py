@@ -67,11 +67,11 @@ def sweep(
     dry_run
         Check everything, list what would run, and write nothing.
     """
-    from neurohorizon.cli.evaluate import parse_lengths
+    from neurohorizon.cli.evaluate import parse_amounts
     from neurohorizon.configs.run_sweep import run_sweep
     from neurohorizon.configs.sweep_plan import plan_sweep
 
-    lengths = parse_lengths(reference_s)
+    lengths = parse_amounts("--reference-s", reference_s, "30 or 10,30,60,120,300")
     parameters = parse_parameters(slurm)
     plan = plan_sweep(
         recipe,

@@ -1,20 +1,29 @@
-"""Adapt a run's model to a session, into a folder of its own."""
+"""Adapt a run's model to a session, into a folder of its own; what adapting is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from neurohorizon import __version__
-from neurohorizon.configs.records import load_run
+from neurohorizon.configs.build import protocol
+from neurohorizon.configs.records import load_run, open_run_sessions
 from neurohorizon.configs.sessions import prepare_recording
 from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.result_files import load_result, save_result
+from neurohorizon.evaluation.run_results import (
+    FEW_SHOT_PART,
+    RESULTS_FOLDER,
+    is_there,
+    part_path,
+)
 from neurohorizon.models.checkpoint import MODEL_FILE, save_forecaster
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import checksum, write_json
 from neurohorizon.recordings.store import open_recording
-from neurohorizon.training.adapt import Adaptation, AdaptMode, adapt_forecaster
+from neurohorizon.training.adapt import ADAPT_MODES, Adaptation, AdaptMode, adapt_forecaster
+from neurohorizon.training.few_shot import fitting_minutes, measure_few_shot, row_name
 
 ADAPTATION_FILE = "adaptation.json"
 
@@ -85,3 +94,65 @@ def adapt_run(
     }
     write_json(out / ADAPTATION_FILE, content)
     return out, told
+
+
+def score_few_shot(
+    run: Path,
+    *,
+    minutes: Sequence[float],
+    recordings: Path | None = None,
+    max_steps: int = 200,
+    again: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> bool:
+    """Score a run's model on its held-out sessions zero-shot, and adapted with minutes of each.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder; its results are given the part ``held-out.few-shot``.
+    minutes : sequence of float
+        Those that not every session has to give are left out.
+    recordings : Path, optional
+        Where the run's recordings lie now, if they were moved.
+    max_steps : int
+        Of each adaptation.
+    again : bool
+        Compute what is there already, too.
+    progress : callable, optional
+        Called with what is being done, adaptations done, and adaptations in all.
+
+    Returns
+    -------
+    bool
+        False if it was there.
+
+    Raises
+    ------
+    NeuroHorizonError
+        If run, recordings or minutes cannot be used.
+    """
+    if not (run / MODEL_FILE).is_file():
+        raise ConfigError(f"{run}: holds no model to adapt: train one")
+    record = load_run(run)
+    sessions = open_run_sessions(record, recordings=recordings)
+    held_out = [session.recording for session in sessions.held_out]
+    if not held_out:
+        raise ConfigError(f"{run}: holds out no recording to adapt to")
+    lengths = fitting_minutes(held_out, sorted(set(minutes)))
+    path = part_path(run / RESULTS_FOLDER, "held-out", FEW_SHOT_PART)
+    if not again and is_there(path):
+        found = {row.name for row in load_result(path).rows}
+        if all(row_name(mode, length) in found for mode in ADAPT_MODES for length in lengths):
+            return False
+    result = measure_few_shot(
+        TrainedForecaster.load(run),
+        held_out,
+        protocol(record.config),
+        minutes=lengths,
+        max_steps=max_steps,
+        seed=record.config.run.seed,
+        progress=progress,
+    )
+    save_result(result, path)
+    return True

@@ -9,6 +9,7 @@ A folder of results holds, for each set of windows that was scored ("held-out" s
     held-out.reference-30s/    model and ladder from another length of the reference
     held-out.example.npz       a stretch of one session, to look at
     held-out.identities.npz    what the reference said about each unit
+    held-out.few-shot/         the model adapted with minutes of each session
     held-out.contributions.npz what each condition is worth, if any is read
     held-out.cosmoothing.npz   hidden units told from the others, if the model was trained to
     sessions.json              what the recordings hold, and what validation found
@@ -44,6 +45,7 @@ SET_NAMES: tuple[SetName, ...] = ("held-out", "later")
 RESULTS_FOLDER = "results"
 SESSIONS_FILE = "sessions.json"
 MADE_FROM_FILE = "made_from.json"
+FEW_SHOT_PART = "few-shot"
 _REFERENCE = re.compile(r"\.reference-([0-9.]+)s$")
 
 
@@ -56,7 +58,7 @@ class SetResults:
     name : {"held-out", "later"}
     rows : EvaluationResult
         The model and the baseline ladder, or the ladder alone.
-    ablations, observer : EvaluationResult or None
+    ablations, observer, few_shot : EvaluationResult or None
     by_reference : mapping of float to EvaluationResult
         By seconds of reference, the run's own among them.
     example : Example or None
@@ -71,6 +73,7 @@ class SetResults:
     rows: EvaluationResult
     ablations: EvaluationResult | None = None
     observer: EvaluationResult | None = None
+    few_shot: EvaluationResult | None = None
     by_reference: Mapping[float, EvaluationResult] = field(default_factory=dict)
     example: Example | None = None
     identities: Identities | None = None
@@ -161,7 +164,10 @@ def load_run_results(folder: Path | str) -> RunResults:
         }
         if rows.protocol.reference_s is not None:
             by_reference[rows.protocol.reference_s] = rows
-        parts = {part: folder / f"{name}.{part}" for part in ("ablations", "observer")}
+        parts = {
+            part.replace("-", "_"): part_path(folder, name, part)
+            for part in ("ablations", "observer", FEW_SHOT_PART)
+        }
         example, identities = example_path(folder, name), identities_path(folder, name)
         worth, hidden = contributions_path(folder, name), cosmoothing_path(folder, name)
         sets[name] = SetResults(

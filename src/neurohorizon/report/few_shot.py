@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.summary import difference, pooled
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.training.few_shot import ZERO_SHOT
 
@@ -127,12 +124,3 @@ def draw_few_shot(data: FewShot, ax: Axes) -> None:
     ax.set_xlabel("minutes of the session adapted with")
     ax.set_ylabel(f"bits per spike over zero-shot, {data.horizon_s * 1000:g} ms")
     ax.legend(frameon=False)
-
-
-def write_few_shot(data: FewShot, path: Path) -> None:
-    """Write the numbers as CSV."""
-    table = data.table()
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)

@@ -84,6 +84,7 @@ def make_figures(
             of_set.contributions,
             of_set.unit_contributions,
             of_set.reference_length,
+            of_set.few_shot,
         ):
             steps.append((f"details {each.name}", lambda maker=maker, each=each: maker(each)))
     steps.append(("units", lambda: of_run.identity_map(results)))

@@ -8,6 +8,7 @@ from neurohorizon.evaluation.run_results import SetResults
 from neurohorizon.report import contributions, differences, horizon, units
 from neurohorizon.report.ablations import compute_ablations, draw_ablations
 from neurohorizon.report.coverage import compute_transforms, draw_transforms
+from neurohorizon.report.few_shot import compute_few_shot, draw_few_shot
 from neurohorizon.report.page_figure import (
     NARROW_MM,
     WIDE_MM,
@@ -236,6 +237,27 @@ class SetFigures(FigureMaker):
         title = "Which units behaviour and pictures help"
         name = f"contributions_units_{of_set.name}"
         return self.saved(name, figure, table, title, caption, wide=True)
+
+    @styled()
+    def few_shot(self, of_set: SetResults) -> PageFigure | None:
+        """Draw what minutes of a session are worth to adapt with, if that was scored."""
+        if of_set.few_shot is None or not of_set.few_shot.scored_cases():
+            return None
+        last = len(of_set.few_shot.protocol.horizons_s) - 1
+        data = [compute_few_shot(of_set.few_shot, horizon=each) for each in sorted({0, last})]
+        figure = new_figure(WIDE_MM, 78)
+        for each, ax in zip(data, figure.subplots(1, len(data), squeeze=False)[0], strict=True):
+            draw_few_shot(each, ax)
+        caption = (
+            "The model adapted to each session with some of its minutes, minus the same model "
+            "zero-shot: paired differences with 95 % intervals. Offsets: a vector and a rate for "
+            "each unit; low_rank: a low-rank change of attention and feed-forward layers; full: "
+            "all weights. The last fifth of the minutes says when to stop, which may be at once."
+        )
+        table = [record for each in data for record in each.table()]
+        return self.saved(
+            f"few_shot_{of_set.name}", figure, table, "Minutes of a session", caption, wide=True
+        )
 
     @styled()
     def reference_length(self, of_set: SetResults) -> PageFigure | None:

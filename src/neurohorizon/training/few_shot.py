@@ -58,6 +58,26 @@ def row_name(mode: str, minutes: float) -> str:
     return f"{mode}, {minutes:g} min"
 
 
+def fitting_minutes(recordings: Sequence[Recording], minutes: Sequence[float]) -> list[float]:
+    """Return those numbers of minutes that every recording has before its test part.
+
+    Raises
+    ------
+    DataError
+        If there is none, or no recording.
+    """
+    if not recordings:
+        raise DataError("no recordings to adapt to: give held-out ones")
+    most = min(total_s(readable_domain(recording)) for recording in recordings) / 60
+    lengths = [length for length in minutes if length <= most + 1e-6]
+    if not lengths:
+        raise DataError(
+            f"{most:.3g} minutes may be read before the test part of the shortest recording: "
+            f"none of {', '.join(f'{length:g}' for length in minutes)} fits"
+        )
+    return lengths
+
+
 def measure_few_shot(
     forecaster: TrainedForecaster,
     recordings: Sequence[Recording],
@@ -96,15 +116,7 @@ def measure_few_shot(
     DataError
         If no recording is given, or none of the minutes can be read of all.
     """
-    if not recordings:
-        raise DataError("no recordings to adapt to: give held-out ones")
-    most = min(total_s(readable_domain(recording)) for recording in recordings) / 60
-    lengths = [length for length in minutes if length <= most + 1e-6]
-    if not lengths:
-        raise DataError(
-            f"{most:.3g} minutes may be read before the test part of the shortest recording: "
-            f"none of {', '.join(f'{length:g}' for length in minutes)} fits"
-        )
+    lengths = fitting_minutes(recordings, minutes)
     cases = [prepare_case(recording, protocol, held_out=True) for recording in recordings]
     rows: list[ModelRow | AdaptedRow] = [ModelRow(forecaster, ZERO_SHOT)]
     done, total = 0, len(modes) * len(lengths) * len(recordings)
