@@ -25,12 +25,12 @@ def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item]) 
     everything is done here.
     """
     # Imported here: it is slow, and not everybody simulates.
-    import joblib
+    from joblib import Parallel, cpu_count, delayed
 
-    allowed = int(os.environ.get("OMP_NUM_THREADS") or joblib.cpu_count())
-    num_jobs = min(allowed, joblib.cpu_count(), len(items))
+    allowed = int(os.environ.get("OMP_NUM_THREADS") or cpu_count())
+    num_jobs = min(allowed, cpu_count(), len(items))
     if num_jobs <= 1:
         yield from map(function, items)
         return
-    parallel: Any = joblib.Parallel(n_jobs=num_jobs, return_as="generator")
-    yield from parallel(joblib.delayed(function)(item) for item in items)
+    parallel: Any = Parallel(n_jobs=num_jobs, return_as="generator")
+    yield from parallel(delayed(function)(item) for item in items)
