@@ -112,10 +112,13 @@ def compute_few_shot(result: EvaluationResult, *, horizon: int = 0) -> FewShot:
 def draw_few_shot(data: FewShot, ax: Axes) -> None:
     """Draw the paired differences to zero-shot on a logarithmic axis of minutes."""
     ax.axhline(0.0, color="#444444", linewidth=0.8, label=f"zero-shot ({data.zero_shot:.3f})")
-    for curve in data.curves:
+    for number, curve in enumerate(data.curves):
         colour = _COLOURS.get(curve.mode)
-        ax.plot(curve.minutes, curve.gain, marker="o", color=colour, label=curve.mode)
-        ax.vlines(curve.minutes, curve.low, curve.high, color=colour, linewidth=0.6)
+        # Beside each other, so that no whisker hides another.
+        at = curve.minutes * 1.025 ** (number - (len(data.curves) - 1) / 2)
+        name = curve.mode.replace("_", " ")
+        ax.plot(at, curve.gain, marker="o", color=colour, label=name)
+        ax.vlines(at, curve.low, curve.high, color=colour, linewidth=0.8)
     every = sorted({float(length) for curve in data.curves for length in curve.minutes})
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(every))
@@ -123,4 +126,6 @@ def draw_few_shot(data: FewShot, ax: Axes) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("minutes of the session adapted with")
     ax.set_ylabel(f"bits per spike over zero-shot, {data.horizon_s * 1000:g} ms")
-    ax.legend(frameon=False)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top + 0.2 * (top - bottom))
+    ax.legend(frameon=False, loc="upper left", ncols=2)

@@ -27,7 +27,9 @@ def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item]) 
     # Imported here: it is slow, and not everybody simulates.
     from joblib import Parallel, cpu_count, delayed
 
-    allowed = int(os.environ.get("OMP_NUM_THREADS") or cpu_count())
+    # It may say several, for nested loops: the first is ours.
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    allowed = max(int(told), 1) if told.isdigit() else cpu_count()
     num_jobs = min(allowed, cpu_count(), len(items))
     if num_jobs <= 1:
         yield from map(function, items)
