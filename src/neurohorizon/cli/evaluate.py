@@ -22,6 +22,8 @@ def evaluate(
     recordings: Path | None = None,
     baselines: Path | None = None,
     few_shot: str | None = None,
+    without_behavior: Path | None = None,
+    without_images: Path | None = None,
     again: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Score a run's model beside every baseline.
@@ -52,6 +54,10 @@ def evaluate(
     few_shot
         Also score the model adapted to each held-out session with so many minutes of it, in
         every way that `adapt` knows: 1 or 1,2,4,8.
+    without_behavior
+        A run that was trained on the same data without behaviour, to say what that is worth.
+    without_images
+        One that was trained without pictures.
     again
         Compute what is there already, too.
     """
@@ -59,6 +65,7 @@ def evaluate(
     from neurohorizon.configs.run_evaluation import evaluate_run
     from neurohorizon.evaluation.answer import answer
     from neurohorizon.evaluation.run_results import load_run_results
+    from neurohorizon.recordings.conditions import Modality
     from neurohorizon.report.tables import (
         format_contributions,
         format_cosmoothing,
@@ -68,6 +75,11 @@ def evaluate(
 
     lengths = parse_amounts("--reference-s", reference_s, "30 or 10,30,60,120,300")
     minutes = parse_amounts("--few-shot", few_shot, "1 or 1,2,4,8")
+    trained: list[tuple[Modality, Path | None]] = [
+        ("behavior", without_behavior),
+        ("images", without_images),
+    ]
+    without = {modality: other for modality, other in trained if other is not None}
     computed = []
     with StageProgress() as progress:
         # The run's own length comes first: the others are set beside it.
@@ -79,6 +91,7 @@ def evaluate(
                 sets=("held-out", "later") if set is None else (set,),
                 recordings=recordings,
                 shared=baselines,
+                without=without if seconds is None else None,
                 again=again and (seconds is not None or not lengths),
                 command_line=["neurohorizon", *sys.argv[1:]],
                 progress=progress,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from neurohorizon.configs.build import protocol
 from neurohorizon.configs.data_schema import SimulatedData
-from neurohorizon.configs.records import load_run, open_run_sessions
+from neurohorizon.configs.records import Run, load_run, open_run_sessions
 from neurohorizon.configs.schema import ObserverConfig
 from neurohorizon.configs.sessions import Progress
 from neurohorizon.errors import ConfigError, NeuroHorizonError
@@ -18,6 +18,7 @@ from neurohorizon.evaluation.run_scoring import ObserverPlan, score_run
 from neurohorizon.models.checkpoint import MODEL_FILE
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import checksum
+from neurohorizon.recordings.conditions import Modality
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.simulate.recordings import load_truth
 
@@ -35,6 +36,7 @@ def evaluate_run(
     again: bool = False,
     baselines: Sequence[Baseline] | None = None,
     shared: Path | None = None,
+    without: Mapping[Modality, Path] | None = None,
     command_line: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[str]:
@@ -57,6 +59,9 @@ def evaluate_run(
         Fitted ones of the same training recordings, which spare fitting them again.
     shared : Path, optional
         Folder for the baselines' scores, which several runs share.
+    without : mapping of {"behavior", "images"} to Path, optional
+        Runs that were trained on the same data without a condition: what it is worth by
+        retraining joins what it is worth by permuting and withholding.
     command_line : sequence of str
         Kept with the results.
     progress : callable, optional
@@ -102,11 +107,38 @@ def evaluate_run(
         observer=None if observer is False or plan is None else ObserverPlan(**plan.model_dump()),
         baselines=baselines,
         shared=shared,
+        trained_without=_trained_without(record, without or {}),
         model_checksum="" if alone else checksum(run / MODEL_FILE),
         command_line=command_line,
         again=again,
         progress=progress,
     )
+
+
+def _trained_without(
+    record: Run, without: Mapping[Modality, Path]
+) -> dict[Modality, TrainedForecaster]:
+    """Load runs that differ from a run by a condition that they were not given.
+
+    Raises
+    ------
+    ConfigError
+        If one reads the condition, or the run does not, or they differ in data or windows.
+    """
+    spec, found = record.config.window_spec(), {}
+    for modality, run in without.items():
+        other = load_run(run).config
+        if not getattr(spec.conditions, modality):
+            raise ConfigError(f"the run itself reads no {modality}: nothing is lost without")
+        if getattr(other.window_spec().conditions, modality):
+            raise ConfigError(f"{run}: was trained with {modality}: name one that was not")
+        if other.data != record.config.data or other.window_spec().geometry != spec.geometry:
+            raise ConfigError(
+                f"{run}: was trained on other data, or with another window: train it with "
+                f"nothing but conditions.{modality} changed"
+            )
+        found[modality] = TrainedForecaster.load(run)
+    return found
 
 
 def recordings_at_hand(run: Path) -> list[Recording]:

@@ -1,12 +1,12 @@
 """What each condition is worth: the forecast as it is, minus the forecast without it.
 
-Two ways to take a condition from a trained model, window by window of the same evaluation:
+Three ways to take a condition from a model, window by window of the same evaluation:
 
 - *withheld*: it is missing, as it may be in another laboratory;
 - *permuted*: it is that of another moment of the same session, drawn at random. The model
-  still sees behaviour, or pictures, such as it knows; only what they say of *now* is lost.
-
-What a condition is worth at all takes a model that was trained without it.
+  still sees behaviour, or pictures, such as it knows; only what they say of *now* is lost;
+- *retrained*: another model, which was trained without it, forecasts instead. This alone says
+  what a condition adds to what the spikes tell already.
 
 Shapes: A conditions and ways, K blocks, S states, M units, H horizons.
 """
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
+from neurohorizon.errors import DataError
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
 from neurohorizon.evaluation.metrics import LN2, log_likelihood_kernel
 from neurohorizon.evaluation.protocol import Forecaster, SessionCase, expected_of
@@ -28,16 +29,34 @@ from neurohorizon.recordings.conditions import MODALITIES, ConditionReader, Cond
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.recordings.windows import Windows
 
-Way = Literal["permuted", "withheld"]
+Way = Literal["permuted", "withheld", "retrained"]
 Among = Literal["all", "area", "state"]
 Progress = Callable[[int, int], None]
 
+#: Of the same weights.
 WAYS: tuple[Way, ...] = ("permuted", "withheld")
 #: Windows are told apart by the magnitude of the first series, in thirds of the session's, and
 #: by whether a picture came on within so many seconds.
 RECENT_S = 0.3
 STATES = ("little movement", "some movement", "much movement", "after a picture", "no picture")
 FALSE_DISCOVERY = 0.05
+
+
+@dataclass(frozen=True)
+class TrainedWithout:
+    """A model that was trained without a condition.
+
+    Parameters
+    ----------
+    modality : {"behavior", "images"}
+    row : Forecaster
+    cases : sequence of SessionCase
+        The same recordings, with the windows that this model reads.
+    """
+
+    modality: Modality
+    row: Forecaster
+    cases: Sequence[SessionCase]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +90,7 @@ def measure_contributions(
     row: Forecaster,
     cases: Sequence[SessionCase],
     *,
+    retrained: Sequence[TrainedWithout] = (),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Contributions]:
@@ -81,6 +101,8 @@ def measure_contributions(
     row : Forecaster
     cases : sequence of SessionCase
         Of one protocol, whose windows have conditions.
+    retrained : sequence of TrainedWithout
+        Models to set beside it.
     seed : int
         Of the permutation.
     progress : callable, optional
@@ -90,13 +112,28 @@ def measure_contributions(
     -------
     list of Contributions
         One a case.
+
+    Raises
+    ------
+    DataError
+        If another model reads windows at other moments.
     """
     spec = cases[0].protocol.spec.conditions
     modalities: list[Modality] = [each for each in MODALITIES if getattr(spec, each)]
     taken: list[tuple[Modality, Way]] = [(each, way) for each in modalities for way in WAYS]
+    for each in retrained:
+        taken.append((each.modality, "retrained"))
     done, total = 0, sum(len(case.origins_s) for case in cases)
     found = []
-    for case in cases:
+    for number, case in enumerate(cases):
+        own_cases = [each.cases[number] for each in retrained]
+        for own in own_cases:
+            if not np.array_equal(own.origins_s, case.origins_s):
+                raise DataError(
+                    f"{case.recording.id}: a model trained without a condition reads other "
+                    "windows: train both with the same window"
+                )
+        own_chunks = [own.chunks() for own in own_cases]
         protocol, units = case.protocol, np.flatnonzero(case.scored_units)
         every = ConditionReader(case.recording, spec).read(
             case.origins_s, horizon_s=protocol.spec.horizon_s
@@ -117,7 +154,7 @@ def measure_contributions(
             whole = _log_likelihood(row, case, windows, units)
             summed = _at_horizons(counts, protocol.horizon_bins)
             _add_by_window(spikes, summed, block[here], states[here])
-            for place, (modality, way) in enumerate(taken):
+            for place, (modality, way) in enumerate(taken[: -len(retrained) or None]):
                 assert windows.conditions is not None
                 changed = (
                     windows.conditions.without(modality)
@@ -125,6 +162,13 @@ def measure_contributions(
                     else windows.conditions.mixed(every.take(other[here]), modality)
                 )
                 without = _log_likelihood(row, case, windows.with_conditions(changed), units)
+                difference = _at_horizons(whole - without, protocol.horizon_bins)
+                _add_by_window(gain[place], difference, block[here], states[here])
+            first = len(taken) - len(retrained)
+            for place, (other_model, own, chunks) in enumerate(
+                zip(retrained, own_cases, own_chunks, strict=True), start=first
+            ):
+                without = _log_likelihood(other_model.row, own, next(chunks), units)
                 difference = _at_horizons(whole - without, protocol.horizon_bins)
                 _add_by_window(gain[place], difference, block[here], states[here])
             done += len(windows)
@@ -246,6 +290,12 @@ def summarise(found: Sequence[Contributions]) -> list[ContributionRow]:
                     ContributionRow(str(modality), str(way), among, which, interval, num_units)
                 )
     return rows
+
+
+def best_way(found: Sequence[Contributions], modality: str) -> Way:
+    """Return the way that says most of a condition: "retrained" where there is one."""
+    ways = set(found[0].way[found[0].modality == modality].tolist())
+    return "retrained" if "retrained" in ways else "permuted"
 
 
 def unit_contributions(found: Sequence[Contributions]) -> list[dict[str, Any]]:

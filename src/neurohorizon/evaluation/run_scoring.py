@@ -23,6 +23,7 @@ from neurohorizon.evaluation.baselines.training import Baseline, prepare_trainin
 from neurohorizon.evaluation.ceilings import ideal_observers
 from neurohorizon.evaluation.contributions import (
     Contributions,
+    TrainedWithout,
     measure_contributions,
 )
 from neurohorizon.evaluation.cosmoothing import (
@@ -61,6 +62,7 @@ from neurohorizon.evaluation.run_results import (
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import write_json
 from neurohorizon.ops.records import save_records
+from neurohorizon.recordings.conditions import Modality
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.simulate.session import SimulatedSession
 
@@ -97,6 +99,7 @@ def score_run(
     observer: ObserverPlan | None = None,
     baselines: Sequence[Baseline] | None = None,
     shared: Path | None = None,
+    trained_without: Mapping[Modality, TrainedForecaster] | None = None,
     model_checksum: str = "",
     command_line: Sequence[str] = (),
     again: bool = False,
@@ -127,6 +130,9 @@ def score_run(
     shared : path, optional
         Folder for the ladder's scores, which runs on the same recordings and windows share:
         what is there is not fitted again. Scores with the observer need the ladder itself.
+    trained_without : mapping of {"behavior", "images"} to TrainedForecaster, optional
+        Models that were trained like `forecaster` without a condition, which say what it is
+        worth.
     model_checksum : str
         Results of a model with another one are removed.
     command_line : sequence of str
@@ -165,6 +171,7 @@ def score_run(
         truths=truths or {},
         baselines=baselines,
         shared=shared,
+        trained_without=trained_without or {},
         progress=progress,
     )
     computed: list[str] = []
@@ -192,6 +199,8 @@ def score_run(
         if is_wanted(path := identities_path(folder, name)):
             save_identities(work.identities(name), path)
         path = contributions_path(folder, name)
+        if trained_without:
+            path.unlink(missing_ok=True)
         if work.model and protocol.spec.conditions and is_wanted(path):
             save_records(work.contributions(name), path)
         path = cosmoothing_path(folder, name)
@@ -223,6 +232,7 @@ class _Work:
     truths: Truths
     baselines: Sequence[Baseline] | None
     shared: Path | None
+    trained_without: Mapping[Modality, TrainedForecaster]
     progress: Progress | None
 
     def __post_init__(self) -> None:
@@ -347,7 +357,17 @@ class _Work:
             self._report(f"{name}: conditions", done, total)
 
         assert self.model is not None, "baselines alone read no conditions"
-        return measure_contributions(self.model, self.cases(name), progress=report)
+        retrained = []
+        for modality, forecaster in self.trained_without.items():
+            own = replace(self.protocol, spec=forecaster.spec)
+            cases = [
+                prepare_case(case.recording, own, held_out=name == "held-out")
+                for case in self.cases(name)
+            ]
+            retrained.append(TrainedWithout(modality, ModelRow(forecaster, draws=False), cases))
+        return measure_contributions(
+            self.model, self.cases(name), retrained=retrained, progress=report
+        )
 
     def cosmoothing(self, name: SetName) -> list[CoSmoothing]:
         def report(done: int, total: int) -> None:

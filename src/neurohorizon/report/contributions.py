@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurohorizon.evaluation.contributions import (
     ContributionRow,
     Contributions,
+    best_way,
     summarise,
     unit_contributions,
 )
@@ -21,7 +22,11 @@ from neurohorizon.report.ablations import SHADES
 from neurohorizon.report.style import BLACK, BLUE, GREY, LIGHT_GREY
 from neurohorizon.report.tables import CONDITION_WORDS
 
-_GREYED = ("#4D4D4D", "#8C8C8C", "#B3B3B3", "#D9D9D9")
+_SHADES = {
+    "permuted": SHADES,
+    "withheld": ("#4D4D4D", "#8C8C8C", "#B3B3B3", "#D9D9D9"),
+    "retrained": ("#005C45", "#009E73", "#66C2A5", "#B2DFD0"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class ContributionBars:
     ----------
     horizons_s : (H,) float
     overall, split : list of ContributionRow
-        All units and windows; and by area and by state, permuted only.
+        All units and windows; and by area and by state, in the way that says most.
     """
 
     horizons_s: FloatArray
@@ -61,10 +66,11 @@ class ContributionBars:
 def compute_contribution_bars(found: Sequence[Contributions]) -> ContributionBars:
     """Gather what the conditions are worth."""
     rows = summarise(found)
+    ways = {row.modality: best_way(found, row.modality) for row in rows}
     return ContributionBars(
         horizons_s=found[0].horizons_s,
         overall=[row for row in rows if row.among == "all"],
-        split=[row for row in rows if row.among != "all" and row.way == "permuted"],
+        split=[row for row in rows if row.among != "all" and row.way == ways[row.modality]],
     )
 
 
@@ -75,7 +81,7 @@ def draw_overall(data: ContributionBars, ax: Axes) -> None:
     for index, horizon_s in enumerate(data.horizons_s):
         at = np.arange(len(data.overall)) + (index - (num_horizons - 1) / 2) * height
         rows = [row.interval for row in data.overall]
-        shades = [(SHADES if row.way == "permuted" else _GREYED)[index % 4] for row in data.overall]
+        shades = [_SHADES[row.way][index % 4] for row in data.overall]
         value = [row.value[index] for row in rows]
         ax.barh(at, value, height=0.9 * height, color=shades, zorder=2)
         low, high = ([getattr(row, end)[index] for row in rows] for end in ("low", "high"))
@@ -142,11 +148,12 @@ class UnitWorth:
 def compute_unit_worth(
     found: Sequence[Contributions],
 ) -> tuple[list[UnitWorth], list[dict[str, Any]]]:
-    """Return what permuting each condition costs each unit, and the table of all of it."""
+    """Return what each unit loses without each condition, and the table of all of it."""
     table = unit_contributions(found)
     panels = []
     for modality in dict.fromkeys(entry["modality"] for entry in table):
-        chosen = [e for e in table if e["modality"] == modality and e["way"] == "permuted"]
+        way = best_way(found, modality)
+        chosen = [e for e in table if e["modality"] == modality and e["way"] == way]
         chosen.sort(key=lambda entry: entry["bits_per_spike"])
         value, low, high = (
             np.array([entry[key] for entry in chosen], dtype=np.float64)

@@ -110,7 +110,8 @@ def page_set(of_set: SetResults) -> PageSet:
             PageTable(
                 f"What {of_set.lead} loses without each condition",
                 "The whole model minus the same weights with a condition permuted (of another "
-                "moment of the same session) or withheld: above 0, the condition helps. By area "
+                "moment of the same session) or withheld, or minus a model that was trained "
+                "without it (retrained): above 0, the condition helps. By area "
                 "where there are several; by thirds of the movement before the origin (of the "
                 "first series); and by whether a picture came on in the last 0.3 s.",
                 headings,

@@ -208,11 +208,12 @@ class SetFigures(FigureMaker):
         contributions.draw_overall(data, overall)
         contributions.draw_split(data, split)
         caption = (
-            "What each condition adds to the forecast of the same weights, in bits per spike, with "
-            "95 % intervals. Permuted (blue): behaviour or pictures of another moment of the same "
-            "session, drawn at random. Withheld (grey): none at all. Right: what permuting costs "
-            "by area and by what the animal did. What a condition is worth at all takes a model "
-            "trained without it."
+            "What each condition adds to the forecast, in bits per spike, with 95 % intervals. "
+            "Permuted (blue): the same weights with behaviour or pictures of another moment of the "
+            "same session, drawn at random. Withheld (grey): none at all. Retrained (green): minus "
+            "a model trained without it, which alone says what a condition is worth at all. Right: "
+            "by area and by what the animal did, by retraining where there is such a model, "
+            "otherwise by permuting."
         )
         title = "What behaviour and pictures are worth"
         name = f"contributions_{of_set.name}"
@@ -230,7 +231,8 @@ class SetFigures(FigureMaker):
         ):
             contributions.draw_unit_worth(panel, ax)
         caption = (
-            "What permuting each condition costs each unit at the longest horizon, sorted (line: "
+            "What each unit loses at the longest horizon without each condition (retrained where "
+            "there is such a model, otherwise permuted), sorted (line: "
             "95 % over 30 s blocks). In colour: units that gain for sure, at a false discovery "
             "rate of 5 % over all units. The CSV names them."
         )

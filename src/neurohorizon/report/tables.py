@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurohorizon.evaluation.bootstrap import Interval
-from neurohorizon.evaluation.contributions import summarise, unit_contributions
+from neurohorizon.evaluation.contributions import best_way, summarise, unit_contributions
 from neurohorizon.evaluation.cosmoothing import pooled_co_bps
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import SetResults
@@ -221,7 +221,8 @@ def format_contributions(of_set: SetResults) -> str:
     told = []
     units = unit_contributions(of_set.contributions)
     for modality, word in CONDITION_WORDS.items():
-        mine = [u for u in units if u["modality"] == modality and u["way"] == "permuted"]
+        way = best_way(of_set.contributions, modality)
+        mine = [u for u in units if u["modality"] == modality and u["way"] == way]
         if mine:
             driven = sum(unit["driven"] for unit in mine)
             told.append(f"{word} {driven} of {count(len(mine), 'unit')}")

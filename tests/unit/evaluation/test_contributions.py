@@ -10,6 +10,8 @@ from neurohorizon.evaluation.baselines.training import spread_over_bins
 from neurohorizon.evaluation.contributions import (
     STATES,
     Contributions,
+    TrainedWithout,
+    best_way,
     measure_contributions,
     summarise,
     unit_contributions,
@@ -102,6 +104,33 @@ def test_equals_the_difference_of_two_evaluations(case, found):
               if (r.modality, r.way, r.among) == ("behavior", "withheld", "all")]  # fmt: skip
     np.testing.assert_allclose(row.interval.value, expected.value, atol=1e-9)
     np.testing.assert_allclose(row.interval.low, expected.low, atol=1e-9)
+
+
+def test_a_model_trained_without_is_set_beside_it_on_its_own_windows(case, found):
+    """A model that reads no running, on windows that hold none: as if it were withheld."""
+    own = replace(SPEC, conditions=replace(CONDITIONS, behavior=()))
+    bare = prepare_case(case.recording, replace(case.protocol, spec=own), held_out=True)
+    others = [TrainedWithout("behavior", Tuned(), [bare])]
+    again = measure_contributions(Tuned(), [case], retrained=others)
+    assert list(zip(again[0].modality, again[0].way, strict=True))[-1] == ("behavior", "retrained")
+    np.testing.assert_array_equal(again[0].gain[:-1], found[0].gain)
+    withheld = again[0].way.tolist().index("withheld")
+    # What pictures are worth is solved beside running in one model, alone in the other.
+    np.testing.assert_allclose(
+        again[0].gain[-1, :, 0].sum(), again[0].gain[withheld, :, 0].sum(), rtol=0.2
+    )
+    assert best_way(again, "behavior") == "retrained"
+    assert best_way(again, "images") == "permuted"
+    bars = compute_contribution_bars(again)
+    assert {(row.modality, row.way) for row in bars.split} == {
+        ("behavior", "retrained"),
+        ("images", "permuted"),
+    }
+    late = replace(bare, origins_s=bare.origins_s[1:])
+    with pytest.raises(DataError, match="reads other windows"):
+        measure_contributions(
+            Tuned(), [case], retrained=[TrainedWithout("behavior", Tuned(), [late])]
+        )
 
 
 def test_areas_and_states_are_told_apart(session, found):
