@@ -79,7 +79,7 @@ def evaluate(
         ("behavior", without_behavior),
         ("images", without_images),
     ]
-    without = {modality: other for modality, other in trained if other is not None}
+    without: dict[Modality, Path] = {name: other for name, other in trained if other is not None}
     computed = []
     with StageProgress() as progress:
         # The run's own length comes first: the others are set beside it.
