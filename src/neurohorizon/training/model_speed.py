@@ -1,4 +1,4 @@
-"""How fast the model's parts are: decoders, heads, and the encoder beside torch_brain's POYO.
+"""How fast the model's parts are: decoders, heads and, next door, the encoder.
 
 Whatever is compared works on the same windows, in turns, in one run.
 
@@ -7,10 +7,9 @@ Shapes: W windows, N units, B bins, E events, M latents, D width.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,17 +22,19 @@ from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
+from neurohorizon.training.encoder_speed import WIDTH, measure_encoders
 from neurohorizon.training.module import ForecastModule
-from neurohorizon.training.speed_plan import Speed, SpeedPlan, random_recording
+from neurohorizon.training.speed_plan import (
+    Speed,
+    SpeedPlan,
+    Work,
+    compare,
+    in_turns,
+    random_recording,
+)
 
-if TYPE_CHECKING:
-    from torch_brain.models import POYO
-
-WIDTH, NUM_HEADS, NUM_LAYERS, NUM_LATENTS = 64, 4, 2, 16
-"""Of the tiny model, and of everything that is put beside it."""
 _SPEC = WindowSpec()
 _HEAD_UNITS = 100
-Work = Callable[[ForecastBatch], object]
 
 
 def measure_models(plan: SpeedPlan, folder: Path) -> list[Speed]:
@@ -73,7 +74,7 @@ def measure_decoders(batches: Sequence[ForecastBatch], repeats: int) -> list[Spe
     torch.manual_seed(0)
     models = {name: HorizonForecaster(spec=_SPEC, decoder=name) for name in get_args(DecoderMode)}
     windows = sum(len(batch) for batch in batches)
-    training = _in_turns({name: _training_step(m) for name, m in models.items()}, batches, repeats)
+    training = in_turns({name: _training_step(m) for name, m in models.items()}, batches, repeats)
     forecasts: dict[str, Work] = {name: model.expected_counts for name, model in models.items()}
     feeding = models["autoregressive"]
     paths = torch.Generator().manual_seed(0)
@@ -84,7 +85,7 @@ def measure_decoders(batches: Sequence[ForecastBatch], repeats: int) -> list[Spe
     for model in models.values():
         model.eval()
     with torch.inference_mode():
-        forecasting = _in_turns(forecasts, batches, repeats)
+        forecasting = in_turns(forecasts, batches, repeats)
     part = "The tiny model by decoder"
     train, forecast = (
         {name: windows / min(seconds) for name, seconds in measured.items()}
@@ -107,7 +108,7 @@ def measure_decoders(batches: Sequence[ForecastBatch], repeats: int) -> list[Spe
             "windows/s",
             part,
         ),
-        _ratio(
+        compare(
             "cache_ratio",
             "`autoregressive`: what the cache of keys and values is worth",
             forecasting["without cache"],
@@ -203,7 +204,7 @@ def measure_heads(num_windows: int, repeats: int) -> list[Speed]:
         return lambda batch: head().square().mean().backward()
 
     works = {name: step(head) for name, (_, head) in heads.items()}
-    measured = _in_turns(works, [None] * 3, repeats)
+    measured = in_turns(works, [None] * 3, repeats)
     part = f"Heads, forward and backward: {_HEAD_UNITS} units, {_SPEC.num_bins} bins"
     windows = 3 * num_windows
     rows = [
@@ -212,120 +213,7 @@ def measure_heads(num_windows: int, repeats: int) -> list[Speed]:
     ]
     what = "what splitting the first layer is worth"
     pair = measured["head_joined"], measured["head_pairs"]
-    return [*rows, _ratio("head_ratio", what, *pair, part)]
-
-
-def measure_encoders(batches: Sequence[ForecastBatch], repeats: int) -> list[Speed]:
-    """Measure training steps of the encoder, and of POYO's at equal width, heads and depth.
-
-    Notes
-    -----
-    Both turn the same spikes into as many latents; the loss is the latents' mean square, so
-    nothing is measured but the encoders. POYO (torch_brain) adds tokens that mark the first
-    and last moment of every unit, as its own tokeniser does; without them it reads just what
-    the events of ours are. Units are rows of one table in both.
-    """
-    torch.manual_seed(0)
-    most_units = max(batch.unit_mask_SN.shape[1] for batch in batches)
-    most_references = max(len(batch.unit_mask_SN) for batch in batches)
-    works, told = {}, {}
-    for name, what, others in (
-        ("encoder_events", "ours, events alone", False),
-        ("encoder", "ours as it is: events, units and population", True),
-    ):
-        model = HorizonForecaster(spec=_SPEC, use_unit_tokens=others, use_population_tokens=others)
-        table = nn.Parameter(0.02 * torch.randn(most_references, most_units, WIDTH))
-        encoder = model.encoder
-        assert encoder is not None
-        works[name] = _encoder_step(model, table)
-        told[name] = what, _num_parameters(encoder)
-    for name, what, ends in (
-        ("poyo_events", "POYO's, events alone", False),
-        ("poyo", "POYO's as it is: events, and the ends of every unit", True),
-    ):
-        poyo = make_poyo(most_references * most_units)
-        works[name] = _poyo_step(poyo, ends=ends)
-        parts = (poyo.enc_atn, poyo.enc_ffn, poyo.proc_layers, poyo.latent_emb)
-        told[name] = what, sum(_num_parameters(each) for each in parts)
-    measured = _in_turns(works, batches, repeats)
-    windows = sum(len(batch) for batch in batches)
-    part = f"Encoders, training steps: width {WIDTH}, {NUM_LATENTS} latents, {NUM_LAYERS} layers"
-    rows = [
-        Speed(
-            name,
-            f"{told[name][0]} ({told[name][1]:,} parameters beside the units')",
-            windows / min(seconds),
-            "windows/s",
-            part,
-        )
-        for name, seconds in measured.items()
-    ]
-    events = measured["poyo_events"], measured["encoder_events"]
-    whole = measured["poyo"], measured["encoder"]
-    return [
-        *rows,
-        _ratio("encoder_events_ratio", "ours over POYO's, events alone", *events, part),
-        _ratio("encoder_ratio", "ours over POYO's, each as it is", *whole, part),
-    ]
-
-
-def make_poyo(num_units: int) -> POYO:
-    """Make torch_brain's POYO with the sizes of the tiny encoder; its decoder is not used."""
-    from torch_brain.models import POYO
-
-    poyo = POYO(
-        sequence_length=_SPEC.context_s,
-        latent_step=_SPEC.context_s,
-        num_latents_per_step=NUM_LATENTS,
-        dim_out=1,
-        dim=WIDTH,
-        depth=NUM_LAYERS,
-        dim_head=WIDTH // NUM_HEADS,
-        cross_heads=NUM_HEADS,
-        self_heads=NUM_HEADS,
-        ffn_dropout=0.0,
-        lin_dropout=0.0,
-        atn_dropout=0.0,
-    )
-    poyo.unit_emb.initialize_vocab([str(unit) for unit in range(num_units)])
-    poyo.session_emb.initialize_vocab(["any"])
-    return poyo
-
-
-def poyo_latents(poyo: POYO, batch: ForecastBatch, *, ends: bool) -> Tensor:
-    """Encode and process a batch's events with POYO's own layers, (W, M, D).
-
-    Parameters
-    ----------
-    poyo : POYO
-    batch : ForecastBatch
-    ends : bool
-        Whether tokens mark the first and last moment of every unit.
-    """
-    num_units = batch.unit_mask_SN.shape[1]
-    # Row 0 of POYO's table stands for no unit.
-    unit_WE = 1 + batch.reference_W[:, None] * num_units + batch.event_unit_WE
-    time_WE = batch.event_time_WE + _SPEC.context_s
-    type_WE, mask_WE = torch.zeros_like(unit_WE), batch.event_mask_WE
-    if ends:
-        unit_WN = 1 + batch.reference_W[:, None] * num_units + torch.arange(num_units)
-        for kind, moment in ((1, 0.0), (2, _SPEC.context_s)):
-            unit_WE = torch.cat([unit_WN, unit_WE], dim=1)
-            type_WE = torch.cat([torch.full_like(unit_WN, kind), type_WE], dim=1)
-            time_WE = torch.cat([torch.full_like(unit_WN, moment, dtype=time_WE.dtype), time_WE], 1)
-            mask_WE = torch.cat([batch.unit_mask_WN, mask_WE], dim=1)
-    inputs = poyo.unit_emb(unit_WE) + poyo.token_type_emb(type_WE)
-    input_times = poyo.rotary_emb(time_WE)
-    index = torch.arange(NUM_LATENTS).expand(len(batch), -1)
-    latents = poyo.latent_emb(index)
-    latent_times = poyo.rotary_emb(torch.full(index.shape, _SPEC.context_s / 2))
-    latents = latents + poyo.enc_atn(latents, inputs, latent_times, input_times, mask_WE)
-    latents = latents + poyo.enc_ffn(latents)
-    for layer in poyo.proc_layers:
-        attention, feed_forward = layer.children()
-        latents = latents + poyo.dropout(attention(latents, latent_times))
-        latents = latents + poyo.dropout(feed_forward(latents))
-    return latents
+    return [*rows, compare("head_ratio", what, *pair, part)]
 
 
 def _training_step(model: HorizonForecaster) -> Work:
@@ -340,63 +228,3 @@ def _training_step(model: HorizonForecaster) -> Work:
     # A module that no trainer drives stands at its first step.
     model.train()
     return step
-
-
-def _encoder_step(model: HorizonForecaster, table: nn.Parameter) -> Work:
-    encoder = model.encoder
-    assert encoder is not None
-    optimizer = torch.optim.AdamW([*encoder.parameters(), table], lr=1e-4)
-
-    def step(batch: ForecastBatch) -> None:
-        optimizer.zero_grad()
-        num_references, num_units = batch.unit_mask_SN.shape
-        identity_SND = table[:num_references, :num_units]
-        state_WND = identity_SND[batch.reference_W]
-        latents = encoder(batch, identity_SND, state_WND, model.unit_features.surprise(batch))
-        latents.square().mean().backward()
-        optimizer.step()
-
-    return step
-
-
-def _poyo_step(poyo: POYO, *, ends: bool) -> Work:
-    optimizer = torch.optim.AdamW(poyo.parameters(), lr=1e-4)
-
-    def step(batch: ForecastBatch) -> None:
-        optimizer.zero_grad()
-        poyo_latents(poyo, batch, ends=ends).square().mean().backward()
-        optimizer.step()
-
-    return step
-
-
-def _in_turns(
-    works: Mapping[str, Work], batches: Sequence[ForecastBatch | None], repeats: int
-) -> dict[str, list[float]]:
-    """Time each work on all batches, one work after the other, `repeats` times, after a first.
-
-    Returns
-    -------
-    dict of str to list of float
-        Seconds of processor time of each repeat.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(repeats + 1):
-        for name, work in works.items():
-            start = time.process_time()
-            for batch in batches:
-                work(batch)  # type: ignore[arg-type]
-            if turn:
-                seconds[name].append(max(time.process_time() - start, 1e-9))
-    return seconds
-
-
-def _ratio(name: str, what: str, slow: Sequence[float], fast: Sequence[float], part: str) -> Speed:
-    """Compare two works by their best repeats, and say how far single turns differ."""
-    turns = sorted(a / b for a, b in zip(slow, fast, strict=True))
-    spread = f" (turns {turns[0]:.3g} to {turns[-1]:.3g})"
-    return Speed(name, what + spread, min(slow) / min(fast), "times", part)
-
-
-def _num_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.schema import Recording, Units
 from neurohorizon.recordings.splits import split_in_time
 
 CLOCK_HZ = 30_000
+Work = Callable[[ForecastBatch], object]
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,34 @@ def best_rate(work: Callable[[], object], count: int, repeats: int) -> float:
         work()
         seconds.append(time.process_time() - start)
     return count / max(min(seconds), 1e-9)
+
+
+def in_turns(
+    works: Mapping[str, Work], batches: Sequence[ForecastBatch | None], repeats: int
+) -> dict[str, list[float]]:
+    """Time each work on all batches, one work after the other, `repeats` times, after a first.
+
+    Returns
+    -------
+    dict of str to list of float
+        Seconds of processor time of each repeat.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(repeats + 1):
+        for name, work in works.items():
+            start = time.process_time()
+            for batch in batches:
+                work(batch)  # type: ignore[arg-type]
+            if turn:
+                seconds[name].append(max(time.process_time() - start, 1e-9))
+    return seconds
+
+
+def compare(name: str, what: str, slow: Sequence[float], fast: Sequence[float], part: str) -> Speed:
+    """Compare two works by their best repeats, and say how far single turns differ."""
+    turns = sorted(a / b for a, b in zip(slow, fast, strict=True))
+    spread = f" (turns {turns[0]:.3g} to {turns[-1]:.3g})"
+    return Speed(name, what + spread, min(slow) / min(fast), "times", part)
 
 
 @contextmanager

@@ -5,12 +5,10 @@ import torch
 
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.heads import BinUnitHead
+from neurohorizon.training.encoder_speed import WIDTH, make_poyo, poyo_latents
 from neurohorizon.training.model_speed import (
-    WIDTH,
     JoinedHead,
-    make_poyo,
     measure_heads,
-    poyo_latents,
     training_batches,
     without_cache,
 )
