@@ -17,7 +17,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.training.streaming_speed import (
+from neurohorizon.training.speed.streaming import (
     QUICK_STREAMING,
     StreamingPlan,
     measure_streaming,

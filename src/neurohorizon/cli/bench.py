@@ -28,8 +28,8 @@ def bench(
     quick
         Little of everything, to see that it runs.
     """
-    from neurohorizon.training.speed import format_value, measure_speed, save_speeds
-    from neurohorizon.training.speed_plan import QUICK, SpeedPlan
+    from neurohorizon.training.speed.measure import format_value, measure_speed, save_speeds
+    from neurohorizon.training.speed.plan import QUICK, SpeedPlan
 
     plan = QUICK if quick else SpeedPlan()
     with StageProgress() as progress:

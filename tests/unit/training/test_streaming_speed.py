@@ -2,7 +2,7 @@
 
 import json
 
-from neurohorizon.training.streaming_speed import (
+from neurohorizon.training.speed.streaming import (
     QUICK_STREAMING,
     measure_streaming,
     save_streaming,

@@ -5,14 +5,14 @@ import torch
 
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.heads import BinUnitHead
-from neurohorizon.training.encoder_speed import WIDTH, make_poyo, poyo_latents
-from neurohorizon.training.model_speed import (
+from neurohorizon.training.speed.encoders import WIDTH, make_poyo, poyo_latents
+from neurohorizon.training.speed.models import (
     JoinedHead,
     measure_heads,
     training_batches,
     without_cache,
 )
-from neurohorizon.training.speed_plan import SpeedPlan
+from neurohorizon.training.speed.plan import SpeedPlan
 
 
 @pytest.fixture(scope="module")

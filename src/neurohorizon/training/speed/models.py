@@ -22,9 +22,9 @@ from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
-from neurohorizon.training.encoder_speed import WIDTH, measure_encoders
 from neurohorizon.training.module import ForecastModule
-from neurohorizon.training.speed_plan import (
+from neurohorizon.training.speed.encoders import WIDTH, measure_encoders
+from neurohorizon.training.speed.plan import (
     Speed,
     SpeedPlan,
     Work,

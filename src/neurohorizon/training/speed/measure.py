@@ -1,6 +1,6 @@
 """How fast recordings are read, and how fast the tiny forecaster trains and forecasts.
 
-Its parts one by one are in :mod:`~neurohorizon.training.model_speed`.
+Its parts one by one are in :mod:`~neurohorizon.training.speed.models`.
 
 Rates are per second of processor time on one thread, the best of several repeats, with the
 files in the page cache: so what else the machine does counts for little.
@@ -31,15 +31,15 @@ from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
-from neurohorizon.training.model_speed import measure_models
-from neurohorizon.training.reading_speed import measure_reading
-from neurohorizon.training.speed_plan import (
+from neurohorizon.training.speed.models import measure_models
+from neurohorizon.training.speed.plan import (
     Speed,
     SpeedPlan,
     best_rate,
     one_thread,
     random_recording,
 )
+from neurohorizon.training.speed.reading import measure_reading
 
 Progress = Callable[[str, int, int], None]
 

@@ -11,7 +11,7 @@ from neurohorizon.ops.binning import spikes_in_windows
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.recordings.windows import WindowReader
-from neurohorizon.training.speed_plan import Speed, SpeedPlan, best_rate, random_recording
+from neurohorizon.training.speed.plan import Speed, SpeedPlan, best_rate, random_recording
 
 WINDOW_S = 1.0
 WINDOWS_AT_ONCE = 64

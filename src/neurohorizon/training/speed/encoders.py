@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.window_spec import WindowSpec
-from neurohorizon.training.speed_plan import Speed, Work, compare, in_turns
+from neurohorizon.training.speed.plan import Speed, Work, compare, in_turns
 
 if TYPE_CHECKING:
     from torch_brain.models import POYO

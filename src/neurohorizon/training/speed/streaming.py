@@ -27,7 +27,7 @@ from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.schema import FloatArray, IntArray
 from neurohorizon.recordings.window_spec import WindowSpec
-from neurohorizon.training.speed_plan import one_thread, random_recording
+from neurohorizon.training.speed.plan import one_thread, random_recording
 
 Progress = Callable[[str, int, int], None]
 Chunk = tuple[FloatArray, IntArray, float]
