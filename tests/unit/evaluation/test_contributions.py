@@ -126,6 +126,10 @@ def test_a_model_trained_without_is_set_beside_it_on_its_own_windows(case, found
         ("behavior", "retrained"),
         ("images", "permuted"),
     }
+    same = measure_contributions(
+        Tuned(), [case], retrained=[TrainedWithout("behavior", Tuned(), [case])]
+    )
+    assert not same[0].gain[-1].any(), "beside itself a model is worth nothing"
     late = replace(bare, origins_s=bare.origins_s[1:])
     with pytest.raises(DataError, match="reads other windows"):
         measure_contributions(
