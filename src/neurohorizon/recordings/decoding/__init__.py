@@ -1,0 +1,1 @@
+"""What decoders read: tasks, the windows around them, batches of both."""
