@@ -22,15 +22,23 @@ def attend(
     *,
     key_mask_BT: Tensor | None = None,
     causal: bool = False,
+    dropout: float = 0.0,
 ) -> Tensor:
-    """Attend to the keys that are there; a row with none of them returns zeros."""
+    """Attend to the keys that are there; a row with none of them returns zeros.
+
+    `dropout` leaves out that share of what each query attends to.
+    """
     if key_mask_BT is None:
         return functional.scaled_dot_product_attention(
-            queries_BHQF, keys_BHTF, values_BHTF, is_causal=causal
+            queries_BHQF, keys_BHTF, values_BHTF, is_causal=causal, dropout_p=dropout
         )
     assert not causal, "causal attention takes no padding mask: pad at the end instead"
     attended = functional.scaled_dot_product_attention(
-        queries_BHQF, keys_BHTF, values_BHTF, attn_mask=key_mask_BT[:, None, None, :]
+        queries_BHQF,
+        keys_BHTF,
+        values_BHTF,
+        attn_mask=key_mask_BT[:, None, None, :],
+        dropout_p=dropout,
     )
     return torch.where(key_mask_BT.any(dim=1)[:, None, None, None], attended, 0.0)
 
@@ -49,17 +57,24 @@ class Attention(nn.Module):
     """Pre-norm multi-head attention whose keys and values are projected by the caller.
 
     Projection is a method of its own because a spike's key and value, before rotation,
-    depend only on its unit: they are projected once a unit and gathered for each spike.
+    depend only on its unit: they are projected once a unit and gathered for each spike. So do
+    queries on what they ask for, whatever the window.
 
     Parameters
     ----------
     width : int
     num_heads : int
+    head_width : int, optional
+        Features of a head; by default heads share the width among them.
     rotary : RotaryTime, optional
         Rotates queries, keys and values where times are given (values are turned back by
         the query's time, so what arrives depends on time differences only).
+    rotate_values : bool
+        False leaves values as they are, whatever the time.
     dropout : float
         On the output.
+    attention_dropout : float
+        On what each query attends to.
     """
 
     def __init__(
@@ -67,33 +82,49 @@ class Attention(nn.Module):
         *,
         width: int,
         num_heads: int,
+        head_width: int | None = None,
         rotary: RotaryTime | None = None,
+        rotate_values: bool = True,
         dropout: float = 0.0,
+        attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        inner = width if head_width is None else num_heads * head_width
         self.num_heads = num_heads
         self.rotary = rotary
+        self.rotate_values = rotate_values
+        self.attention_dropout = attention_dropout
         self.norm_query = nn.LayerNorm(width)
         self.norm_key = nn.LayerNorm(width)
-        self.to_query = nn.Linear(width, width, bias=False)
-        self.to_key_value = nn.Linear(width, 2 * width, bias=False)
-        self.to_output = nn.Linear(width, width)
+        self.to_query = nn.Linear(width, inner, bias=False)
+        self.to_key_value = nn.Linear(width, 2 * inner, bias=False)
+        self.to_output = nn.Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
 
     def project(self, tokens_BTD: Tensor) -> Tensor:
         """Project tokens to keys and values, joined along the last axis: (B, T, 2 D)."""
         return self.to_key_value(self.norm_key(tokens_BTD))
 
+    def project_queries(self, queries_BQD: Tensor) -> Tensor:
+        """Project queries to heads, not rotated: (B, H, Q, F)."""
+        return split_heads(self.to_query(self.norm_query(queries_BQD)), self.num_heads)
+
     def place(self, keys_values_BTE: Tensor, times_BT: Tensor) -> Tensor:
         """Rotate keys and values once, to be read many times; times of 0 change nothing."""
-        return join_heads(self._heads(keys_values_BTE, times_BT))
+        return join_heads(torch.cat(self._heads(keys_values_BTE, times_BT), dim=1))
 
-    def _heads(self, keys_values_BTE: Tensor, times_BT: Tensor | None) -> Tensor:
-        """Return the heads of the keys, then those of the values, rotated: (B, 2 H, T, F)."""
+    def _heads(self, keys_values_BTE: Tensor, times_BT: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the heads of keys and of values, rotated: each (B, H, T, F)."""
         heads = split_heads(keys_values_BTE, 2 * self.num_heads)
         if self.rotary is None or times_BT is None:
-            return heads
-        return self.rotary.rotate(heads, self.rotary.angles(times_BT))
+            keys, values = heads.chunk(2, dim=1)
+            return keys, values
+        angles = self.rotary.angles(times_BT)
+        if self.rotate_values:
+            keys, values = self.rotary.rotate(heads, angles).chunk(2, dim=1)
+            return keys, values
+        keys, values = heads.chunk(2, dim=1)
+        return self.rotary.rotate(keys, angles), values
 
     def forward(
         self,
@@ -109,14 +140,44 @@ class Attention(nn.Module):
 
         Without times, queries stand at 0; so do keys, unless they come from :meth:`place`.
         """
-        queries = split_heads(self.to_query(self.norm_query(queries_BQD)), self.num_heads)
-        keys, values = self._heads(keys_values_BTE, key_times_BT).chunk(2, dim=1)
+        return self.read(
+            self.project_queries(queries_BQD),
+            keys_values_BTE,
+            key_mask_BT=key_mask_BT,
+            query_times_BQ=query_times_BQ,
+            key_times_BT=key_times_BT,
+            causal=causal,
+        )
+
+    def read(
+        self,
+        queries_BHQF: Tensor,
+        keys_values_BTE: Tensor,
+        *,
+        key_mask_BT: Tensor | None = None,
+        query_times_BQ: Tensor | None = None,
+        key_times_BT: Tensor | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        """Return what projected queries read, as `forward` does, (B, Q, D).
+
+        One row of queries and of their times serves all rows of keys; one query, all of a row's
+        times.
+        """
+        keys, values = self._heads(keys_values_BTE, key_times_BT)
         query_angles = None
         if self.rotary is not None and query_times_BQ is not None:
             query_angles = self.rotary.angles(query_times_BQ)
-            queries = self.rotary.rotate(queries, query_angles)
-        read = attend(queries, keys, values, key_mask_BT=key_mask_BT, causal=causal)
-        if self.rotary is not None and query_angles is not None:
+            queries_BHQF = self.rotary.rotate(queries_BHQF, query_angles)
+        read = attend(
+            queries_BHQF.expand(len(keys), -1, -1, -1),
+            keys,
+            values,
+            key_mask_BT=key_mask_BT,
+            causal=causal,
+            dropout=self.attention_dropout if self.training else 0.0,
+        )
+        if self.rotary is not None and query_angles is not None and self.rotate_values:
             read = self.rotary.rotate(read, query_angles, inverse=True)
         return self.dropout(self.to_output(join_heads(read)))
 

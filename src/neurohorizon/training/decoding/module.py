@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from neurohorizon.models.poyo_trunk import PopulationDecoder
-from neurohorizon.nn.losses import task_loss
 from neurohorizon.recordings.decoding.batches import DecodeBatch
+from neurohorizon.training.decoding.losses import decoding_loss
 from neurohorizon.training.optimisation import OptimisedModule
 from neurohorizon.training.row_optimizer import RowAdamW
 
@@ -43,15 +43,8 @@ class DecodeModule(OptimisedModule[PopulationDecoder]):
     def loss(self, batch: DecodeBatch) -> torch.Tensor:
         """Return the sum of the tasks' losses, each with its weight."""
         outputs = self.model(batch)
-        losses = [
-            task.spec.weight
-            * task_loss(task, outputs[task.name], batch.targets[task.name], batch.weights[task.name])
-            for task in self.model.tasks
-            if task.name in outputs
-        ]
-        # A batch that asks for nothing teaches nothing, and is still a step.
-        nothing = 0.0 * sum(parameter.sum() for parameter in self.model.parameters())
-        return sum(losses[1:], losses[0]) if losses else torch.as_tensor(nothing)
+        total, _ = decoding_loss(self.model.tasks, outputs, batch.targets, batch.weights)
+        return total
 
     def training_step(self, batch: DecodeBatch, batch_index: int) -> torch.Tensor:
         """Take one step; randomness is a function of the seed and the step."""
@@ -61,12 +54,13 @@ class DecodeModule(OptimisedModule[PopulationDecoder]):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """AdamW in which rows of a vocabulary that a batch does not hold stay as they are."""
-        rows = {id(vocabulary.weight) for vocabulary in (self.model.units, self.model.sessions)}
-        learned = [p for p in self.model.parameters() if p.requires_grad]
+        tables = self.model.vocabulary_parameters()
+        rows = {id(table) for table in tables}
+        others = [p for p in self.model.parameters() if p.requires_grad and id(p) not in rows]
         groups = [
-            {"params": [p for p in learned if p.ndim > 1 and id(p) not in rows]},
-            {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-            {"params": [p for p in learned if id(p) in rows], "lazy_rows": True},
+            {"params": [p for p in others if p.ndim > 1]},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": tables, "lazy_rows": True},
         ]
         return RowAdamW(
             [group for group in groups if group["params"]],
