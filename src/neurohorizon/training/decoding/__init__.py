@@ -1,0 +1,1 @@
+"""Training decoders: data, objectives, fit."""
