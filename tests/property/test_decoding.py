@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from decoding_worlds import moving_recording
 from neurohorizon.ops.intervals import as_intervals
 from neurohorizon.recordings.decoding.meeting import meet_tasks
+from neurohorizon.recordings.decoding.placement import cover_stretches, start_rooms
 from neurohorizon.recordings.decoding.tasks import TaskSpec
-from neurohorizon.recordings.decoding.windows import DecodeReader, cover_stretches, start_rooms
+from neurohorizon.recordings.decoding.windows import DecodeReader
 
 RECORDING = moving_recording(duration_s=40.0)
 TASKS = meet_tasks(

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.collate import DecodeGroup, collate_decode
-from neurohorizon.recordings.decoding.windows import (
-    Cover,
-    DecodeReader,
-    DecodeWindows,
-    cover_stretches,
-)
+from neurohorizon.recordings.decoding.placement import Cover, cover_stretches
+from neurohorizon.recordings.decoding.windows import DecodeReader, DecodeWindows
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
 

@@ -218,17 +218,22 @@ def _of_numbers(
     if spec.smooth_s:
         values = smooth(times, values, runs, sigma_s=spec.smooth_s)
     if spec.transform != "value":
+        # A sample by itself has no slope.
+        number = np.diff(runs)
+        kept = np.repeat(number > 1, number)
+        times, values = times[kept], values[kept]
+        runs = np.concatenate([[0], np.cumsum(number[number > 1])])
         values = differentiate(times, values, runs)
     if spec.transform == "speed":
         values = np.sqrt(np.sum(values**2, axis=1, keepdims=True))
     if spec.rate_hz:
         times, values = resample_mean(times, values, runs, rate_hz=spec.rate_hz)
-    known = np.isfinite(values).all(axis=1)
     if spec.transform == "heading":
         # What stands still points nowhere.
         speed = np.sqrt(np.sum(values**2, axis=1))
-        known &= (speed >= spec.slowest) & (speed > 0)
-    return RawTargets(times[known], values[known])
+        moves = (speed >= spec.slowest) & (speed > 0)
+        times, values = times[moves], values[moves]
+    return RawTargets(times, values)
 
 
 def _of_table(table: Table, spec: TaskSpec) -> RawTargets:

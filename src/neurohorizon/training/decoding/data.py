@@ -11,10 +11,11 @@ from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import TICKS_PER_S
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.meeting import meet_tasks
+from neurohorizon.recordings.decoding.placement import require_behaviour, require_room
 from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
 from neurohorizon.recordings.decoding.unit_dropout import UnitDropout
-from neurohorizon.recordings.decoding.windows import DecodeReader, require_behaviour, require_room
+from neurohorizon.recordings.decoding.windows import DecodeReader
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.training.batches import EpochNumbers, Sampling
 from neurohorizon.training.data import Progress

@@ -144,6 +144,19 @@ def test_missing_samples_are_dropped_and_not_bridged() -> None:
     assert not ((sampled > series.timestamps[500]) & (sampled < series.timestamps[599])).any()
 
 
+def test_a_sample_by_itself_has_no_velocity_and_spoils_no_other() -> None:
+    series = RECORDING.series["position"]
+    values = series.values.copy()
+    values[90:100] = values[101:120] = np.nan
+    recording = replace(RECORDING, series={"position": replace(series, values=values)})
+    for rate_hz in (0.0, 10.0):
+        spec = TaskSpec(name="v", series="position", transform="velocity", rate_hz=rate_hz)
+        _, times, velocity = read(spec, recording)
+        assert np.isfinite(velocity).all()
+        assert not ((times > series.timestamps[91]) & (times < series.timestamps[118])).any()
+        assert times[-1] > 119
+
+
 def test_a_table_has_one_value_an_interval() -> None:
     start = RECORDING.tables["trials"].start
     spec = TaskSpec(name="side", kind="binary", table="trials", column="side", at="start")

@@ -14,17 +14,16 @@ from neurohorizon.ops.intervals import contains
 from neurohorizon.recordings.decoding.batches import TokenType
 from neurohorizon.recordings.decoding.collate import DecodeGroup, collate_decode
 from neurohorizon.recordings.decoding.meeting import meet_tasks
-from neurohorizon.recordings.decoding.sessions import DecodeSession
-from neurohorizon.recordings.decoding.tasks import TaskSpec
-from neurohorizon.recordings.decoding.unit_dropout import UnitDropout
-from neurohorizon.recordings.decoding.windows import (
-    DecodeReader,
-    DecodeWindows,
+from neurohorizon.recordings.decoding.placement import (
     cover_stretches,
     require_behaviour,
     require_room,
     start_rooms,
 )
+from neurohorizon.recordings.decoding.sessions import DecodeSession
+from neurohorizon.recordings.decoding.tasks import TaskSpec
+from neurohorizon.recordings.decoding.unit_dropout import UnitDropout
+from neurohorizon.recordings.decoding.windows import DecodeReader, DecodeWindows
 from neurohorizon.recordings.schema import Recording
 
 SPECS = (
