@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurohorizon.nn.rotary import RotaryTime
+from neurohorizon.nn.rotary import Angles, RotaryTime
 
 
 def attend(
@@ -111,20 +111,20 @@ class Attention(nn.Module):
 
     def place(self, keys_values_BTE: Tensor, times_BT: Tensor) -> Tensor:
         """Rotate keys and values once, to be read many times; times of 0 change nothing."""
-        return join_heads(torch.cat(self._heads(keys_values_BTE, times_BT), dim=1))
+        return join_heads(torch.cat(self._heads(keys_values_BTE, self._angles(times_BT)), dim=1))
 
-    def _heads(self, keys_values_BTE: Tensor, times_BT: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _angles(self, times_BT: Tensor | None) -> Angles | None:
+        return None if self.rotary is None or times_BT is None else self.rotary.angles(times_BT)
+
+    def _heads(self, keys_values_BTE: Tensor, angles: Angles | None) -> tuple[Tensor, Tensor]:
         """Return the heads of keys and of values, rotated: each (B, H, T, F)."""
         heads = split_heads(keys_values_BTE, 2 * self.num_heads)
-        if self.rotary is None or times_BT is None:
-            keys, values = heads.chunk(2, dim=1)
-            return keys, values
-        angles = self.rotary.angles(times_BT)
-        if self.rotate_values:
-            keys, values = self.rotary.rotate(heads, angles).chunk(2, dim=1)
-            return keys, values
+        if angles is not None and self.rotary is not None and self.rotate_values:
+            heads = self.rotary.rotate(heads, angles)
         keys, values = heads.chunk(2, dim=1)
-        return self.rotary.rotate(keys, angles), values
+        if angles is not None and self.rotary is not None and not self.rotate_values:
+            keys = self.rotary.rotate(keys, angles)
+        return keys, values
 
     def forward(
         self,
@@ -144,8 +144,8 @@ class Attention(nn.Module):
             self.project_queries(queries_BQD),
             keys_values_BTE,
             key_mask_BT=key_mask_BT,
-            query_times_BQ=query_times_BQ,
-            key_times_BT=key_times_BT,
+            query_angles=self._angles(query_times_BQ),
+            key_angles=self._angles(key_times_BT),
             causal=causal,
         )
 
@@ -155,19 +155,16 @@ class Attention(nn.Module):
         keys_values_BTE: Tensor,
         *,
         key_mask_BT: Tensor | None = None,
-        query_times_BQ: Tensor | None = None,
-        key_times_BT: Tensor | None = None,
+        query_angles: Angles | None = None,
+        key_angles: Angles | None = None,
         causal: bool = False,
     ) -> Tensor:
         """Return what projected queries read, as `forward` does, (B, Q, D).
 
-        One row of queries and of their times serves all rows of keys; one query, all of a row's
-        times.
+        One row of queries and of their angles serves all rows of keys.
         """
-        keys, values = self._heads(keys_values_BTE, key_times_BT)
-        query_angles = None
-        if self.rotary is not None and query_times_BQ is not None:
-            query_angles = self.rotary.angles(query_times_BQ)
+        keys, values = self._heads(keys_values_BTE, key_angles)
+        if self.rotary is not None and query_angles is not None:
             queries_BHQF = self.rotary.rotate(queries_BHQF, query_angles)
         read = attend(
             queries_BHQF.expand(len(keys), -1, -1, -1),

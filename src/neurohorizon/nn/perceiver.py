@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurohorizon.nn.attention import Attention, attend, join_heads
-from neurohorizon.nn.rotary import RotaryTime
+from neurohorizon.nn.rotary import Angles, RotaryTime
 
 
 class GatedFeedForward(nn.Module):
@@ -65,7 +65,7 @@ class SelfAttention(nn.Module):
         self.to_query_key_value = nn.Linear(width, 3 * num_heads * head_width, bias=False)
         self.to_output = nn.Linear(num_heads * head_width, width)
 
-    def forward(self, tokens_WMD: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, tokens_WMD: Tensor, angles: Angles) -> Tensor:
         """Return the update of tokens that stand at given angles."""
         projected = self.to_query_key_value(self.norm(tokens_WMD))
         heads = projected.unflatten(-1, (3 * self.num_heads, -1)).transpose(1, 2)
@@ -101,7 +101,7 @@ class Layer(nn.Module):
         self.feed_forward = GatedFeedForward(width=width, dropout=dropout)
         self.dropout = nn.Dropout(layer_dropout)
 
-    def forward(self, tokens_WMD: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, tokens_WMD: Tensor, angles: Angles) -> Tensor:
         """Return the updated tokens."""
         tokens_WMD = tokens_WMD + self.dropout(self.attention(tokens_WMD, angles))
         return tokens_WMD + self.dropout(self.feed_forward(tokens_WMD))
@@ -133,6 +133,8 @@ class Perceiver(nn.Module):
     """
 
     latent_times_M: Tensor
+    latent_cosine: Tensor
+    latent_sine: Tensor
 
     def __init__(
         self,
@@ -161,6 +163,10 @@ class Perceiver(nn.Module):
         times_T = torch.arange(0.0, length_s - 1e-9, latent_step_s, dtype=torch.float64)
         times_M = (times_T + latent_step_s / 2).repeat_interleave(num_latents_per_step)
         self.register_buffer("latent_times_M", times_M.float(), persistent=False)
+        # Of the times in float64, which some devices do not have.
+        cosine, sine = rotary.angles(times_M[None])
+        self.register_buffer("latent_cosine", cosine, persistent=False)
+        self.register_buffer("latent_sine", sine, persistent=False)
         self.num_steps = len(times_T)
         self.latents = nn.Parameter(scale * torch.randn(num_latents_per_step, width))
         self.reading = Attention(
@@ -193,6 +199,11 @@ class Perceiver(nn.Module):
         )
         self.after_answering = GatedFeedForward(width=width, dropout=dropout)
 
+    @property
+    def latent_angles(self) -> Angles:
+        """Angles of the latents' times, the same in every window."""
+        return self.latent_cosine, self.latent_sine
+
     def read(self, keys_values_WEK: Tensor, times_WE: Tensor, mask_WE: Tensor) -> Tensor:
         """Let the latents read tokens that ``reading.project`` projected, (W, M, D).
 
@@ -207,17 +218,16 @@ class Perceiver(nn.Module):
             kinds.repeat(1, 1, self.num_steps, 1),
             keys_values_WEK,
             key_mask_BT=mask_WE,
-            query_times_BQ=self.latent_times_M[None],
-            key_times_BT=times_WE,
+            query_angles=self.latent_angles,
+            key_angles=self.rotary.angles(times_WE),
         )
 
     def work(self, read_WMD: Tensor) -> Tensor:
         """Return the latents after all layers, (W, M, D)."""
         latents_WMD = self.latents.repeat(self.num_steps, 1) + read_WMD
         latents_WMD = latents_WMD + self.after_reading(latents_WMD)
-        angles = self.rotary.angles(self.latent_times_M[None])
         for layer in self.layers:
-            latents_WMD = layer(latents_WMD, angles)
+            latents_WMD = layer(latents_WMD, self.latent_angles)
         return latents_WMD
 
     def answer(
@@ -255,8 +265,8 @@ class Perceiver(nn.Module):
         read_WQD = self.answering.read(
             heads_WHGF.gather(2, kinds_WHQF),
             self.answering.project(latents_WMD),
-            query_times_BQ=times_WQ,
-            key_times_BT=self.latent_times_M[None],
+            query_angles=self.rotary.angles(times_WQ),
+            key_angles=self.latent_angles,
         )
         window_n, _ = mask_WQ.nonzero(as_tuple=True)
         queries_nD = queries_WGD[window_n, kind_WQ[mask_WQ]] + read_WQD[mask_WQ]

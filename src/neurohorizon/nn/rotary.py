@@ -6,9 +6,13 @@ Shapes: B batch, T tokens, H heads, F features of a head.
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+Angles: TypeAlias = tuple[Tensor, Tensor]
+"""Cosine and sine of every pair's angle, each (B, 1, T, pairs)."""
 
 
 class RotaryTime(nn.Module):
@@ -60,18 +64,16 @@ class RotaryTime(nn.Module):
         self.precise = precise
         self.register_buffer("frequency", 2 * math.pi / periods, persistent=False)
 
-    def angles(self, times_BT: Tensor) -> tuple[Tensor, Tensor]:
+    def angles(self, times_BT: Tensor) -> Angles:
         """Return cosine and sine of every pair's angle, each (B, 1, T, pairs), in float32."""
-        if self.precise:
+        if self.precise and times_BT.device.type != "mps":  # which has no float64
             angle = times_BT.double().unsqueeze(-1) * self.frequency.double()
             angle = torch.remainder(angle, 2 * math.pi).float()
         else:
             angle = times_BT.float().unsqueeze(-1) * self.frequency
         return torch.cos(angle).unsqueeze(1), torch.sin(angle).unsqueeze(1)
 
-    def rotate(
-        self, features_BHTF: Tensor, angles: tuple[Tensor, Tensor], *, inverse: bool = False
-    ) -> Tensor:
+    def rotate(self, features_BHTF: Tensor, angles: Angles, *, inverse: bool = False) -> Tensor:
         """Rotate the leading pairs of every head."""
         cosine, sine = (part.to(features_BHTF.dtype) for part in angles)
         if inverse:
