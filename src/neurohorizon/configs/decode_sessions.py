@@ -9,7 +9,8 @@ from neurohorizon.configs.decode_schema import BlockSplit, CapoyoModel, DecodeCo
 from neurohorizon.configs.split_rules import split_recording
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.recordings.splits import PARTS, split_by_trials
+from neurohorizon.recordings.splits import PARTS
+from neurohorizon.recordings.trial_splits import split_by_trials
 
 
 def prepare_for_decoding(recording: Recording, config: DecodeConfig, path: Path) -> Recording:
@@ -35,9 +36,10 @@ def prepare_for_decoding(recording: Recording, config: DecodeConfig, path: Path)
                 has = ", ".join(recording.tables) or "none"
                 raise DataError(f"no table {rule.table} to split by, there are: {has}")
             split = split_by_trials(
+                recording.domain,
                 recording.tables[rule.table],
                 fractions=rule.fractions,
-                stratify_by=rule.stratify_by,
+                stratify=rule.stratify_by or "",
                 seed=rule.seed,
             )
         else:

@@ -68,7 +68,7 @@ def prepare_fit(
     from neurohorizon.training.decoding.fit import fit_decoder
 
     data = decode_build.decode_data(config, recordings, progress=progress)
-    model = decode_build.decoder(config, data.tasks, num_features=data.num_unit_features)
+    model = decode_build.decoder(config, data.tasks, num_features=0)
     return partial(fit_decoder, model=model, data=data, **decode_build.fit_arguments(config))
 
 
@@ -77,9 +77,11 @@ def num_parameters(config: AnyConfig, recordings: Sequence[Recording] | None) ->
     if isinstance(config, ForecastConfig):
         model = build.forecaster(config, recordings=recordings)
     else:
+        from neurohorizon.training.decoding.fit import teach
+
         data = decode_build.decode_data(config, recordings or [_example(config)])
-        model = decode_build.decoder(config, data.tasks, num_features=data.num_unit_features)
-        data.teach_words(model)
+        model = decode_build.decoder(config, data.tasks, num_features=0)
+        teach(model, data)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -36,14 +36,14 @@ class Decoded:
         In the task's own units; of a categorical task (T, C), the probability of each class.
     truth : (T, D) float or (T,) int
         What the recording says.
-    weights : (T,) float
+    weights : (T,) float32
     """
 
     task: Task
     times_s: FloatArray
     values: FloatArray
     truth: NDArray[Any]
-    weights: FloatArray
+    weights: NDArray[np.float32]
 
     @property
     def classes(self) -> NDArray[np.int64]:
@@ -187,7 +187,7 @@ def decoded_of(
         if task.name not in stitched:
             continue
         targets = session.reader.targets[task.name]
-        rows = np.flatnonzero(targets.inside(stretches))
+        rows = targets.inside(stretches)
         values = stitched[task.name].averaged(rows)
         if not task.spec.is_categorical:
             values = values * np.array(task.scale) + np.array(task.mean)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from neurohorizon.errors import DataError
-from neurohorizon.recordings.schema import FloatArray
+from neurohorizon.recordings.schema import FloatArray, IntArray
 
 
 class Stitched:
@@ -43,7 +43,7 @@ class Stitched:
         self.sums = np.zeros((num_times, num_outputs))
         self.counts = np.zeros(num_times, dtype=np.int64)
 
-    def add(self, rows: ArrayLike, outputs: ArrayLike) -> None:
+    def add(self, rows: IntArray, outputs: ArrayLike) -> None:
         """Add what windows say.
 
         Parameters
@@ -71,7 +71,7 @@ class Stitched:
             self.sums += other.sums
             self.counts += other.counts
 
-    def averaged(self, rows: ArrayLike) -> FloatArray:
+    def averaged(self, rows: IntArray) -> FloatArray:
         """Return what was said of some time stamps, (n, P): values, or probabilities.
 
         Raises

@@ -10,11 +10,36 @@ from torch import nn
 
 from neurohorizon.models.decoder_files import save_decoder
 from neurohorizon.models.poyo_trunk import PopulationDecoder
+from neurohorizon.nn.perceiver import Layer
+from neurohorizon.nn.recompute import recompute
 from neurohorizon.training.callbacks import EpochReport, StepReport
 from neurohorizon.training.decoding.data import DecodeData
 from neurohorizon.training.decoding.module import DecodeModule
 from neurohorizon.training.decoding.validation import DecodeValidation
 from neurohorizon.training.loop import FitSummary, LoopSettings, run_loop
+
+
+def teach(model: PopulationDecoder, data: DecodeData) -> None:
+    """Give a model a row for each unit and recording of its data that it does not know."""
+    if model.identity is None:
+        model.units.extend(data.unit_rows)
+        model.sessions.extend(data.session_rows)
+        assert all(
+            rows.get(word) == row
+            for vocabulary, rows in (
+                (model.units, data.unit_rows),
+                (model.sessions, data.session_rows),
+            )
+            for row, word in enumerate(vocabulary.words, start=1)
+            if word in rows
+        ), "rows of the data are not the model's: make the data with the model's rows"
+
+
+def checkpoint_layers(model: PopulationDecoder) -> None:
+    """Compute what layers keep for the backward pass again there: less memory, more time."""
+    for module in model.modules():
+        if isinstance(module, Layer):
+            recompute(module)
 
 
 def fit_decoder(
@@ -62,9 +87,9 @@ def fit_decoder(
     """
     num_steps = settings.num_steps(data.steps_per_epoch)
     lightning.seed_everything(settings.seed, verbose=False)
-    data.teach(model)
+    teach(model, data)
     if checkpoint_activations:
-        model.checkpoint_activations()
+        checkpoint_layers(model)
     module = DecodeModule(
         model,
         num_steps=num_steps,

@@ -8,7 +8,6 @@ from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.training.decoding.losses import decoding_loss
 from neurohorizon.training.optimisation import OptimisedModule
-from neurohorizon.training.row_optimizer import RowAdamW
 
 
 class DecodeModule(OptimisedModule[PopulationDecoder]):
@@ -62,7 +61,9 @@ class DecodeModule(OptimisedModule[PopulationDecoder]):
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
             {"params": tables, "lazy_rows": True},
         ]
-        return RowAdamW(
+        for group in groups:
+            group.pop("lazy_rows", None)
+        return torch.optim.AdamW(
             [group for group in groups if group["params"]],
             lr=self.learning_rate,
             weight_decay=self.weight_decay,

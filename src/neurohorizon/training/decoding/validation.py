@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from neurohorizon.evaluation.decoding.metrics import score
 from neurohorizon.models.decoding import decoded_of, empty_stitches
 from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.models.stitching import Stitched
 from neurohorizon.training.decoding.data import DecodeData
 from neurohorizon.training.processes import exchange
+
+
+def score(task, truth, values):
+    from sklearn.metrics import balanced_accuracy_score, r2_score
+    if task.spec.is_categorical:
+        return balanced_accuracy_score(truth, values.argmax(1))
+    return r2_score(truth, values)
 
 
 class DecodeValidation:
