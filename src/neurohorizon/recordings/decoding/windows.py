@@ -125,6 +125,13 @@ class DecodeReader:
         Where mean and deviation of each unit's signal are taken from: the train domain, or all
         of a recording without a split.
 
+    Attributes
+    ----------
+    targets : dict of str to Targets
+        By task; those that the recording lacks are absent.
+    standardised : dict of str to array
+        Their values as models learn them: standardised (T, D) float32, or classes (T,).
+
     Raises
     ------
     ConfigError
@@ -152,7 +159,7 @@ class DecodeReader:
             found = read_targets(recording, task)
             if found is not None:
                 self.targets[task.name] = found
-        self._standardised = {
+        self.standardised = {
             task.name: self.targets[task.name].values
             if task.spec.is_categorical
             else standardise(task, self.targets[task.name].values)
@@ -176,12 +183,25 @@ class DecodeReader:
         return self.recording.num_units
 
     @cached_property
+    def sample_step_s(self) -> float:
+        """Seconds between samples of the signals; 0 for spikes."""
+        return 0.0 if self.signal is None else max(median_step(self._times), 1e-6)
+
+    @cached_property
     def token_rates_hz(self) -> FloatArray:
         """How many tokens each unit has in a second, on average over the recording, (N,)."""
         if self.signal is None:
             return self.recording.rate_hz
-        step_s = max(median_step(self._times), 1e-6)
-        return np.full(self.num_units, 1.0 / step_s)
+        return np.full(self.num_units, 1.0 / self.sample_step_s)
+
+    def samples_between(
+        self, start_s: float, end_s: float
+    ) -> tuple[FloatArray, NDArray[np.float32]]:
+        """Return times and standardised samples of the signals, (T,) and (T, N)."""
+        assert self.signal is not None, "spikes have no samples"
+        low, high = search_times(self._times, (start_s, end_s))
+        values = np.asarray(self.signal.values[low:high], dtype=np.float32)
+        return self._times[low:high], (values - self._mean) / self._scale
 
     def count_tokens(
         self, starts_s: ArrayLike, *, kept_WN: NDArray[np.bool_] | None = None
@@ -291,7 +311,7 @@ class DecodeReader:
             times.append((ticks / TICKS_PER_S).astype(np.float32))
             tasks.append(np.full(len(row), position))
             rows.append(row)
-            targets[task.name] = self._standardised[task.name][row]
+            targets[task.name] = self.standardised[task.name][row]
             weights[task.name] = stamps.weights[row]
         window = np.concatenate(windows) if windows else np.empty(0, dtype=np.int64)
         # Stable, so that within a window tasks stay in their order and times in theirs.

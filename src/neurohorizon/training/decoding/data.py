@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -10,13 +11,26 @@ from torch.utils.data import DataLoader
 from neurohorizon.errors import DataError
 from neurohorizon.ops.binning import TICKS_PER_S
 from neurohorizon.recordings.decoding.batches import DecodeBatch
+from neurohorizon.recordings.decoding.identity import identity_features, skewed_identity_features
 from neurohorizon.recordings.decoding.meeting import meet_tasks
-from neurohorizon.recordings.decoding.placement import require_behaviour, require_room
+from neurohorizon.recordings.decoding.placement import (
+    require_behaviour,
+    require_room,
+    start_rooms,
+)
+from neurohorizon.recordings.decoding.references import draw_references, fold_references
 from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
 from neurohorizon.recordings.decoding.unit_dropout import UnitDropout
 from neurohorizon.recordings.decoding.windows import DecodeReader
-from neurohorizon.recordings.schema import Recording
+from neurohorizon.recordings.reference_features import FeatureScaler
+from neurohorizon.recordings.reference_pool import (
+    SHORTEST_REFERENCE_S,
+    has_folds,
+    last_stretch,
+    random_reference_lengths,
+)
+from neurohorizon.recordings.schema import FloatArray, Recording
 from neurohorizon.training.batches import EpochNumbers, Sampling
 from neurohorizon.training.data import Progress
 from neurohorizon.training.decoding.batches import (
@@ -44,6 +58,19 @@ class DecodeData:
     unit_rows, session_rows : mapping of str to int, optional
         Rows of a trained model's vocabularies; what they lack is row 0. By default every unit
         and recording has a row of its own, from 1, in the order of `recordings`.
+    units : {"vocabulary", "identity"}
+        Whether a model learns a row for each unit, or is given the features of a reference
+        (:mod:`~neurohorizon.recordings.decoding.identity`): then all rows are 0, those of
+        recordings too, as they are in a recording that is new.
+    num_references : int
+        Of "identity": references of random length drawn from each recording. A window never
+        touches the reference that it is read with.
+    shortest_reference_s, longest_reference_s : float
+        Their lengths are log-uniform between these (at most half of the train domain).
+    valid_reference_s : float or None
+        Reference of the validation windows: the last seconds of the train domain; all of it for
+        None. Where it then surrounds them (interleaved splits), four folds are trained on beside
+        the references of random length.
     unit_dropout : UnitDropout, optional
         In training windows; None shows all units.
     tokens_per_batch : int
@@ -88,6 +115,11 @@ class DecodeData:
         signal: str = "",
         unit_rows: Mapping[str, int] | None = None,
         session_rows: Mapping[str, int] | None = None,
+        units: Literal["vocabulary", "identity"] = "vocabulary",
+        num_references: int = 6,
+        shortest_reference_s: float = 20.0,
+        longest_reference_s: float = 300.0,
+        valid_reference_s: float | None = 120.0,
         unit_dropout: UnitDropout | None = None,
         tokens_per_batch: int = 48_000,
         steps_per_epoch: int = 100,
@@ -100,12 +132,15 @@ class DecodeData:
         if not recordings:
             raise DataError("no training recordings: check the folder and what is held out")
         self.tasks = _meet(tasks, recordings)
+        self.units = units
         self.unit_dropout = unit_dropout
         self.tokens_per_batch = tokens_per_batch
         self.steps_per_epoch = steps_per_epoch
         self.valid_stride_s = valid_stride_s
         self.num_workers = num_workers
         self.seed = seed
+        if units == "identity":
+            unit_rows, session_rows = unit_rows or {}, session_rows or {}
         self.unit_rows = _rows(unit_rows, [w for each in recordings for w in unit_words(each)])
         self.session_rows = _rows(session_rows, [each.id for each in recordings])
         views: list[tuple[TrainingView, ...]] = []
@@ -115,10 +150,21 @@ class DecodeData:
             reader = DecodeReader(recording, self.tasks, length_s=length_s, signal=signal)
             require_behaviour(reader)
             rooms = require_room(reader, split.train)
-            session = self.session(reader)
-            views.append((TrainingView(session, rooms),))
+            stretch = None
+            if units == "identity":
+                lengths = random_reference_lengths(
+                    num_references,
+                    shortest_s=max(shortest_reference_s, SHORTEST_REFERENCE_S),
+                    longest_s=longest_reference_s,
+                    seed=seed + index,
+                )
+                folds = has_folds(split, valid_reference_s)
+                views.append(self._identity_views(reader, lengths, folds=folds, seed=seed + index))
+                stretch = last_stretch(split.train, valid_reference_s)
+            else:
+                views.append((TrainingView(self.session(reader), rooms),))
             if any(len(targets.inside(split.valid)) for targets in reader.targets.values()):
-                self.valid_sessions.append(session)
+                self.valid_sessions.append(self.session(reader, stretch))
             if progress is not None:
                 progress(index + 1, len(recordings))
         _require_alike(view[0].session.reader for view in views)
@@ -134,15 +180,56 @@ class DecodeData:
             for each, share in zip(views, shares.tolist(), strict=True)
         ]
 
-    def session(self, reader: DecodeReader) -> DecodeSession:
-        """Return a recording as the model knows it: units that it does not know have row 0."""
+    def session(self, reader: DecodeReader, reference: FloatArray | None = None) -> DecodeSession:
+        """Return a recording as the model knows it.
+
+        Parameters
+        ----------
+        reader : DecodeReader
+            Of any recording; units that the model does not know have row 0.
+        reference : (K, 2) array, optional
+            Stretches, in seconds, that features of its units are computed from; None for none.
+        """
         recording = reader.recording
         rows = [self.unit_rows.get(word, 0) for word in unit_words(recording)]
+        features = np.empty((recording.num_units, 0), dtype=np.float32)
+        if reference is not None:
+            features = identity_features(reader, reference)
         return DecodeSession(
             reader,
             np.array(rows, dtype=np.int64),
             self.session_rows.get(recording.id, 0),
-            np.empty((recording.num_units, 0), dtype=np.float32),
+            features,
+        )
+
+    def _identity_views(
+        self, reader: DecodeReader, lengths_s: tuple[float, ...], *, folds: bool, seed: int
+    ) -> tuple[TrainingView, ...]:
+        """Return the recording as seen from several references, each with its windows."""
+        recording = reader.recording
+        train = recording.require_split().train
+        references = draw_references(recording, train, lengths_s=lengths_s, seed=seed)
+        if folds:
+            references += fold_references(train, seed=seed)
+        rooms = [start_rooms(reader, each.free) for each in references]
+        if not any(len(each) for each in rooms):
+            raise DataError(
+                f"{recording.id}: no training window fits beside a reference: the train domain "
+                f"must hold stretches longer than {reader.length_s:g} s"
+            )
+        return tuple(
+            TrainingView(self.session(reader, reference.stretches), room)
+            for reference, room in zip(references, rooms, strict=True)
+            if len(room)
+        )
+
+    def feature_scaler(self) -> FeatureScaler:
+        """Fit the standardisation of the units' features on all training references."""
+        views = [view for recording in self.recordings for view in recording.views]
+        is_signal = views[0].session.reader.signal is not None
+        log = skewed_identity_features(self.tasks, is_signal=is_signal)
+        return FeatureScaler.fit_in_one_pass(
+            (view.session.unit_features.astype(np.float64) for view in views), log=log
         )
 
     def train_loader(

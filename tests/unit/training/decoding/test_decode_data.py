@@ -13,6 +13,7 @@ from decoding_worlds import calcium_recording, moving_recording, with_split
 from neurohorizon.errors import DataError
 from neurohorizon.ops.intervals import contains
 from neurohorizon.recordings.decoding.batches import DecodeBatch, TokenType
+from neurohorizon.recordings.decoding.identity import num_identity_features
 from neurohorizon.recordings.decoding.tasks import TaskSpec
 from neurohorizon.recordings.decoding.unit_dropout import UnitDropout
 from neurohorizon.recordings.schema import Recording, Split, empty_intervals
@@ -182,6 +183,41 @@ def test_calcium_is_read_like_spikes() -> None:
             [RECORDINGS[0], recording],
             tasks=[SPECS[0], TaskSpec(name="running", series="running")],
         )
+
+
+@pytest.mark.parametrize("valid_reference_s", [60.0, None])
+def test_windows_never_touch_the_reference_that_they_are_read_with(
+    valid_reference_s: float | None,
+) -> None:
+    recordings = [
+        moving_recording(num_units=units, duration_s=400.0, seed=units, name=f"long_{units}")
+        for units in (6, 14)
+    ]
+    data = make(recordings, units="identity", num_references=3, valid_reference_s=valid_reference_s)
+    number = num_identity_features(data.tasks)
+    scaler = data.feature_scaler()
+    assert scaler.mean.shape == (number,)
+    assert not data.unit_rows
+    for recording, made in zip(recordings, data.recordings, strict=True):
+        assert len(made.views) == (3 if valid_reference_s else 7)
+        train = recording.require_split().train
+        for view in made.views:
+            features = view.session.unit_features
+            assert features.shape == (recording.num_units, number)
+            starts = view.rooms / 1e6
+            assert contains(train, starts.ravel()).all()
+            # The reference is not kept, but its length is among the features.
+            length_s = 120 * np.exp(features[0, -2])
+            free_s = np.sum(starts[:, 1] - starts[:, 0] + 1.0)
+            assert free_s <= np.sum(train[:, 1] - train[:, 0]) - length_s + 1e-3
+    for batch, _ in zip(data.train_loader(), range(20), strict=False):
+        assert batch.unit_features_UF.shape == (len(batch.unit_row_U), number)
+        assert not batch.unit_row_U.any()
+        assert not batch.session_row_W.any()
+        # Units are listed once a reference.
+        assert len(np.unique(batch.unit_features_UF, axis=0)) == len(batch.unit_row_U)
+    _, part = next(data.valid_batches())
+    assert part.batch.unit_features_UF.shape == (6, number)
 
 
 def test_what_cannot_be_trained_on_is_refused_in_one_line() -> None:
