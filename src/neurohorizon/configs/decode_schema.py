@@ -25,7 +25,7 @@ from neurohorizon.configs.section import (
     Switch,
     Text,
 )
-from neurohorizon.configs.training_schema import LoopConfig
+from neurohorizon.configs.training_schema import LoopConfig, ReferenceConfig
 from neurohorizon.errors import ConfigError
 from neurohorizon.recordings.decoding.tasks import Loss, Metric, TaskKind, TaskSpec, Transform
 
@@ -238,6 +238,8 @@ class DecodeEvaluationConfig(Section):
 
     stride_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.5
     """Step between windows, as a share of their length; overlapping ones are averaged."""
+    reference_s: Annotated[float, Field(strict=True, ge=10)] | None = 120.0
+    """With model.units=identity: seconds read of a session to know its units; null for all."""
     minutes: tuple[Positive, ...] = (1.0, 2.0, 4.0)
     """Of a new session, minutes with behaviour that it may be adapted with."""
 
@@ -250,6 +252,7 @@ class DecodeConfig(Section):
     window: DecodeWindowConfig = DecodeWindowConfig()
     tasks: dict[str, TaskConfig]
     model: DecoderConfig
+    reference: ReferenceConfig = ReferenceConfig()
     training: DecodeTrainingConfig = DecodeTrainingConfig()
     evaluation: DecodeEvaluationConfig = DecodeEvaluationConfig()
 
@@ -270,6 +273,8 @@ class DecodeConfig(Section):
                 f"model.latent_step_s, {self.model.latent_step_s:g} s"
             )
 
+        if self.model.units != "identity" and self.reference != ReferenceConfig():
+            raise idle("reference", "with model.units=vocabulary: it reads no references")
         return self
 
     def sized(self) -> dict[str, int]:

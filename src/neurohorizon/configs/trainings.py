@@ -68,7 +68,7 @@ def prepare_fit(
     from neurohorizon.training.decoding.fit import fit_decoder
 
     data = decode_build.decode_data(config, recordings, progress=progress)
-    model = decode_build.decoder(config, data.tasks, num_features=0)
+    model = decode_build.decoder(config, data.tasks, num_features=data.num_unit_features)
     return partial(fit_decoder, model=model, data=data, **decode_build.fit_arguments(config))
 
 
@@ -80,7 +80,7 @@ def num_parameters(config: AnyConfig, recordings: Sequence[Recording] | None) ->
         from neurohorizon.training.decoding.fit import teach
 
         data = decode_build.decode_data(config, recordings or [_example(config)])
-        model = decode_build.decoder(config, data.tasks, num_features=0)
+        model = decode_build.decoder(config, data.tasks, num_features=data.num_unit_features)
         teach(model, data)
     return sum(parameter.numel() for parameter in model.parameters())
 

@@ -223,6 +223,11 @@ class DecodeData:
             if len(room)
         )
 
+    @property
+    def num_unit_features(self) -> int:
+        """Numbers that a reference says of a unit; 0 where none is read."""
+        return self.valid_sessions[0].unit_features.shape[1]
+
     def feature_scaler(self) -> FeatureScaler:
         """Fit the standardisation of the units' features on all training references."""
         views = [view for recording in self.recordings for view in recording.views]

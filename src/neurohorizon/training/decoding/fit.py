@@ -20,8 +20,15 @@ from neurohorizon.training.loop import FitSummary, LoopSettings, run_loop
 
 
 def teach(model: PopulationDecoder, data: DecodeData) -> None:
-    """Give a model a row for each unit and recording of its data that it does not know."""
-    if model.identity is None:
+    """Tell a model what it needs to know of its data before it learns.
+
+    A row for each unit and recording that it has none for or, where it reads references, the
+    standardisation of what those say.
+    """
+    if model.identity is not None:
+        scaler = data.feature_scaler()
+        model.identity.standardise.set(log=scaler.log, mean=scaler.mean, scale=scaler.scale)
+    else:
         model.units.extend(data.unit_rows)
         model.sessions.extend(data.session_rows)
         assert all(

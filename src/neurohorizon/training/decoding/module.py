@@ -8,6 +8,7 @@ from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.training.decoding.losses import decoding_loss
 from neurohorizon.training.optimisation import OptimisedModule
+from neurohorizon.training.row_optimizer import RowAdamW
 
 
 class DecodeModule(OptimisedModule[PopulationDecoder]):
@@ -61,10 +62,9 @@ class DecodeModule(OptimisedModule[PopulationDecoder]):
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
             {"params": tables, "lazy_rows": True},
         ]
-        for group in groups:
-            group.pop("lazy_rows", None)
-        return torch.optim.AdamW(
+        return RowAdamW(
             [group for group in groups if group["params"]],
             lr=self.learning_rate,
+            betas=(0.9, 0.98),
             weight_decay=self.weight_decay,
         )
