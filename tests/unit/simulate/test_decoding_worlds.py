@@ -15,7 +15,6 @@ from neurohorizon.recordings.decoding.tasks import TaskSpec
 from neurohorizon.recordings.store import open_recording
 from neurohorizon.simulate.calcium import CalciumWorld
 from neurohorizon.simulate.recordings import PopulationPlan, load_truth, write_population
-from neurohorizon.simulate.session import SimulatedSession
 from neurohorizon.training.decoding.data import DecodeData
 
 PLAN = PopulationPlan(units_range=(30, 30), duration_s=120.0, seed=5)
