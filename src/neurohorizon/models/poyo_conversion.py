@@ -4,9 +4,7 @@ torch_brain (0.2) holds a model as a Lightning checkpoint::
 
     {"hyper_parameters": {"model": {...}}, "state_dict": {"model.unit_emb.weight": ...}}
 
-What differs is how things are called, and which features of a head turn together: there
-neighbours, here a feature of the first quarter and one of the second. So rows of what is
-projected, and columns of what is read, change places within their head.
+What differs is how things are called, and that token types have a row there that nothing uses.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,8 +23,6 @@ from neurohorizon.nn.vocabulary import decode_words, encode_words
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.decoding.batches import TokenType
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
-
-Turned: TypeAlias = Literal["", "rows", "columns", "keys"]
 
 _UNKNOWN = "NA"
 _SETTINGS: dict[str, tuple[str, Any]] = {
@@ -189,8 +185,8 @@ def to_torch_brain(model: POYO) -> tuple[dict[str, Any], dict[str, Any]]:
         settings[name] = float(settings[name])
     ours = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     state: dict[str, Any] = {}
-    for theirs, name, turned in _names(model):
-        state[theirs] = _turn(ours[name], turned, model, back=True).clone()
+    for theirs, name in _names(model):
+        state[theirs] = ours[name].clone()
     # A fourth type that nothing uses.
     unused = torch.zeros(4 - len(TokenType), state["token_type_emb.weight"].shape[1])
     state["token_type_emb.weight"] = torch.cat([state["token_type_emb.weight"], unused])
@@ -207,7 +203,7 @@ def to_torch_brain(model: POYO) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def rename_to_ours(tensors: Mapping[str, Tensor], model: POYO) -> dict[str, Tensor]:
-    """Return weights, or their gradients, of torch_brain's by the names and in the order of ours.
+    """Return weights, or their gradients, of torch_brain's by the names of ours.
 
     Raises
     ------
@@ -215,71 +211,52 @@ def rename_to_ours(tensors: Mapping[str, Tensor], model: POYO) -> dict[str, Tens
         If one is missing.
     """
     found = {}
-    for theirs, ours, turned in _names(model):
+    for theirs, ours in _names(model):
         if theirs not in tensors:
             raise CheckpointError(f"it lacks the weights {theirs}: not a POYO of torch_brain")
         tensor = tensors[theirs]
         if ours == "token_type":
             tensor = tensor[: len(TokenType)]
-        found[ours] = _turn(tensor, turned, model)
+        found[ours] = tensor
     return found
 
 
-def _names(model: POYO) -> Iterator[tuple[str, str, Turned]]:
-    """Yield each tensor's name there and here, and what of it is in another order."""
-    yield "unit_emb.weight", "units.weight", ""
-    yield "session_emb.weight", "sessions.weight", ""
-    yield "token_type_emb.weight", "token_type", ""
-    yield "latent_emb.weight", "perceiver.latents", ""
-    for parts in ("weight", "bias"):
-        yield f"readout.{parts}", f"readouts.0.{parts}", ""
+def _names(model: POYO) -> Iterator[tuple[str, str]]:
+    """Yield each tensor's name there and here."""
+    yield "unit_emb.weight", "units.weight"
+    yield "session_emb.weight", "sessions.weight"
+    yield "token_type_emb.weight", "token_type"
+    yield "latent_emb.weight", "perceiver.latents"
+    modules = {"readout": "readouts.0"}
+    projections = []
     for theirs, ours in (("enc", "reading"), ("dec", "answering")):
-        values_turn = theirs == "enc"
-        here = f"perceiver.{ours}"
-        yield f"{theirs}_atn.to_q.weight", f"{here}.to_query.weight", "rows"
-        turned: Turned = "rows" if values_turn else "keys"
-        yield f"{theirs}_atn.to_kv.weight", f"{here}.to_key_value.weight", turned
-        turned = "columns" if values_turn else ""
-        yield f"{theirs}_atn.to_out.weight", f"{here}.to_output.weight", turned
-        yield f"{theirs}_atn.to_out.bias", f"{here}.to_output.bias", ""
-        for part in ("weight", "bias"):
-            yield f"{theirs}_atn.norm.{part}", f"{here}.norm_query.{part}", ""
-            yield f"{theirs}_atn.norm_context.{part}", f"{here}.norm_key.{part}", ""
-        yield from _feed_forward(f"{theirs}_ffn", f"perceiver.after_{ours}")
+        there, here = f"{theirs}_atn", f"perceiver.{ours}"
+        projections += [(f"{there}.to_q", f"{here}.to_query")]
+        projections += [(f"{there}.to_kv", f"{here}.to_key_value")]
+        modules |= {
+            f"{there}.to_out": f"{here}.to_output",
+            f"{there}.norm": f"{here}.norm_query",
+            f"{there}.norm_context": f"{here}.norm_key",
+            **_feed_forward(f"{theirs}_ffn", f"perceiver.after_{ours}"),
+        }
     for index in range(len(model.perceiver.layers)):
-        theirs, ours = f"proc_layers.{index}", f"perceiver.layers.{index}"
-        here = f"{ours}.attention"
-        yield f"{theirs}.0.to_qkv.weight", f"{here}.to_query_key_value.weight", "rows"
-        yield f"{theirs}.0.to_out.weight", f"{here}.to_output.weight", "columns"
-        yield f"{theirs}.0.to_out.bias", f"{here}.to_output.bias", ""
-        for part in ("weight", "bias"):
-            yield f"{theirs}.0.norm.{part}", f"{here}.norm.{part}", ""
-        yield from _feed_forward(f"{theirs}.1", f"{ours}.feed_forward")
+        there, here = f"proc_layers.{index}", f"perceiver.layers.{index}"
+        projections += [(f"{there}.0.to_qkv", f"{here}.attention.to_query_key_value")]
+        modules |= {
+            f"{there}.0.to_out": f"{here}.attention.to_output",
+            f"{there}.0.norm": f"{here}.attention.norm",
+            **_feed_forward(f"{there}.1", f"{here}.feed_forward"),
+        }
+    for there, here in projections:
+        yield f"{there}.weight", f"{here}.weight"
+    for there, here in modules.items():
+        yield f"{there}.weight", f"{here}.weight"
+        yield f"{there}.bias", f"{here}.bias"
 
 
-def _feed_forward(theirs: str, ours: str) -> Iterator[tuple[str, str, Turned]]:
-    for there, here in (("0", "norm"), ("1.net.0", "expand"), ("1.net.3", "contract")):
-        for part in ("weight", "bias"):
-            yield f"{theirs}.{there}.{part}", f"{ours}.{here}.{part}", ""
-
-
-def _turn(tensor: Tensor, turned: Turned, model: POYO, *, back: bool = False) -> Tensor:
-    """Put the features of each head in the order that is kept here, or back."""
-    if not turned:
-        return tensor
-    dim = 1 if turned == "columns" else 0
-    width, pairs = model.settings["head_width"], model.perceiver.rotary.num_pairs
-    neighbours = torch.arange(2 * pairs).unflatten(0, (-1, 2)).T.flatten()
-    order = torch.cat([neighbours, torch.arange(2 * pairs, width)])
-    if back:
-        order = order.argsort()
-    if tensor.shape[dim] % width:
-        return tensor  # It will be refused for its shape.
-    num_heads = tensor.shape[dim] // width
-    index = (torch.arange(num_heads)[:, None] * width + order).flatten()
-    if turned == "keys":
-        index[len(index) // 2 :] = torch.arange(len(index) // 2, len(index))
-    return tensor.index_select(dim, index.to(tensor.device))
+def _feed_forward(theirs: str, ours: str) -> dict[str, str]:
+    parts = (("0", "norm"), ("1.net.0", "expand"), ("1.net.3", "contract"))
+    return {f"{theirs}.{there}": f"{ours}.{here}" for there, here in parts}
 
 
 def _words(name: str, state: Mapping[str, Any], num_rows: int) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurohorizon.nn.rotary import Angles, RotaryTime
+from neurohorizon.nn.rotary import RotaryTime
 
 
 def attend(
@@ -40,7 +40,10 @@ def attend(
         attn_mask=key_mask_BT[:, None, None, :],
         dropout_p=dropout,
     )
-    return torch.where(key_mask_BT.any(dim=1)[:, None, None, None], attended, 0.0)
+    there_B = key_mask_BT.any(dim=1)
+    if there_B.device.type == "cpu" and there_B.all():  # elsewhere asking costs more than doing
+        return attended
+    return torch.where(there_B[:, None, None, None], attended, 0.0)
 
 
 def split_heads(features_BTD: Tensor, num_heads: int) -> Tensor:
@@ -69,8 +72,6 @@ class Attention(nn.Module):
     rotary : RotaryTime, optional
         Rotates queries, keys and values where times are given (values are turned back by
         the query's time, so what arrives depends on time differences only).
-    rotate_values : bool
-        False leaves values as they are, whatever the time.
     dropout : float
         On the output.
     attention_dropout : float
@@ -84,7 +85,6 @@ class Attention(nn.Module):
         num_heads: int,
         head_width: int | None = None,
         rotary: RotaryTime | None = None,
-        rotate_values: bool = True,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
     ) -> None:
@@ -92,7 +92,6 @@ class Attention(nn.Module):
         inner = width if head_width is None else num_heads * head_width
         self.num_heads = num_heads
         self.rotary = rotary
-        self.rotate_values = rotate_values
         self.attention_dropout = attention_dropout
         self.norm_query = nn.LayerNorm(width)
         self.norm_key = nn.LayerNorm(width)
@@ -106,25 +105,19 @@ class Attention(nn.Module):
         return self.to_key_value(self.norm_key(tokens_BTD))
 
     def project_queries(self, queries_BQD: Tensor) -> Tensor:
-        """Project queries to heads, not rotated: (B, H, Q, F)."""
-        return split_heads(self.to_query(self.norm_query(queries_BQD)), self.num_heads)
+        """Project queries, (B, Q, H F)."""
+        return self.to_query(self.norm_query(queries_BQD))
 
     def place(self, keys_values_BTE: Tensor, times_BT: Tensor) -> Tensor:
         """Rotate keys and values once, to be read many times; times of 0 change nothing."""
-        return join_heads(torch.cat(self._heads(keys_values_BTE, self._angles(times_BT)), dim=1))
+        return join_heads(self._heads(keys_values_BTE, times_BT))
 
-    def _angles(self, times_BT: Tensor | None) -> Angles | None:
-        return None if self.rotary is None or times_BT is None else self.rotary.angles(times_BT)
-
-    def _heads(self, keys_values_BTE: Tensor, angles: Angles | None) -> tuple[Tensor, Tensor]:
-        """Return the heads of keys and of values, rotated: each (B, H, T, F)."""
+    def _heads(self, keys_values_BTE: Tensor, times_BT: Tensor | None) -> Tensor:
+        """Return the heads of the keys, then those of the values, rotated: (B, 2 H, T, F)."""
         heads = split_heads(keys_values_BTE, 2 * self.num_heads)
-        if angles is not None and self.rotary is not None and self.rotate_values:
-            heads = self.rotary.rotate(heads, angles)
-        keys, values = heads.chunk(2, dim=1)
-        if angles is not None and self.rotary is not None and not self.rotate_values:
-            keys = self.rotary.rotate(keys, angles)
-        return keys, values
+        if self.rotary is None or times_BT is None:
+            return heads
+        return self.rotary.rotate(heads, self.rotary.angles(times_BT))
 
     def forward(
         self,
@@ -140,43 +133,35 @@ class Attention(nn.Module):
 
         Without times, queries stand at 0; so do keys, unless they come from :meth:`place`.
         """
-        return self.read(
-            self.project_queries(queries_BQD),
-            keys_values_BTE,
-            key_mask_BT=key_mask_BT,
-            query_angles=self._angles(query_times_BQ),
-            key_angles=self._angles(key_times_BT),
-            causal=causal,
-        )
+        queries = split_heads(self.project_queries(queries_BQD), self.num_heads)
+        keys, values = self._heads(keys_values_BTE, key_times_BT).chunk(2, dim=1)
+        query_angles = None
+        if self.rotary is not None and query_times_BQ is not None:
+            query_angles = self.rotary.angles(query_times_BQ)
+            queries = self.rotary.rotate(queries, query_angles)
+        read = self.attend(queries, keys, values, key_mask_BT=key_mask_BT, causal=causal)
+        if self.rotary is not None and query_angles is not None:
+            read = self.rotary.rotate(read, query_angles, inverse=True)
+        return self.dropout(self.to_output(join_heads(read)))
 
-    def read(
+    def attend(
         self,
         queries_BHQF: Tensor,
-        keys_values_BTE: Tensor,
+        keys_BHTF: Tensor,
+        values_BHTF: Tensor,
         *,
         key_mask_BT: Tensor | None = None,
-        query_angles: Angles | None = None,
-        key_angles: Angles | None = None,
         causal: bool = False,
     ) -> Tensor:
-        """Return what projected queries read, as `forward` does, (B, Q, D).
-
-        One row of queries and of their angles serves all rows of keys.
-        """
-        keys, values = self._heads(keys_values_BTE, key_angles)
-        if self.rotary is not None and query_angles is not None:
-            queries_BHQF = self.rotary.rotate(queries_BHQF, query_angles)
-        read = attend(
-            queries_BHQF.expand(len(keys), -1, -1, -1),
-            keys,
-            values,
+        """Attend as :func:`attend` does, with this attention's dropout in training."""
+        return attend(
+            queries_BHQF,
+            keys_BHTF,
+            values_BHTF,
             key_mask_BT=key_mask_BT,
             causal=causal,
             dropout=self.attention_dropout if self.training else 0.0,
         )
-        if self.rotary is not None and query_angles is not None and self.rotate_values:
-            read = self.rotary.rotate(read, query_angles, inverse=True)
-        return self.dropout(self.to_output(join_heads(read)))
 
 
 class FeedForward(nn.Module):

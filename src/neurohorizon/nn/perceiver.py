@@ -14,66 +14,70 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from neurohorizon.nn.attention import Attention, attend, join_heads
-from neurohorizon.nn.rotary import Angles, RotaryTime
+from neurohorizon.nn.attention import Attention, attend
+from neurohorizon.nn.dropout import add_dropped, gate
+from neurohorizon.nn.rotary_pairs import RotaryPairs, split_and_turn_, turn
 
 
 class GatedFeedForward(nn.Module):
-    """Pre-norm two-layer network with gated units (GEGLU), to be added to its input."""
+    """Pre-norm two-layer network with gated units (GEGLU), to be added to its input.
+
+    Parameters
+    ----------
+    width : int
+    expansion : int
+        Gated units over the width.
+    dropout : float
+        On the gated units.
+    """
 
     def __init__(self, *, width: int, expansion: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 2 * expansion * width)
-        self.dropout = nn.Dropout(dropout)
         self.contract = nn.Linear(expansion * width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the update of the tokens."""
-        values, gates = self.expand(self.norm(tokens)).chunk(2, dim=-1)
-        return self.contract(self.dropout(values * functional.gelu(gates)))
+        rate = self.dropout if self.training else 0.0
+        return self.contract(gate(self.expand(self.norm(tokens)), rate))
 
 
 class SelfAttention(nn.Module):
-    """Pre-norm self-attention whose queries, keys and values share one norm; rotary.
+    """Pre-norm self-attention whose queries, keys and values share one norm, all of them turned.
 
     Parameters
     ----------
     width, num_heads, head_width : int
-    rotary : RotaryTime
-        Rotates queries, keys and values, and turns what is read back.
     attention_dropout : float
         On what each token attends to.
     """
 
     def __init__(
-        self,
-        *,
-        width: int,
-        num_heads: int,
-        head_width: int,
-        rotary: RotaryTime,
-        attention_dropout: float = 0.0,
+        self, *, width: int, num_heads: int, head_width: int, attention_dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.rotary = rotary
         self.attention_dropout = attention_dropout
         self.norm = nn.LayerNorm(width)
         self.to_query_key_value = nn.Linear(width, 3 * num_heads * head_width, bias=False)
         self.to_output = nn.Linear(num_heads * head_width, width)
 
-    def forward(self, tokens_WMD: Tensor, angles: Angles) -> Tensor:
-        """Return the update of tokens that stand at given angles."""
-        projected = self.to_query_key_value(self.norm(tokens_WMD))
-        heads = projected.unflatten(-1, (3 * self.num_heads, -1)).transpose(1, 2)
-        queries, keys, values = self.rotary.rotate(heads, angles).chunk(3, dim=1)
+    def forward(self, tokens_WMD: Tensor, turns: Tensor) -> Tensor:
+        """Return the update of tokens, given the turns of their times."""
+        queries, keys, values = split_and_turn_(
+            self.to_query_key_value(self.norm(tokens_WMD)),
+            turns,
+            num_heads=self.num_heads,
+            num_parts=3,
+            num_turned=3,
+        )
         read = attend(
             queries, keys, values, dropout=self.attention_dropout if self.training else 0.0
         )
-        return self.to_output(join_heads(self.rotary.rotate(read, angles, inverse=True)))
+        return self.to_output(turn(read.transpose(1, 2), turns.conj()).flatten(2))
 
 
 class Layer(nn.Module):
@@ -85,26 +89,25 @@ class Layer(nn.Module):
         width: int,
         num_heads: int,
         head_width: int,
-        rotary: RotaryTime,
         dropout: float,
         layer_dropout: float,
         attention_dropout: float,
     ) -> None:
         super().__init__()
+        self.dropout = layer_dropout
         self.attention = SelfAttention(
             width=width,
             num_heads=num_heads,
             head_width=head_width,
-            rotary=rotary,
             attention_dropout=attention_dropout,
         )
         self.feed_forward = GatedFeedForward(width=width, dropout=dropout)
-        self.dropout = nn.Dropout(layer_dropout)
 
-    def forward(self, tokens_WMD: Tensor, angles: Angles) -> Tensor:
-        """Return the updated tokens."""
-        tokens_WMD = tokens_WMD + self.dropout(self.attention(tokens_WMD, angles))
-        return tokens_WMD + self.dropout(self.feed_forward(tokens_WMD))
+    def forward(self, tokens_WMD: Tensor, turns: Tensor) -> Tensor:
+        """Return the updated tokens, given the turns of their times."""
+        rate = self.dropout if self.training else 0.0
+        tokens_WMD = add_dropped(tokens_WMD, self.attention(tokens_WMD, turns), rate)
+        return add_dropped(tokens_WMD, self.feed_forward(tokens_WMD), rate)
 
 
 class Perceiver(nn.Module):
@@ -133,8 +136,7 @@ class Perceiver(nn.Module):
     """
 
     latent_times_M: Tensor
-    latent_cosine: Tensor
-    latent_sine: Tensor
+    latent_turns: Tensor
 
     def __init__(
         self,
@@ -155,25 +157,19 @@ class Perceiver(nn.Module):
         scale: float,
     ) -> None:
         super().__init__()
-        rotary = RotaryTime(
-            head_width=head_width, shortest_s=shortest_s, longest_s=longest_s, precise=True
-        )
-        self.rotary = rotary
+        self.rotary = RotaryPairs(head_width=head_width, shortest_s=shortest_s, longest_s=longest_s)
         # The bound is closed to where the last step would add but a rounding error.
         times_T = torch.arange(0.0, length_s - 1e-9, latent_step_s, dtype=torch.float64)
         times_M = (times_T + latent_step_s / 2).repeat_interleave(num_latents_per_step)
         self.register_buffer("latent_times_M", times_M.float(), persistent=False)
         # Of the times in float64, which some devices do not have.
-        cosine, sine = rotary.angles(times_M[None])
-        self.register_buffer("latent_cosine", cosine, persistent=False)
-        self.register_buffer("latent_sine", sine, persistent=False)
+        self.register_buffer("latent_turns", self.rotary.turns(times_M[None]), persistent=False)
         self.num_steps = len(times_T)
         self.latents = nn.Parameter(scale * torch.randn(num_latents_per_step, width))
         self.reading = Attention(
             width=width,
             num_heads=num_cross_heads,
             head_width=head_width,
-            rotary=rotary,
             attention_dropout=attention_dropout,
         )
         self.after_reading = GatedFeedForward(width=width, dropout=dropout)
@@ -182,7 +178,6 @@ class Perceiver(nn.Module):
                 width=width,
                 num_heads=num_self_heads,
                 head_width=head_width,
-                rotary=rotary,
                 dropout=dropout,
                 layer_dropout=layer_dropout,
                 attention_dropout=attention_dropout,
@@ -193,41 +188,48 @@ class Perceiver(nn.Module):
             width=width,
             num_heads=num_cross_heads,
             head_width=head_width,
-            rotary=rotary,
-            rotate_values=False,
             attention_dropout=attention_dropout,
         )
         self.after_answering = GatedFeedForward(width=width, dropout=dropout)
 
-    @property
-    def latent_angles(self) -> Angles:
-        """Angles of the latents' times, the same in every window."""
-        return self.latent_cosine, self.latent_sine
-
     def read(self, keys_values_WEK: Tensor, times_WE: Tensor, mask_WE: Tensor) -> Tensor:
-        """Let the latents read tokens that ``reading.project`` projected, (W, M, D).
+        """Let the latents read tokens, (W, M, D).
+
+        Parameters
+        ----------
+        keys_values_WEK : Tensor
+            As ``reading.project`` projects tokens. It is overwritten: nothing else may hold it.
+        times_WE : Tensor
+            Seconds since the window's start.
+        mask_WE : Tensor of bool
+            False for padding.
 
         Returns
         -------
         Tensor
             What they read, to be added to them in :meth:`work`.
         """
-        # A latent's query depends on its kind alone before rotation.
-        kinds = self.reading.project_queries(self.latents[None])
-        return self.reading.read(
-            kinds.repeat(1, 1, self.num_steps, 1),
+        attention = self.reading
+        # A latent's query depends on its kind alone before it is turned.
+        kinds = attention.project_queries(self.latents).repeat(self.num_steps, 1)
+        queries = turn(kinds.unflatten(-1, (attention.num_heads, -1))[None], self.latent_turns)
+        keys, values = split_and_turn_(
             keys_values_WEK,
-            key_mask_BT=mask_WE,
-            query_angles=self.latent_angles,
-            key_angles=self.rotary.angles(times_WE),
+            self.rotary.turns(times_WE),
+            num_heads=attention.num_heads,
+            num_parts=2,
+            num_turned=2,
         )
+        queries = queries.transpose(1, 2).expand(len(keys), -1, -1, -1)
+        read = attention.attend(queries, keys, values, key_mask_BT=mask_WE)
+        return attention.to_output(turn(read.transpose(1, 2), self.latent_turns.conj()).flatten(2))
 
     def work(self, read_WMD: Tensor) -> Tensor:
         """Return the latents after all layers, (W, M, D)."""
         latents_WMD = self.latents.repeat(self.num_steps, 1) + read_WMD
         latents_WMD = latents_WMD + self.after_reading(latents_WMD)
         for layer in self.layers:
-            latents_WMD = layer(latents_WMD, self.latent_angles)
+            latents_WMD = layer(latents_WMD, self.latent_turns)
         return latents_WMD
 
     def answer(
@@ -258,16 +260,24 @@ class Perceiver(nn.Module):
         Tensor
             (n, D), a row for each query that is none of the padding, window after window.
         """
-        heads_WHGF = self.answering.project_queries(queries_WGD)
-        kinds_WHQF = kind_WQ[:, None, :, None].expand(
-            -1, heads_WHGF.shape[1], -1, heads_WHGF.shape[3]
+        attention = self.answering
+        window_W1 = torch.arange(len(kind_WQ), device=kind_WQ.device)[:, None]
+        asked_WQE = attention.project_queries(queries_WGD)[window_W1, kind_WQ]
+        (queries,) = split_and_turn_(
+            asked_WQE,
+            self.rotary.turns(times_WQ),
+            num_heads=attention.num_heads,
+            num_parts=1,
+            num_turned=1,
         )
-        read_WQD = self.answering.read(
-            heads_WHGF.gather(2, kinds_WHQF),
-            self.answering.project(latents_WMD),
-            query_angles=self.rotary.angles(times_WQ),
-            key_angles=self.latent_angles,
+        keys, values = split_and_turn_(
+            attention.project(latents_WMD),
+            self.latent_turns,
+            num_heads=attention.num_heads,
+            num_parts=2,
+            num_turned=1,
         )
+        read = attention.attend(queries, keys, values).transpose(1, 2).flatten(2)
         window_n, _ = mask_WQ.nonzero(as_tuple=True)
-        queries_nD = queries_WGD[window_n, kind_WQ[mask_WQ]] + read_WQD[mask_WQ]
+        queries_nD = queries_WGD[window_n, kind_WQ[mask_WQ]] + attention.to_output(read[mask_WQ])
         return queries_nD + self.after_answering(queries_nD)
