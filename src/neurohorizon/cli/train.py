@@ -96,9 +96,7 @@ def epoch_line(row: Mapping[str, float], num_epochs: int) -> str:
             for key, value in row.items()
             if key.startswith("valid_")
         )
-    return (
-        f"epoch {row['epoch'] + 1:.0f}/{num_epochs}  loss {row['train_loss']:.4f}  {told}"
-    )
+    return f"epoch {row['epoch'] + 1:.0f}/{num_epochs}  loss {row['train_loss']:.4f}  {told}"
 
 
 def say_score(name: str, value: float) -> str:

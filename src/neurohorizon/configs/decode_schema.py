@@ -30,7 +30,13 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.recordings.decoding.tasks import Loss, Metric, TaskKind, TaskSpec, Transform
 
 DECODER_SIZES: dict[str, dict[str, int]] = {
-    "tiny": {"width": 64, "num_layers": 2, "num_latents_per_step": 8, "head_width": 32, "num_self_heads": 4},
+    "tiny": {
+        "width": 64,
+        "num_layers": 2,
+        "num_latents_per_step": 8,
+        "head_width": 32,
+        "num_self_heads": 4,
+    },
     "small": {
         "width": 64,
         "num_layers": 6,

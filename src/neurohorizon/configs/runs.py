@@ -21,13 +21,13 @@ from neurohorizon.configs.records import (
     run_state,
     write_records,
 )
+from neurohorizon.configs.root import AnyConfig
 from neurohorizon.configs.sessions import (
     Progress,
     open_sessions,
     population_plan,
     session_indices,
 )
-from neurohorizon.configs.root import AnyConfig
 from neurohorizon.configs.trainings import check, num_parameters, prepare_fit
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.training.processes import is_first_process

@@ -15,12 +15,16 @@ from neurohorizon.errors import DataError
 from neurohorizon.models.decoder_files import load_decoder
 from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.models.stitching import Stitched
+from neurohorizon.recordings.decoding.identity import identity_features
 from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.decoding.windows import DecodeReader
+from neurohorizon.recordings.reference_pool import cut_stretch, last_stretch
 from neurohorizon.recordings.schema import FloatArray, Recording
 
 _TOKENS_AT_ONCE = 48_000
+#: Seconds of a session that units are known by where nothing else is said.
+REFERENCE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,18 @@ class TrainedDecoder:
         """
         return cls(load_decoder(run), name=name, signal=signal, device=device)
 
-    def session(self, recording: Recording) -> DecodeSession:
+    def session(
+        self, recording: Recording, *, reference: FloatArray | None = None
+    ) -> DecodeSession:
         """Return a recording as the model knows it.
+
+        Parameters
+        ----------
+        recording : Recording
+        reference : (K, 2) array, optional
+            Of a model that knows units by a reference: stretches that it is computed from, in
+            seconds. Default: the last 120 s of the train domain or, without a split, the first
+            120 s.
 
         Raises
         ------
@@ -107,6 +121,11 @@ class TrainedDecoder:
         reader = DecodeReader(
             recording, self.model.tasks, length_s=self.model.length_s, signal=self.signal
         )
+        if self.model.identity is not None:
+            if reference is None:
+                reference = default_reference(recording)
+            features = identity_features(reader, reference)
+            return DecodeSession(reader, np.zeros(reader.num_units, np.int64), 0, features)
         words = unit_words(recording)
         known = [word in self.model.units for word in words]
         if not any(known):
@@ -127,6 +146,7 @@ class TrainedDecoder:
         stretches: FloatArray | None = None,
         *,
         stride_s: float | None = None,
+        reference: FloatArray | None = None,
     ) -> dict[str, Decoded]:
         """Decode every task at the time stamps that the recording has for it.
 
@@ -137,12 +157,21 @@ class TrainedDecoder:
             Where, in seconds; the whole recording by default. No window reads two stretches.
         stride_s : float, optional
             Between windows, whose overlaps are averaged; half a window by default.
+        reference : (K, 2) array, optional
+            As `session` takes it.
         """
-        session = self.session(recording)
+        session = self.session(recording, reference=reference)
         where = recording.domain if stretches is None else stretches
         cover = session.cover(where, stride_s=stride_s, tokens_per_batch=_TOKENS_AT_ONCE)
         stitched = stitch(self.model, session, cover, device=self.device)
         return decoded_of(session, stitched, where)
+
+
+def default_reference(recording: Recording) -> FloatArray:
+    """Return the stretches that units are known by where none are given."""
+    if recording.split is not None:
+        return last_stretch(recording.split.train, REFERENCE_S)
+    return cut_stretch(recording.domain, 0.0, min(REFERENCE_S, recording.duration_s))
 
 
 def stitch(

@@ -5,18 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from neurohorizon.evaluation.decoding.sums import Sums
 from neurohorizon.models.decoding import decoded_of, empty_stitches
 from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.models.stitching import Stitched
 from neurohorizon.training.decoding.data import DecodeData
 from neurohorizon.training.processes import exchange
-
-
-def score(task, truth, values):
-    from sklearn.metrics import balanced_accuracy_score, r2_score
-    if task.spec.is_categorical:
-        return balanced_accuracy_score(truth, values.argmax(1))
-    return r2_score(truth, values)
 
 
 class DecodeValidation:
@@ -60,7 +54,9 @@ class DecodeValidation:
             valid = session.reader.recording.require_split().valid
             for name, decoded in decoded_of(session, stitched, valid).items():
                 if len(decoded.times_s):
-                    found[name].append(score(decoded.task, decoded.truth, decoded.values))
+                    task = decoded.task
+                    sums = Sums.of(task, decoded.times_s, decoded.truth, decoded.values)
+                    found[name].append(sums.score(task.spec.metric_used))
         for task in self.data.tasks:
             known = [value for value in found[task.name] if np.isfinite(value)]
             mean = float(np.mean(known)) if known else float("nan")
