@@ -24,6 +24,7 @@ from neurohorizon.configs.section import (
     ShareOrNone,
     Switch,
     Text,
+    idle,
 )
 from neurohorizon.configs.training_schema import LoopConfig, ReferenceConfig
 from neurohorizon.errors import ConfigError
