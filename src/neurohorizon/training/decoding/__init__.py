@@ -1,1 +1,1 @@
-"""Training decoders: data, objectives, fit."""
+"""How decoders learn: data, loss, validation, fitting."""

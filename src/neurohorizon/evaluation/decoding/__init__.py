@@ -1,0 +1,1 @@
+"""Scoring decoders: metrics, stitching, a ladder of simple decoders, importance of units."""

@@ -1,0 +1,256 @@
+"""What a decoder is fitted and scored on: one task of one recording, part by part.
+
+Times are asked for; a stretch says from where to where spikes may be read to answer. Every
+decoder of a table gets the same times and the same stretches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurohorizon.errors import DataError
+from neurohorizon.evaluation.decoding.activity import Activity
+from neurohorizon.ops.intervals import as_intervals, total_s
+from neurohorizon.recordings.decoding.tasks import Task
+from neurohorizon.recordings.schema import FloatArray, IntArray
+
+PartName = Literal["train", "valid", "test"]
+#: Share of the training time that serves as validation where a case has none.
+VALID_SHARE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Times to decode at, and the stretches inside of which activity may be read.
+
+    Parameters
+    ----------
+    stretches : (K, 2) float
+        Half-open, sorted, disjoint, in seconds.
+    times_s : (T,) float
+        Sorted; each lies in one of the stretches.
+    stretch : (T,) int
+        Which one.
+    """
+
+    stretches: FloatArray
+    times_s: FloatArray
+    stretch: IntArray
+
+    def __len__(self) -> int:
+        return len(self.times_s)
+
+    @classmethod
+    def of(cls, stretches: ArrayLike, times_s: ArrayLike) -> Asked:
+        """Ask for those of the sorted times that lie in the stretches."""
+        rows = np.asarray(stretches, dtype=np.float64).reshape(-1, 2)
+        times = np.asarray(times_s, dtype=np.float64)
+        row, inside = find_stretch(rows, times)
+        return cls(rows, times[inside], row[inside])
+
+
+@dataclass(frozen=True, eq=False)
+class Part(Asked):
+    """Times of one part of the split, with what was true then.
+
+    Parameters
+    ----------
+    values : (T, D) float or (T,) int
+        In the task's own units; classes of a categorical task.
+    weights : (T,) float
+        In a decoder's loss.
+    """
+
+    values: NDArray[Any]
+    weights: FloatArray
+
+    @property
+    def asked(self) -> Asked:
+        """The part without what was true."""
+        return Asked(self.stretches, self.times_s, self.stretch)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the stretches together, in seconds."""
+        return total_s(self.stretches)
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """What a decoder of one session may be fitted and tuned on.
+
+    Parameters
+    ----------
+    activity : Activity
+    task : Task
+    train, valid : Part
+    unit : str
+        Of the values.
+    """
+
+    activity: Activity
+    task: Task
+    train: Part
+    valid: Part
+    unit: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class DecodingCase:
+    """One task of one recording, ready to be decoded.
+
+    Parameters
+    ----------
+    activity : Activity
+        Spikes or a signal of the recording.
+    task : Task
+    times_s : (T,) float
+        When the task has a value, in seconds, sorted.
+    values : (T, D) float or (T,) int
+        In the task's own units (not standardised), or classes.
+    weights : (T,) float
+    train, valid, test : (K, 2) float
+        Stretches of the parts.
+    unit : str
+        Physical unit of the values.
+    held_out : bool
+        Whether the models of the table never saw the recording.
+
+    Raises
+    ------
+    DataError
+        If arrays do not go together, or the test part has no value.
+    """
+
+    activity: Activity
+    task: Task
+    times_s: FloatArray
+    values: NDArray[Any]
+    weights: FloatArray
+    train: FloatArray
+    valid: FloatArray
+    test: FloatArray
+    unit: str = ""
+    held_out: bool = False
+
+    def __post_init__(self) -> None:
+        where = f"{self.recording_id}, task {self.task.name}"
+        lengths = {len(self.times_s), len(self.values), len(self.weights)}
+        if len(lengths) != 1:
+            raise DataError(f"{where}: times, values and weights differ in length: {lengths}")
+        if np.any(np.diff(self.times_s) < 0):
+            raise DataError(f"{where}: time stamps are not sorted")
+        wanted = 1 if self.task.spec.is_categorical else 2
+        if self.values.ndim != wanted:
+            raise DataError(
+                f"{where}: values have {self.values.ndim} dimensions, expected {wanted} of a "
+                f"{self.task.spec.kind} task"
+            )
+
+    @property
+    def recording_id(self) -> str:
+        """Id of the recording."""
+        return self.activity.recording.id
+
+    def part(self, name: PartName) -> Part:
+        """Return a part: times with a known value and a positive weight."""
+        stretches = np.asarray(getattr(self, name), dtype=np.float64).reshape(-1, 2)
+        row, inside = find_stretch(stretches, self.times_s)
+        known = self.weights > 0
+        if self.task.spec.is_categorical:
+            known &= self.values >= 0
+        else:
+            known &= np.isfinite(self.values).all(axis=1)
+        kept = np.flatnonzero(inside & known)
+        return Part(stretches, self.times_s[kept], row[kept], self.values[kept], self.weights[kept])
+
+    def fit_data(self) -> FitData:
+        """Return what decoders may be fitted on.
+
+        Without a validation part, the last fifth of the training time serves as one.
+
+        Raises
+        ------
+        DataError
+            If the training part has no value.
+        """
+        train, valid = self.part("train"), self.part("valid")
+        if not len(train):
+            raise DataError(
+                f"{self.recording_id}, task {self.task.name}: no value in the training part: "
+                "nothing to fit the simple decoders on"
+            )
+        if not len(valid):
+            train, valid = _cut(self, train)
+        return FitData(self.activity, self.task, train, valid, self.unit)
+
+    def first_minutes(self, minutes: float) -> DecodingCase:
+        """Return the case with only the first minutes of its training and validation parts.
+
+        Both together are as long as asked, in the proportion that they had.
+
+        Raises
+        ------
+        DataError
+            If they are shorter than that.
+        """
+        lengths = [total_s(as_intervals(each)) for each in (self.train, self.valid)]
+        if sum(lengths) < 60 * minutes - 1e-6:
+            raise DataError(
+                f"{self.recording_id}: {sum(lengths) / 60:.1f} minutes to fit on, fewer than the "
+                f"{minutes:g} asked for"
+            )
+        share = 60 * minutes / sum(lengths)
+        train, valid = (
+            first_seconds(as_intervals(each), share * length)
+            for each, length in zip((self.train, self.valid), lengths, strict=True)
+        )
+        return replace(self, train=train, valid=valid)
+
+    def read_from(self, activity: Activity) -> DecodingCase:
+        """Return the case with other activity of the same recording."""
+        return replace(self, activity=activity)
+
+
+def find_stretch(stretches: FloatArray, times: FloatArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Return for each time the half-open stretch it lies in, and whether there is one."""
+    if not len(stretches):
+        return np.zeros(len(times), dtype=np.int64), np.zeros(len(times), dtype=bool)
+    row = np.searchsorted(stretches[:, 0], times, side="right") - 1
+    inside = (row >= 0) & (times < stretches[np.maximum(row, 0), 1])
+    return np.maximum(row, 0), inside
+
+
+def first_seconds(stretches: FloatArray, length_s: float) -> FloatArray:
+    """Return the first so many seconds of sorted stretches."""
+    before = np.concatenate([[0.0], np.cumsum(stretches[:, 1] - stretches[:, 0])[:-1]])
+    end = np.minimum(stretches[:, 1], stretches[:, 0] + np.maximum(length_s - before, 0.0))
+    kept = end > stretches[:, 0] + 1e-6
+    return np.column_stack([stretches[kept, 0], end[kept]])
+
+
+def _cut(case: DecodingCase, train: Part) -> tuple[Part, Part]:
+    """Cut validation off the end of the training part."""
+    length_s = total_s(train.stretches)
+    early = first_seconds(train.stretches, (1 - VALID_SHARE) * length_s)
+    rest = train.stretches[len(early) - 1 :].copy()
+    rest[0, 0] = early[-1, 1]
+    cut = replace(case, train=early, valid=rest[rest[:, 1] > rest[:, 0] + 1e-6])
+    parts = cut.part("train"), cut.part("valid")
+    if not all(map(len, parts)):
+        raise DataError(
+            f"{case.recording_id}, task {case.task.name}: {len(train)} values to fit on: too few "
+            "to fit and to tune on"
+        )
+    return parts
+
+
+def describe_parts(case: DecodingCase) -> Mapping[str, int]:
+    """Return how many values each part of a case has."""
+    names: tuple[PartName, ...] = ("train", "valid", "test")
+    return {name: len(case.part(name)) for name in names}

@@ -1,0 +1,422 @@
+"""Small networks on binned activity: an MLP around each moment, a GRU along a window.
+
+What every deep decoder has to beat: they see the same bins as the linear rows, both sides of
+each moment, and cost seconds.
+
+References
+----------
+Glaser et al. 2020, eNeuro 7:0506-19 (both as decoders); Cho et al. 2014, EMNLP (GRU).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurohorizon.evaluation.decoding.activity import Activity, Binned, scale_of, standardised
+from neurohorizon.evaluation.decoding.cases import Asked, FitData, Part
+from neurohorizon.evaluation.decoding.grid import at_times, bin_classes, bin_values
+from neurohorizon.evaluation.decoding.tuning import Chosen, Search
+from neurohorizon.evaluation.protocol import Role
+from neurohorizon.recordings.schema import FloatArray
+
+LEARNING_RATE = 2e-3
+#: The loss on the validation part is looked at after so many steps, and training ends after so
+#: many looks without a better one.
+STEPS_A_LOOK, PATIENCE, MOST_LOOKS = 20, 8, 60
+#: Clocks are told apart after so many looks; the best is then trained to its end.
+LOOKS_A_CLOCK = 10
+_BINS_A_BATCH = 2000
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """One way to make and train a network.
+
+    Parameters
+    ----------
+    bin_s : float
+    window_s : float
+        Of the GRU: length of its windows, in seconds. Of the MLP: what it reads, both sides
+        together.
+    width : int
+    dropout : float
+        Between layers.
+    unit_dropout : float
+        Share of the units that a training window does not see.
+    weight_decay : float
+    classes_weigh : {"as they are", "alike"}
+        Of a categorical task.
+    """
+
+    bin_s: float
+    window_s: float
+    width: int = 64
+    dropout: float = 0.3
+    unit_dropout: float = 0.1
+    weight_decay: float = 0.01
+    classes_weigh: Literal["as they are", "alike"] = "as they are"
+
+
+#: Where a search starts, and what is then varied around the best of them.
+GRU_CLOCKS = ((0.025, 1.5), (0.1, 8.0), (0.25, 20.0))
+MLP_CLOCKS = ((0.025, 0.5), (0.1, 2.0), (0.25, 5.0), (0.5, 10.0))
+VARIATIONS: tuple[dict[str, float], ...] = (
+    {"unit_dropout": 0.3, "weight_decay": 0.1},
+    {"width": 32, "dropout": 0.5},
+    {"width": 128, "dropout": 0.5, "unit_dropout": 0.3, "weight_decay": 0.1},
+)
+
+
+class LaggedMLP(nn.Module):
+    """Two hidden layers on the bins around each moment.
+
+    Parameters
+    ----------
+    num_units, num_outputs : int
+    num_lags : int
+        Bins on each side.
+    width : int
+    dropout : float
+    """
+
+    def __init__(
+        self, *, num_units: int, num_outputs: int, num_lags: int, width: int, dropout: float
+    ) -> None:
+        super().__init__()
+        # A convolution along time is the same layer at every moment; past the ends are zeros.
+        self.around = nn.Conv1d(num_units, width, 2 * num_lags + 1, padding=num_lags)
+        self.rest = nn.Sequential(
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, num_outputs),
+        )
+
+    def forward(self, x_WBN: Tensor) -> Tensor:
+        """Return outputs (W, B, P)."""
+        return self.rest(self.around(x_WBN.transpose(1, 2)).transpose(1, 2))
+
+
+class WindowGRU(nn.Module):
+    """A bidirectional GRU with a linear readout.
+
+    Parameters
+    ----------
+    num_units, num_outputs, width : int
+    dropout : float
+    """
+
+    def __init__(self, *, num_units: int, num_outputs: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.along = nn.GRU(num_units, width, batch_first=True, bidirectional=True)
+        self.rest = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, num_outputs))
+
+    def forward(self, x_WBN: Tensor) -> Tensor:
+        """Return outputs (W, B, P)."""
+        return self.rest(self.along(x_WBN)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """Bins of a part as a network takes them: inputs, targets and weights of each stretch."""
+
+    inputs: Binned
+    targets: list[NDArray[np.floating]] | list[NDArray[np.int64]]
+    weights: list[FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    module: nn.Module
+    settings: NetworkSettings
+    mean: FloatArray
+    deviation: FloatArray
+    target_mean: FloatArray
+    target_deviation: FloatArray
+    categorical: bool
+
+    @property
+    def window_bins(self) -> int:
+        return _window_bins(self.settings, isinstance(self.module, WindowGRU))
+
+    def by_bin(self, binned: Binned) -> list[FloatArray]:
+        inputs = standardised(binned, self.mean, self.deviation)
+        outputs = [run_in_windows(self.module, each, self.window_bins) for each in inputs]
+        if self.categorical:
+            return [torch.softmax(torch.from_numpy(each), dim=1).numpy() for each in outputs]
+        return [each * self.target_deviation + self.target_mean for each in outputs]
+
+
+class Network:
+    """A small network of one session, with settings and stopping chosen on validation.
+
+    Parameters
+    ----------
+    kind : {"MLP", "GRU"}
+    clocks : sequence of (float, float)
+        Bin and window in seconds; the best of them is then varied.
+    variations : sequence of dict
+        Changes to try of it, one after another.
+    most_looks : int
+        Longest training, in looks at the validation loss (every 20 steps).
+    seed : int
+        Of weights, dropout and windows: two fits are equal.
+    """
+
+    role: Role = "baseline"
+
+    def __init__(
+        self,
+        kind: Literal["MLP", "GRU"],
+        *,
+        clocks: Sequence[tuple[float, float]] | None = None,
+        variations: Sequence[dict[str, float]] = VARIATIONS,
+        most_looks: int = MOST_LOOKS,
+        seed: int = 0,
+    ) -> None:
+        self.name = kind
+        self.kind = kind
+        self.clocks = clocks or (GRU_CLOCKS if kind == "GRU" else MLP_CLOCKS)
+        self.variations = variations
+        self.most_looks = most_looks
+        self.seed = seed
+        self._fitted: _Fitted | None = None
+
+    def why_not(self, data: FitData) -> str:
+        """Say why not: never."""
+        return ""
+
+    def fit(self, data: FitData) -> Chosen:
+        """Try the clocks, then vary the best."""
+        search = Search(data.task, data.valid)
+        shortest = 0.9 * data.activity.shortest_bin_s
+        clocks = [each for each in self.clocks if each[0] >= shortest] or [
+            (data.activity.shortest_bin_s, 20 * data.activity.shortest_bin_s)
+        ]
+        for bin_s, window_s in clocks:
+            self._try(search, data, NetworkSettings(bin_s, window_s), LOOKS_A_CLOCK)
+        best: NetworkSettings = search.best.settings
+        varied = [best]
+        varied += [replace(best, **each) for each in self.variations]  # type: ignore[arg-type]
+        if data.task.spec.is_categorical:
+            varied.append(replace(best, classes_weigh="alike"))
+        for settings in varied:
+            self._try(search, data, settings, self.most_looks)
+        self._fitted = search.best
+        return search.chosen()
+
+    def predict(self, activity: Activity, asked: Asked) -> FloatArray:
+        """Decode values, or probabilities of classes."""
+        assert self._fitted is not None, "fit first"
+        bin_s = self._fitted.settings.bin_s
+        return at_times(asked, bin_s, self._fitted.by_bin(activity.binned(asked.stretches, bin_s)))
+
+    def _try(
+        self, search: Search, data: FitData, settings: NetworkSettings, most_looks: int
+    ) -> None:
+        fitted = self._train(data, settings, min(most_looks, self.most_looks))
+        valid = data.activity.binned(data.valid.stretches, settings.bin_s)
+        decoded = at_times(data.valid, settings.bin_s, fitted.by_bin(valid))
+        told = {key: value for key, value in asdict(settings).items() if value is not None}
+        if not data.task.spec.is_categorical:
+            del told["classes_weigh"]
+        search.offer(decoded, told, fitted)
+
+    def _train(self, data: FitData, settings: NetworkSettings, most_looks: int) -> _Fitted:
+        task, bin_s = data.task, settings.bin_s
+        binned = data.activity.binned(data.train.stretches, bin_s)
+        mean, deviation = scale_of(binned)
+        if task.spec.is_categorical:
+            target_mean, target_deviation = np.zeros(0), np.ones(0)
+            num_outputs = task.num_outputs
+        else:
+            target_mean, target_deviation = data.train.values.mean(axis=0), _deviation(data.train)
+            num_outputs = len(target_mean)
+        scale = target_mean, target_deviation
+
+        def prepared(part: Part, counts: Binned) -> _Prepared:
+            inputs = standardised(counts, mean, deviation)
+            return _Prepared(inputs, *_targets(part, data, bin_s, scale))
+
+        train = prepared(data.train, binned)
+        valid = prepared(data.valid, data.activity.binned(data.valid.stretches, bin_s))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            module = self._module(settings, data.activity.num_units, num_outputs)
+            class_weights = _class_weights(train, settings, task.num_outputs)
+            window = _window_bins(settings, self.kind == "GRU")
+            _optimise(
+                module,
+                train,
+                valid,
+                settings=settings,
+                window=window,
+                class_weights=class_weights,
+                most_looks=most_looks,
+                seed=self.seed,
+            )
+        return _Fitted(
+            module, settings, mean, deviation, *scale, categorical=task.spec.is_categorical
+        )
+
+    def _module(self, settings: NetworkSettings, num_units: int, num_outputs: int) -> nn.Module:
+        if self.kind == "GRU":
+            return WindowGRU(
+                num_units=num_units,
+                num_outputs=num_outputs,
+                width=settings.width,
+                dropout=settings.dropout,
+            )
+        return LaggedMLP(
+            num_units=num_units,
+            num_outputs=num_outputs,
+            num_lags=round(settings.window_s / settings.bin_s / 2),
+            width=settings.width,
+            dropout=settings.dropout,
+        )
+
+
+def run_in_windows(module: nn.Module, inputs: NDArray[np.float32], window: int) -> FloatArray:
+    """Run a network over a stretch (B, N) in windows that overlap by half, (B, P).
+
+    Each bin is taken from the window in whose middle it lies most.
+    """
+    length = len(inputs)
+    step = max(window // 2, 1)
+    starts = np.unique(np.minimum(np.arange(0, length, step), max(length - window, 0)))
+    window = min(window, length)
+    stacked = torch.from_numpy(np.stack([inputs[start : start + window] for start in starts]))
+    module.eval()
+    with torch.inference_mode():
+        outputs = module(stacked).double().numpy()
+    middle = starts + (window - 1) / 2
+    at = np.arange(length)
+    nearest = np.abs(at[:, None] - middle).argmin(axis=1)
+    return outputs[nearest, at - starts[nearest]]
+
+
+def _window_bins(settings: NetworkSettings, recurrent: bool) -> int:
+    bins = round(settings.window_s / settings.bin_s)
+    # A moment of the MLP sees its window whole only away from the ends of what it is given.
+    return bins if recurrent else max(4 * bins, 20)
+
+
+def _targets(
+    part: Part, data: FitData, bin_s: float, scale: tuple[FloatArray, FloatArray]
+) -> tuple[list, list[FloatArray]]:
+    if data.task.spec.is_categorical:
+        return bin_classes(part, bin_s, data.task.num_outputs)
+    values, weights = bin_values(part, bin_s)
+    return [np.nan_to_num((each - scale[0]) / scale[1]) for each in values], weights
+
+
+def _deviation(part: Part) -> FloatArray:
+    deviation = part.values.std(axis=0)
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def _class_weights(train: _Prepared, settings: NetworkSettings, size: int) -> Tensor | None:
+    if settings.classes_weigh == "as they are":
+        return None
+    label = np.concatenate(train.targets)
+    counts = np.bincount(label[label >= 0], minlength=size)
+    return torch.tensor(counts.sum() / np.maximum(counts, 1) / size, dtype=torch.float32)
+
+
+def _optimise(
+    module: nn.Module,
+    train: _Prepared,
+    valid: _Prepared,
+    *,
+    settings: NetworkSettings,
+    window: int,
+    class_weights: Tensor | None,
+    most_looks: int,
+    seed: int,
+) -> None:
+    """Train until the validation loss has not fallen for some time; keep the best weights."""
+    generator = np.random.default_rng(seed)
+    optimiser = torch.optim.AdamW(
+        module.parameters(), lr=LEARNING_RATE, weight_decay=settings.weight_decay
+    )
+    best, best_state, waited = np.inf, copy.deepcopy(module.state_dict()), 0
+    for _ in range(most_looks):
+        module.train()
+        for _ in range(STEPS_A_LOOK):
+            inputs, targets, weights = _draw(train, window, generator)
+            kept = torch.rand(len(inputs), 1, inputs.shape[2]) >= settings.unit_dropout
+            outputs = module(inputs * kept / (1 - settings.unit_dropout))
+            loss = _loss(outputs, targets, weights, class_weights)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimiser.step()
+        level = _level(module, valid, window)
+        if level < best - 1e-4 * abs(best if np.isfinite(best) else 0.0):
+            best, best_state, waited = level, copy.deepcopy(module.state_dict()), 0
+        else:
+            waited += 1
+            if waited >= PATIENCE:
+                break
+    module.load_state_dict(best_state)
+
+
+def _draw(
+    train: _Prepared, window: int, generator: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw windows of training, long stretches more often; shorter ones end in weight 0."""
+    lengths = np.array([len(each) for each in train.inputs])
+    count = max(_BINS_A_BATCH // window, 4)
+    picked = generator.choice(len(lengths), size=count, p=lengths / lengths.sum())
+    longest = int(min(window, lengths.max()))
+    first = train.targets[0]
+    inputs = np.zeros((count, longest, train.inputs[0].shape[1]), dtype=np.float32)
+    targets = np.zeros((count, longest, *first.shape[1:]), dtype=first.dtype)
+    weights = np.zeros((count, longest), dtype=np.float32)
+    for row, stretch in enumerate(picked):
+        start = int(generator.integers(max(lengths[stretch] - longest, 0) + 1))
+        size = min(longest, int(lengths[stretch]))
+        for into, source in ((inputs, train.inputs), (targets, train.targets)):
+            into[row, :size] = source[stretch][start : start + size]
+        weights[row, :size] = train.weights[stretch][start : start + size]
+    if targets.dtype != np.int64:
+        targets = targets.astype(np.float32)
+    return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights)
+
+
+def _loss(
+    outputs: Tensor, targets: Tensor, weights: Tensor, class_weights: Tensor | None = None
+) -> Tensor:
+    if targets.dtype == torch.int64:
+        flat = functional.cross_entropy(
+            outputs.flatten(0, -2),
+            targets.flatten().clamp(min=0),
+            weight=class_weights,
+            reduction="none",
+        )
+        error = flat.reshape(weights.shape)
+    else:
+        error = ((outputs - targets) ** 2).mean(dim=-1)
+    return (weights * error).sum() / weights.sum().clamp(min=1e-6)
+
+
+def _level(module: nn.Module, valid: _Prepared, window: int) -> float:
+    total, weight = 0.0, 0.0
+    for inputs, target, weights in zip(valid.inputs, valid.targets, valid.weights, strict=True):
+        outputs = torch.from_numpy(run_in_windows(module, inputs, window))
+        here = torch.from_numpy(weights)
+        level = float(_loss(outputs, torch.from_numpy(np.asarray(target)), here))
+        total += level * float(here.sum())
+        weight += float(here.sum())
+    return total / max(weight, 1e-12)
