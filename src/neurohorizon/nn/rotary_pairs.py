@@ -127,13 +127,14 @@ class _SplitAndTurn(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(turns)
         ctx.num_turned = num_turned
-        parts = projected_BTE.detach().unflatten(-1, (num_parts, num_heads, -1))
-        _turn_in_place(parts[:, :, :num_turned].flatten(2, 3), turns)
-        return tuple(part.transpose(1, 2) for part in parts.unbind(2))
+        heads = projected_BTE.detach().unflatten(-1, (num_parts * num_heads, -1))
+        _turn_in_place(heads[:, :, : num_turned * num_heads], turns)
+        return tuple(part.transpose(1, 2) for part in heads.split(num_heads, dim=2))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         (turns,) = ctx.saved_tensors
-        parts = torch.stack([gradient.transpose(1, 2) for gradient in gradients], dim=2)
-        _turn_in_place(parts[:, :, : ctx.num_turned].flatten(2, 3), turns.conj())
-        return parts.flatten(2), None, None, None, None
+        heads = torch.cat([gradient.transpose(1, 2) for gradient in gradients], dim=2)
+        num_heads = gradients[0].shape[1]
+        _turn_in_place(heads[:, :, : ctx.num_turned * num_heads], turns.conj())
+        return heads.flatten(2), None, None, None, None

@@ -11,6 +11,7 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.models.capoyo import CaPOYO
 from neurohorizon.models.poyo import POYO
 from neurohorizon.models.poyo_plus import POYOPlus
+from neurohorizon.nn.recompute import recompute
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
 from neurohorizon.training.decoding.losses import decoding_loss
@@ -321,3 +322,35 @@ def test_capoyo_needs_an_even_width_and_tasks_names_of_their_own():
         CaPOYO(tasks=(POSITION,), **(SMALL | {"width": 15}))
     with pytest.raises(ConfigError, match="each name once, got position, position"):
         POYOPlus(tasks=(POSITION, POSITION), **SMALL)
+
+
+@pytest.mark.parametrize(("design", "tasks"), [(POYO, (POSITION,)), (CaPOYO, SEVERAL)])
+def test_half_precision_decodes_and_learns(design, tasks):
+    model, batch = made(design, tasks)
+    with torch.no_grad():
+        expected = model(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = model.train()(batch)
+        total, _ = decoding_loss(tasks, outputs, batch.targets, batch.weights)
+    total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        for name, values in model.eval()(batch).items():
+            torch.testing.assert_close(values.float(), expected[name], rtol=0.1, atol=0.1)
+
+
+def test_activations_may_be_computed_again():
+    model, batch = made(POYOPlus, SEVERAL)
+    model.train()
+
+    def gradients():
+        model.zero_grad()
+        torch.manual_seed(7)
+        decoding_loss(SEVERAL, model(batch), batch.targets, batch.weights)[0].backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+    expected = gradients()
+    for layer in model.perceiver.layers:
+        recompute(layer)
+    for name, gradient in gradients().items():
+        torch.testing.assert_close(gradient, expected[name])
