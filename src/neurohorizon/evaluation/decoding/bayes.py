@@ -63,7 +63,7 @@ class Maps:
         the cell is left out.
         """
         told: FloatArray = np.asarray(counts, dtype=np.float64) @ np.log(self.rate_hz)
-        return told - np.outer(seconds, self.rate_hz.sum(axis=0))
+        return told - seconds[:, None] * self.rate_hz.sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
