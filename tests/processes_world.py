@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
+from loops import fit
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
-from neurohorizon.training.fit import FitSummary, fit_forecaster
+from neurohorizon.training.fit import FitSummary
 from worlds import waving_recording
 
 SPEC = WindowSpec(horizon_s=0.2)
@@ -42,8 +43,8 @@ def train(folder: Path, data: ForecastData, **settings: Any) -> FitSummary:
     """Train two epochs of four steps with dropout."""
     torch.manual_seed(0)
     model = HorizonForecaster(spec=SPEC, width=16, num_heads=2, num_latents=4, dropout=0.2)
-    given: dict[str, Any] = {"max_epochs": 2, "accumulate_batches": 2, "accelerator": "cpu"}
-    return fit_forecaster(model=model, data=data, run_folder=folder, **(given | settings))
+    given: dict[str, Any] = {"max_epochs": 2, "accumulate_batches": 2}
+    return fit(model, data, folder, **(given | settings))
 
 
 def tell_at(step: int):

@@ -15,7 +15,7 @@ from neurohorizon.configs import build
 from neurohorizon.configs.load import RECIPES, load_config
 from neurohorizon.configs.model_schema import SIZES
 from neurohorizon.configs.recipe_file import read_yaml
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import Recording, Series
@@ -28,12 +28,12 @@ NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 PUBLIC = ("ibl", "perich")
 
 
-def small_config(name: str) -> Config:
+def small_config(name: str) -> ForecastConfig:
     """Return a recipe's configuration, of a public data set's with the tiny model."""
     return load_config(name, ["model.size=tiny"] if name.startswith(PUBLIC) else []).config
 
 
-def with_conditions(config: Config) -> list[Recording] | None:
+def with_conditions(config: ForecastConfig) -> list[Recording] | None:
     """Return a recording that has the conditions of a recipe for files."""
     spec = config.conditions.spec()
     if not spec or config.data.name == "simulated":

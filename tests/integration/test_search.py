@@ -40,7 +40,7 @@ def test_a_search_is_run_and_gone_on_with(tmp_path, capsys, only_error):
     assert table[:2] == first
     for row in table:
         run = out / "trials" / f"trial{int(row['trial']):04d}"
-        told = json.loads((run / "training.json").read_text())["best_valid_bits_per_spike"]
+        told = json.loads((run / "training.json").read_text())["best_valid"]
         assert float(row["valid_bits_per_spike"]) == pytest.approx(told, abs=1e-6)
         assert 1e-4 <= float(row["training.learning_rate"]) <= 1e-2
         # Nothing was scored: validation alone decides.

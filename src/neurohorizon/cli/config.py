@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
-from neurohorizon.configs import build
+from pydantic import TypeAdapter
+
 from neurohorizon.configs.experiment import list_experiments
-from neurohorizon.configs.load import list_recipes, load_config
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.load import list_recipes, load_any
+from neurohorizon.configs.root import AnyConfig
+from neurohorizon.configs.trainings import check
 
 
 def explain(recipe: str, /, *overrides: str) -> None:
@@ -20,8 +22,8 @@ def explain(recipe: str, /, *overrides: str) -> None:
     overrides
         key=value, as for `neurohorizon train`.
     """
-    loaded = load_config(recipe, overrides)
-    build.check(loaded.config)
+    loaded = load_any(recipe, overrides)
+    check(loaded.config)
     lines = loaded.lines()
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     for key, value, origin in lines:
@@ -30,7 +32,7 @@ def explain(recipe: str, /, *overrides: str) -> None:
 
 def schema() -> None:
     """Print the JSON schema of recipes: every key, its type, default and meaning."""
-    print(json.dumps(Config.model_json_schema(), indent=2))
+    print(json.dumps(TypeAdapter(AnyConfig).json_schema(), indent=2))
 
 
 def list_all() -> None:

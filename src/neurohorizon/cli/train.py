@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.configs.load import load_config
+from neurohorizon.configs.load import load_any
 from neurohorizon.configs.records import run_state
 from neurohorizon.configs.runs import TrainingPlan, plan_run, train_run
 from neurohorizon.training.processes import is_first_process
@@ -44,7 +44,7 @@ def train(
     dry_run
         Check everything, say what would be done, and write nothing.
     """
-    loaded = load_config(recipe, overrides, folder=out)
+    loaded = load_any(recipe, overrides, folder=out)
     config = loaded.config
     if dry_run:
         _print_plan(plan_run(loaded))
@@ -76,9 +76,8 @@ def train(
     else:
         print(f"{run.folder}: {run.outcome}, {summary.epochs} epochs in {summary.seconds:.0f} s")
     print(
-        f"best epoch {summary.best_epoch + 1}: "
-        f"{summary.best_valid_bits_per_spike:.3f} bits/spike at "
-        f"{config.window.horizon_s:g} s on the validation time of the training recordings"
+        f"best epoch {summary.best_epoch + 1}: {say_score(summary.chosen_by, summary.best_valid)} "
+        "on the validation time of the training recordings"
     )
     print(f"next: neurohorizon evaluate {run.folder}")
 
@@ -87,11 +86,32 @@ def epoch_line(row: Mapping[str, float], num_epochs: int) -> str:
     """Say in one line how an epoch went."""
     prefix = "valid_bits_per_spike_"
     scores = {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
-    values = "  ".join(f"{horizon.removesuffix('ms')} ms {v:.3f}" for horizon, v in scores.items())
-    return (
-        f"epoch {row['epoch'] + 1:.0f}/{num_epochs}  loss {row['train_loss']:.4f}  "
-        f"valid bits/spike  {values}"
-    )
+    if scores:
+        told = "valid bits/spike  " + "  ".join(
+            f"{horizon.removesuffix('ms')} ms {value:.3f}" for horizon, value in scores.items()
+        )
+    else:
+        told = "  ".join(
+            f"{key.replace('_', ' ', 1)} {value:.3f}"
+            for key, value in row.items()
+            if key.startswith("valid_")
+        )
+    return f"epoch {row['epoch'] + 1:.0f}/{num_epochs}  loss {row['train_loss']:.4f}  {told}"
+
+
+def say_score(name: str, value: float) -> str:
+    """Say a validation score, by its name in the log.
+
+    Examples
+    --------
+    >>> say_score("valid_bits_per_spike_1000ms", 0.1), say_score("valid_position_r2", 0.5)
+    ('0.100 bits/spike at 1000 ms', 'position r2 0.500')
+    """
+    name = name.removeprefix("valid_")
+    if name.startswith("bits_per_spike_"):
+        horizon = name.removeprefix("bits_per_spike_").removesuffix("ms")
+        return f"{value:.3f} bits/spike at {horizon} ms"
+    return f"{name.replace('_', ' ')} {value:.3f}"
 
 
 def _print_plan(plan: TrainingPlan) -> None:

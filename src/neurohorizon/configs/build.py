@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from neurohorizon.configs.data_schema import SimulatedData
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.configs.sessions import Progress, as_stage, population_plan
+from neurohorizon.configs.training_schema import LoopConfig
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.protocol import Protocol
 from neurohorizon.recordings.conditions import require_conditions
@@ -26,9 +27,10 @@ from neurohorizon.training.processes import batches_of_each, plan_processes
 if TYPE_CHECKING:
     from neurohorizon.models.horizon import HorizonForecaster
     from neurohorizon.training.data import ForecastData
+    from neurohorizon.training.loop import LoopSettings
 
 
-def check(config: Config) -> None:
+def check(config: ForecastConfig) -> None:
     """Make all that is cheap to make, so that each part checks its own settings.
 
     Raises
@@ -37,7 +39,6 @@ def check(config: Config) -> None:
         If a setting makes no sense.
     """
     protocol(config)
-    batches_of_each(config.training.accumulate_batches, plan_processes(config.training.devices))
     if isinstance(config.data, SimulatedData):
         plan = population_plan(config.data)
         spec = config.window_spec()
@@ -51,7 +52,17 @@ def check(config: Config) -> None:
             )
 
 
-def protocol(config: Config) -> Protocol:
+def check_processes(training: LoopConfig) -> None:
+    """Refuse batches that the processes of a training cannot share.
+
+    Raises
+    ------
+    ConfigError
+    """
+    batches_of_each(training.accumulate_batches, plan_processes(training.devices))
+
+
+def protocol(config: ForecastConfig) -> Protocol:
     """Return how a run's forecasts are scored."""
     evaluation = config.evaluation
     return Protocol(
@@ -65,7 +76,7 @@ def protocol(config: Config) -> Protocol:
 
 
 def forecast_data(
-    config: Config, recordings: Sequence[Recording], *, progress: Progress | None = None
+    config: ForecastConfig, recordings: Sequence[Recording], *, progress: Progress | None = None
 ) -> ForecastData:
     """Make the training data: references and windows of the training recordings."""
     from neurohorizon.training.data import ForecastData
@@ -96,13 +107,16 @@ def forecast_data(
 
 
 def forecaster(
-    config: Config, *, num_known_units: int = 0, recordings: Sequence[Recording] | None = None
+    config: ForecastConfig,
+    *,
+    num_known_units: int = 0,
+    recordings: Sequence[Recording] | None = None,
 ) -> HorizonForecaster:
     """Make the untrained model; its weights are a function of the run's seed.
 
     Parameters
     ----------
-    config : Config
+    config : ForecastConfig
     num_known_units : int
         Units of the training recordings: rows of a learned identity table.
     recordings : sequence of Recording, optional
@@ -157,7 +171,7 @@ def forecaster(
 
 
 def condition_sizes(
-    config: Config, recordings: Sequence[Recording] | None
+    config: ForecastConfig, recordings: Sequence[Recording] | None
 ) -> tuple[tuple[int, ...], int]:
     """Return the columns of each series of the conditions, and the embeddings' dimensions."""
     spec = config.conditions.spec()
@@ -171,31 +185,30 @@ def condition_sizes(
     return require_conditions(spec, {recording.id: recording for recording in recordings})
 
 
-def fit_arguments(config: Config) -> dict[str, Any]:
+def fit_arguments(config: ForecastConfig) -> dict[str, Any]:
     """Return the settings of :func:`~neurohorizon.training.fit.fit_forecaster`."""
     from neurohorizon.training.teacher_forcing import TeacherForcing
 
     training = config.training
     return {
+        "settings": loop_settings(training, seed=config.run.seed),
         "objective": training.objective,
-        "max_epochs": training.max_epochs,
         "learning_rate": training.learning_rate,
         "weight_decay": training.weight_decay,
         "warmup_share": training.warmup_share,
-        "gradient_clip": training.gradient_clip,
-        "accumulate_batches": training.accumulate_batches,
         "queries_per_window": training.queries_per_window,
         "condition_dropout": config.conditions.dropout if config.conditions.spec() else 0.0,
         "adapter_dropout": training.adapter_dropout if config.model.use_adapter else 0.0,
         "ema_decay": training.ema_decay,
         "teacher_forcing": TeacherForcing(**training.teacher_forcing.model_dump()),
         "checkpoint_activations": training.checkpoint_activations,
-        "save_every_steps": training.save_every_steps,
-        "patience": training.patience,
         "horizons_s": config.evaluation.horizons_s,
-        "precision": training.precision,
-        "accelerator": training.accelerator,
-        "devices": training.devices,
-        "strategy": training.strategy,
-        "seed": config.run.seed,
     }
+
+
+def loop_settings(training: LoopConfig, *, seed: int) -> LoopSettings:
+    """Return how the training loop runs."""
+    from neurohorizon.training.loop import LoopSettings
+
+    keys = [field.name for field in fields(LoopSettings) if field.name != "seed"]
+    return LoopSettings(**{key: getattr(training, key) for key in keys}, seed=seed)

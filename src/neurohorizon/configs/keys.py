@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.root import root_of
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,18 @@ class Alternatives:
         Key that tells them apart ("name", "by"); "" where there is only one.
     sections : mapping of str to class
         By the tag's value.
+    named : bool
+        Whether the key holds any number of such sections, by names that the user gives.
     """
 
     tag: str
     sections: Mapping[str, type[BaseModel]]
+    named: bool = False
 
     def choose(self, values: Mapping[str, Any]) -> type[BaseModel] | None:
         """Return the section that values are meant for; None where the tag does not say."""
+        if self.named:
+            return None
         if not self.tag:
             return self.sections[""]
         return self.sections.get(str(values.get(self.tag)))
@@ -40,6 +45,8 @@ def alternatives(field: FieldInfo) -> Alternatives | None:
     """Return the sections that a field can hold; None for a plain value."""
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
         return Alternatives("", {"": field.annotation})
+    if get_origin(field.annotation) is dict:
+        return Alternatives("", {"": get_args(field.annotation)[1]}, named=True)
     members = [
         member
         for member in _members(field.annotation)
@@ -55,12 +62,15 @@ def alternatives(field: FieldInfo) -> Alternatives | None:
 
 def section_at(path: str, values: Mapping[str, Any]) -> Alternatives | None:
     """Return what may stand at a dotted path, given the values around it."""
-    section: type[BaseModel] | None = Config
-    found: Alternatives | None = Alternatives("", {"": Config})
+    found: Alternatives | None = Alternatives("", {"": root_of(values)})
+    section = found.choose(values)
     for key in path.split(".") if path else []:
-        if section is None or key not in section.model_fields:
+        if found.named:
+            found = Alternatives("", found.sections)
+        elif section is None or key not in section.model_fields:
             return None
-        found = alternatives(section.model_fields[key])
+        else:
+            found = alternatives(section.model_fields[key])
         if found is None:
             return None
         inner = values.get(key)
@@ -71,7 +81,7 @@ def section_at(path: str, values: Mapping[str, Any]) -> Alternatives | None:
 
 def find_unknown(values: Mapping[str, Any]) -> str | None:
     """Return the first dotted key that the schema does not know."""
-    return next(_unknown(values, Config, ""), None)
+    return next(_unknown(values, root_of(values), ""), None)
 
 
 def explain_unknown(path: str, values: Mapping[str, Any]) -> str:
@@ -101,7 +111,7 @@ def explain_unknown(path: str, values: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(key, here, n=1, cutoff=0.6)
     if near:
         return f"did you mean {parent}.{near[0]}?" if parent else f"did you mean {near[0]}?"
-    everywhere = list(_all_keys(Config, ""))
+    everywhere = list(_all_keys(root_of(values), ""))
     elsewhere = [known for known in everywhere if known.rpartition(".")[2] == key]
     elsewhere += difflib.get_close_matches(path, everywhere, n=1, cutoff=0.75)
     if elsewhere:
@@ -123,8 +133,13 @@ def _unknown(values: Mapping[str, Any], section: type[BaseModel], prefix: str) -
             yield f"{prefix}{key}"
         elif isinstance(value, Mapping):
             found = alternatives(section.model_fields[key])
-            inner = found.choose(value) if found is not None else None
-            if inner is not None:
+            if found is None:
+                continue
+            if found.named:
+                for name, one in value.items():
+                    if isinstance(one, Mapping):
+                        yield from _unknown(one, found.sections[""], f"{prefix}{key}.{name}.")
+            elif (inner := found.choose(value)) is not None:
                 yield from _unknown(value, inner, f"{prefix}{key}.")
 
 
@@ -140,5 +155,6 @@ def _all_keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
         if found is None:
             yield f"{prefix}{key}"
         else:
+            here = f"{prefix}{key}.NAME." if found.named else f"{prefix}{key}."
             for inner in found.sections.values():
-                yield from _all_keys(inner, f"{prefix}{key}.")
+                yield from _all_keys(inner, here)

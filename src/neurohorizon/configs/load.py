@@ -11,16 +11,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import yaml
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from neurohorizon.configs.keys import explain_unknown, find_unknown, section_at
-from neurohorizon.configs.model_schema import SIZES
 from neurohorizon.configs.recipe_file import read_yaml
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.root import AnyConfig, root_of
+from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -58,13 +58,16 @@ EXPECTED = {
 """What was expected where pydantic found something else, by its name for the error."""
 
 
+C = TypeVar("C", bound=AnyConfig, covariant=True)
+
+
 @dataclass(frozen=True)
-class LoadedConfig:
+class LoadedConfig(Generic[C]):
     """A configuration and where it is from.
 
     Parameters
     ----------
-    config : Config
+    config : ForecastConfig or DecodeConfig
     origin : dict of str to str
         For each dotted key: "default", "base NAME", "recipe NAME", "command line", or what
         it follows from ("size small", "run.name").
@@ -72,7 +75,7 @@ class LoadedConfig:
         What was asked for.
     """
 
-    config: Config
+    config: C
     origin: dict[str, str]
     recipe: str
 
@@ -83,8 +86,33 @@ class LoadedConfig:
 
 def load_config(
     recipe: str, overrides: Sequence[str] = (), *, folder: Path | None = None
-) -> LoadedConfig:
-    """Load a recipe, apply overrides, and check the whole.
+) -> LoadedConfig[ForecastConfig]:
+    """Load the recipe of a forecaster, as `load_any` does.
+
+    Raises
+    ------
+    ConfigError
+        What `load_any` raises, and if the recipe is a decoder's.
+
+    Examples
+    --------
+    >>> loaded = load_config("default", ["training.max_epochs=3"])
+    >>> loaded.config.training.max_epochs, loaded.origin["training.max_epochs"]
+    (3, 'command line')
+    """
+    loaded = load_any(recipe, overrides, folder=folder)
+    if not isinstance(loaded.config, ForecastConfig):
+        raise ConfigError(
+            f"{recipe} is the recipe of a decoder (model.name={loaded.config.model.name}), and "
+            "this is about forecasts: give a forecaster's (`neurohorizon config list`)"
+        )
+    return cast("LoadedConfig[ForecastConfig]", loaded)
+
+
+def load_any(
+    recipe: str, overrides: Sequence[str] = (), *, folder: Path | None = None
+) -> LoadedConfig[AnyConfig]:
+    """Load a recipe, of a forecaster or a decoder, apply overrides, and check the whole.
 
     Parameters
     ----------
@@ -99,12 +127,6 @@ def load_config(
     ------
     ConfigError
         One line: what, where it is from, expected against got, and what to do.
-
-    Examples
-    --------
-    >>> loaded = load_config("default", ["training.max_epochs=3"])
-    >>> loaded.config.training.max_epochs, loaded.origin["training.max_epochs"]
-    (3, 'command line')
     """
     path = find_recipe(recipe)
     layers = _read_layers(path)
@@ -123,7 +145,7 @@ def load_config(
             raise ConfigError(f"unknown key '{unknown}' ({label}): {meant}")
         _merge(values, layer, label=label, origin=origin)
     try:
-        config = Config.model_validate(values)
+        config = root_of(values).model_validate(values)
     except ValidationError as error:
         raise ConfigError(describe_problem(error, values, origin)) from None
     return LoadedConfig(config, _complete(origin, config), recipe)
@@ -214,7 +236,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def flatten(config: Config) -> Iterator[tuple[str, Any]]:
+def flatten(config: AnyConfig) -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, value) of every value of a configuration, in the schema's order."""
     yield from _leaves(config.model_dump(), "")
 
@@ -230,7 +252,7 @@ def format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def to_yaml(config: Config) -> str:
+def to_yaml(config: AnyConfig) -> str:
     """Write a configuration as a recipe that gives the same again."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
@@ -304,9 +326,9 @@ def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
             yield f"{prefix}{key}", value
 
 
-def _complete(origin: Mapping[str, str], config: Config) -> dict[str, str]:
+def _complete(origin: Mapping[str, str], config: AnyConfig) -> dict[str, str]:
     """Return the origin of every value of the checked configuration."""
-    follows = {f"model.{key}": f"size {config.model.size}" for key in SIZES[config.model.size]}
+    follows = {f"model.{key}": f"size {config.model.size}" for key in config.sized()}
     if "model.size" not in origin:
         follows = {}
     follows["run.folder"] = "run.name"

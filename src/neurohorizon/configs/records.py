@@ -23,14 +23,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
 from neurohorizon import __version__
+from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.load import LoadedConfig, flatten, format_value, to_yaml
 from neurohorizon.configs.recipe_file import read_yaml
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.root import AnyConfig, root_of
+from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.configs.sessions import Session, Sessions, prepare_recording
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
 from neurohorizon.evaluation.protocol import LEFT_OUT_QUALITIES
@@ -61,20 +63,23 @@ LIBRARIES = ("torch", "lightning", "torch_brain", "numpy", "scipy", "h5py", "saf
 State = Literal["new", "unfinished", "finished"]
 
 
+C = TypeVar("C", bound=AnyConfig, covariant=True)
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Generic[C]):
     """A run folder, read.
 
     Parameters
     ----------
     folder : Path
-    config : Config
+    config : ForecastConfig or DecodeConfig
     data : dict
         Content of ``data.json``.
     """
 
     folder: Path
-    config: Config
+    config: C
     data: dict[str, Any]
 
     @property
@@ -108,7 +113,40 @@ def run_state(folder: Path | str) -> State:
     return "new"
 
 
-def load_run(folder: Path | str) -> Run:
+def load_run(folder: Path | str) -> Run[ForecastConfig]:
+    """Read what the run folder of a forecaster says about itself.
+
+    Raises
+    ------
+    CheckpointError
+        What `load_any_run` raises, and if the run is of a decoder.
+    """
+    run = load_any_run(folder)
+    if not isinstance(run.config, ForecastConfig):
+        raise CheckpointError(
+            f"{folder}: holds a decoder ({run.config.model.name}), and this is about forecasts: "
+            "give the run of a forecaster"
+        )
+    return cast("Run[ForecastConfig]", run)
+
+
+def load_decode_run(folder: Path | str) -> Run[DecodeConfig]:
+    """Read what the run folder of a decoder says about itself.
+
+    Raises
+    ------
+    CheckpointError
+        What `load_any_run` raises, and if the run is of a forecaster.
+    """
+    run = load_any_run(folder)
+    if not isinstance(run.config, DecodeConfig):
+        raise CheckpointError(
+            f"{folder}: holds a forecaster, and this is about decoding: give the run of a decoder"
+        )
+    return cast("Run[DecodeConfig]", run)
+
+
+def load_any_run(folder: Path | str) -> Run[AnyConfig]:
     """Read what a run folder says about itself.
 
     Raises
@@ -119,7 +157,8 @@ def load_run(folder: Path | str) -> Run:
     folder = Path(folder)
     require_run(folder)
     try:
-        config = Config.model_validate(read_yaml(folder / CONFIG_FILE))
+        values = read_yaml(folder / CONFIG_FILE)
+        config = root_of(values).model_validate(values)
         data = json.loads((folder / DATA_FILE).read_text(encoding="utf-8"))
         if not {"folder", "training", "held_out"} <= set(data):
             raise ValueError(f"{DATA_FILE} is incomplete")
@@ -164,11 +203,11 @@ def left_out_qualities(run: Path | str) -> tuple[str, ...]:
     """
     if not (Path(run) / CONFIG_FILE).is_file():
         return LEFT_OUT_QUALITIES
-    return load_run(run).config.data.left_out_qualities
+    return load_any_run(run).config.data.left_out_qualities
 
 
 def open_run_sessions(
-    run: Run, *, recordings: Path | str | None = None, verify: bool = True
+    run: Run[AnyConfig], *, recordings: Path | str | None = None, verify: bool = True
 ) -> Sessions:
     """Open the recordings that a run trained on and held out, split as they were.
 
@@ -209,7 +248,7 @@ def open_run_sessions(
     )
 
 
-def first_difference(one: Config, other: Config) -> str:
+def first_difference(one: AnyConfig, other: AnyConfig) -> str:
     """Say where two configurations differ, hardware left out; "" where they do not."""
     here, there = dict(flatten(one)), dict(flatten(other))
     for key in dict.fromkeys([*here, *there]):
@@ -242,7 +281,11 @@ def describe_data(sessions: Sessions, run_folder: Path) -> dict[str, Any]:
 
 
 def write_records(
-    folder: Path, loaded: LoadedConfig, data: dict[str, Any], *, command_line: Sequence[str]
+    folder: Path,
+    loaded: LoadedConfig[AnyConfig],
+    data: dict[str, Any],
+    *,
+    command_line: Sequence[str],
 ) -> None:
     """Write the four records of a run; ``config.yaml``, which makes it one, comes last."""
     provenance = {

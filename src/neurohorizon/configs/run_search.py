@@ -297,7 +297,7 @@ def _task(plan: SearchPlan, number: int, params: Mapping[str, Any]) -> Task:
 
 def _value(plan: SearchPlan, number: int) -> float:
     path = plan.folder / "trials" / _name(number) / SUMMARY
-    return float(json.loads(path.read_text(encoding="utf-8"))["best_valid_bits_per_spike"])
+    return float(json.loads(path.read_text(encoding="utf-8"))["best_valid"])
 
 
 def _optuna() -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from neurohorizon.configs.data_schema import HoldOutNone, SimulatedData
 from neurohorizon.configs.load import flatten
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.configs.sessions import Progress, open_sessions
 from neurohorizon.configs.sweep_plan import MemberRun, SweepPlan
 from neurohorizon.errors import ConfigError
@@ -144,7 +144,7 @@ def _is_done(plan: SweepPlan, run: MemberRun) -> bool:
     return is_scored(run.folder, _parts(plan, run.loaded.config))
 
 
-def _parts(plan: SweepPlan, config: Config) -> list[str]:
+def _parts(plan: SweepPlan, config: ForecastConfig) -> list[str]:
     """Name the parts of the results that a run of the sweep has in the end."""
     first = "held-out" if _holds_out(config) else "later"
     lengths = [s for s in plan.reference_lengths_s if s != config.evaluation.reference_s]
@@ -152,7 +152,7 @@ def _parts(plan: SweepPlan, config: Config) -> list[str]:
     return list(dict.fromkeys([first, "later", *parts]))
 
 
-def _holds_out(config: Config) -> bool:
+def _holds_out(config: ForecastConfig) -> bool:
     if isinstance(config.data, SimulatedData):
         return config.data.num_held_out > 0
     return not isinstance(config.data.hold_out, HoldOutNone)

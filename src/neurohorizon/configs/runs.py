@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from neurohorizon.configs import build
 from neurohorizon.configs.data_schema import SimulatedData
 from neurohorizon.configs.load import LoadedConfig
 from neurohorizon.configs.records import (
@@ -18,21 +17,23 @@ from neurohorizon.configs.records import (
     State,
     describe_data,
     first_difference,
-    load_run,
+    load_any_run,
     run_state,
     write_records,
 )
+from neurohorizon.configs.root import AnyConfig
 from neurohorizon.configs.sessions import (
     Progress,
     open_sessions,
     population_plan,
     session_indices,
 )
+from neurohorizon.configs.trainings import check, num_parameters, prepare_fit
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.training.processes import is_first_process
 
 if TYPE_CHECKING:
-    from neurohorizon.training.fit import FitSummary
+    from neurohorizon.training.loop import FitSummary
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class TrainingPlan:
     num_parameters: int
 
 
-def plan_run(loaded: LoadedConfig) -> TrainingPlan:
+def plan_run(loaded: LoadedConfig[AnyConfig]) -> TrainingPlan:
     """Check all that a training needs, open its recordings, and write nothing.
 
     Raises
@@ -88,13 +89,12 @@ def plan_run(loaded: LoadedConfig) -> TrainingPlan:
         What the training would raise before its first step.
     """
     config = loaded.config
-    build.check(config)
+    check(config)
     state = check_folder(loaded, resume=True)
     missing = _num_to_simulate(loaded)
     sessions = open_sessions(config) if missing == 0 else None
     opened = None if sessions is None else [each.recording for each in sessions.training]
-    model = build.forecaster(config, recordings=opened)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    size = num_parameters(config, opened)
     if sessions is None:
         assert isinstance(config.data, SimulatedData)
         counts = (config.data.num_sessions, config.data.num_held_out)
@@ -108,12 +108,12 @@ def plan_run(loaded: LoadedConfig) -> TrainingPlan:
         num_held_out=counts[1],
         num_to_simulate=missing,
         num_units=sum(s.recording.num_units for s in every) if sessions is not None else None,
-        num_parameters=num_parameters,
+        num_parameters=size,
     )
 
 
 def train_run(
-    loaded: LoadedConfig,
+    loaded: LoadedConfig[AnyConfig],
     *,
     resume: bool = False,
     command_line: Sequence[str] = (),
@@ -147,36 +147,29 @@ def train_run(
         resume from, the run folder is left as it was found.
     """
     config, folder = loaded.config, loaded.config.run.folder
-    build.check(config)
+    check(config)
     state = check_folder(loaded, resume=resume)
     if state == "finished":
-        from neurohorizon.training.fit import read_summary
+        from neurohorizon.training.loop import read_summary
 
         return TrainedRun(folder, "skipped", read_summary(folder))
 
     sessions = open_sessions(config, progress=progress)
     described = describe_data(sessions, folder)
     if state == "unfinished":
-        _require_same_data(load_run(folder).data, described, folder)
+        _require_same_data(load_any_run(folder).data, described, folder)
     recordings = [session.recording for session in sessions.training]
-    data = build.forecast_data(config, recordings, progress=progress)
-    model = build.forecaster(config, num_known_units=len(data.known_units), recordings=recordings)
-
-    from neurohorizon.training.fit import fit_forecaster
-
+    fit = prepare_fit(config, recordings, progress=progress)
     existed = folder.exists()
     at_interrupt = signal.getsignal(signal.SIGINT)
     try:
         if state == "new" and is_first_process():
             write_records(folder, loaded, described, command_line=command_line)
-        summary = fit_forecaster(
-            model=model,
-            data=data,
+        summary = fit(
             run_folder=folder,
             resume=resume,
             on_epoch=on_epoch,
             on_step=None if progress is None else lambda n, total: progress("training", n, total),
-            **build.fit_arguments(config),
         )
     except SystemExit as error:
         # Lightning answers an interruption by an exit, and is deaf to the keyboard from then on.
@@ -187,7 +180,7 @@ def train_run(
     return TrainedRun(folder, "resumed" if state == "unfinished" else "trained", summary)
 
 
-def check_folder(loaded: LoadedConfig, *, resume: bool) -> State:
+def check_folder(loaded: LoadedConfig[AnyConfig], *, resume: bool) -> State:
     """Tell how far the run folder is, and refuse what cannot be gone on with.
 
     Raises
@@ -200,7 +193,7 @@ def check_folder(loaded: LoadedConfig, *, resume: bool) -> State:
     state = run_state(folder)
     if state == "new" or not is_first_process():
         return "new" if state == "unfinished" and not resume else state
-    difference = first_difference(loaded.config, load_run(folder).config)
+    difference = first_difference(loaded.config, load_any_run(folder).config)
     if difference:
         raise ConfigError(
             f"{folder}: holds another run ({difference}): choose another folder with --out, or "
@@ -214,7 +207,7 @@ def check_folder(loaded: LoadedConfig, *, resume: bool) -> State:
     return state
 
 
-def _num_to_simulate(loaded: LoadedConfig) -> int:
+def _num_to_simulate(loaded: LoadedConfig[AnyConfig]) -> int:
     data = loaded.config.data
     if not isinstance(data, SimulatedData):
         return 0

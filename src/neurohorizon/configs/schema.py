@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from neurohorizon.configs.conditions_schema import ConditionsConfig
 from neurohorizon.configs.data_schema import DataConfig, SimulatedData
-from neurohorizon.configs.model_schema import ModelConfig
+from neurohorizon.configs.model_schema import SIZES, ModelConfig
 from neurohorizon.configs.section import Count, CountOrNone, Duration, Positive, Section, idle
 from neurohorizon.configs.training_schema import (
     ReferenceConfig,
@@ -94,7 +94,7 @@ class EvaluationConfig(Section):
     """The ideal observer, for simulated data; null for none."""
 
 
-class Config(Section):
+class ForecastConfig(Section):
     """Everything a training run depends on."""
 
     run: RunConfig = RunConfig()
@@ -107,7 +107,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
-    def _check(self) -> Config:
+    def _check(self) -> ForecastConfig:
         try:
             spec = self.window_spec()
         except ConfigError as error:
@@ -174,6 +174,10 @@ class Config(Section):
                 f"{self.model.num_encoder_layers} layers of the encoder"
             )
         return self
+
+    def sized(self) -> dict[str, int]:
+        """Return the keys that `model.size` stands for."""
+        return SIZES[self.model.size]
 
     def window_spec(self) -> WindowSpec:
         """Return the geometry of the windows, with what is read besides spikes."""

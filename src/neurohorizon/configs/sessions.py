@@ -16,20 +16,20 @@ from neurohorizon.configs.data_schema import (
     HoldOutIds,
     HoldOutNone,
     HoldOutSubjects,
-    InterleavedSplit,
     SimulatedData,
     StoredSplit,
     TimeSplit,
 )
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.decode_sessions import prepare_for_decoding
+from neurohorizon.configs.root import AnyConfig
+from neurohorizon.configs.schema import ForecastConfig
+from neurohorizon.configs.split_rules import split_recording
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import (
     GUARD_S,
     assert_no_leakage,
     hold_out,
-    split_in_time,
-    split_interleaved,
 )
 from neurohorizon.recordings.store import list_recordings, open_recording
 from neurohorizon.simulate.recordings import PopulationPlan, write_population
@@ -94,12 +94,12 @@ def session_indices(data: SimulatedData) -> list[int]:
     return [*range(data.num_sessions), *held_out]
 
 
-def open_sessions(config: Config, *, progress: Progress | None = None) -> Sessions:
+def open_sessions(config: AnyConfig, *, progress: Progress | None = None) -> Sessions:
     """Open the recordings of a run, simulating first what is not there yet.
 
     Parameters
     ----------
-    config : Config
+    config : ForecastConfig or DecodeConfig
     progress : callable, optional
 
     Raises
@@ -142,13 +142,13 @@ def open_sessions(config: Config, *, progress: Progress | None = None) -> Sessio
     )
 
 
-def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Recording:
+def prepare_recording(recording: Recording, config: AnyConfig, *, path: Path) -> Recording:
     """Check that a recording can be used, and split it as a configuration says.
 
     Parameters
     ----------
     recording : Recording
-    config : Config
+    config : ForecastConfig or DecodeConfig
     path : Path
         Its file, for messages.
 
@@ -157,9 +157,15 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
     ConfigError, DataError
         If it is too small or too short, has no split, or has one through which windows leak.
     """
-    spec = config.window_spec()
     # Unsorted activity would outweigh all units: it is neither read nor trained on nor scored.
     recording = recording.without_qualities(config.data.left_out_qualities)
+    if isinstance(config, ForecastConfig):
+        return _prepare_for_forecasts(recording, config, path)
+    return prepare_for_decoding(recording, config, path)
+
+
+def _prepare_for_forecasts(recording: Recording, config: ForecastConfig, path: Path) -> Recording:
+    spec = config.window_spec()
     if recording.signals and len(recording.spike_times) == 0:
         raise DataError(
             f"{path}: holds signals ({', '.join(recording.signals)}) and no spikes, which a "
@@ -180,22 +186,8 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
         )
     # A simulated session is short of nothing: a wider guard costs it no file.
     rule = TimeSplit() if isinstance(config.data, SimulatedData) else config.data.split
-    guard_s = max(GUARD_S, window_s)
     try:
-        if isinstance(rule, StoredSplit):
-            split = recording.split
-        elif isinstance(rule, InterleavedSplit):
-            split = split_interleaved(
-                recording.domain,
-                block_s=rule.block_s,
-                fractions=rule.fractions,
-                guard_s=guard_s,
-                seed=rule.seed,
-            )
-        else:
-            split = split_in_time(recording.domain, fractions=rule.fractions, guard_s=guard_s)
-        if split is None:
-            raise DataError("the file holds no split: set data.split.name=time")
+        split = split_recording(recording, rule, guard_s=max(GUARD_S, window_s))
         assert_no_leakage(split, context_s=spec.context_s, horizon_s=spec.horizon_s)
     except ConfigError as error:
         raise ConfigError(f"data.split: {error}") from error
@@ -206,7 +198,9 @@ def prepare_recording(recording: Recording, config: Config, *, path: Path) -> Re
     return replace(recording, split=split)
 
 
-def _simulated_sessions(config: Config, data: SimulatedData, progress: Progress | None) -> Sessions:
+def _simulated_sessions(
+    config: AnyConfig, data: SimulatedData, progress: Progress | None
+) -> Sessions:
     plan = population_plan(data)
     folder = data.folder / plan.fingerprint
     report = as_stage("simulating sessions", progress)

@@ -60,11 +60,9 @@ class TeacherForcingConfig(Section):
         return self
 
 
-class TrainingConfig(Section):
-    """How the model learns."""
+class LoopConfig(Section):
+    """How long training goes on, in what steps, and where."""
 
-    objective: Literal["likelihood", "squared_error"] = "likelihood"
-    """What is minimised: counts' negative log-likelihood, or the squared error of their mean."""
     max_epochs: Count = 30
     """Epochs; the learning rate's cycle spans them all."""
     steps_per_epoch: Count = 100
@@ -81,24 +79,10 @@ class TrainingConfig(Section):
     """Batches summed before each step, over all processes, which share them out."""
     tokens_per_batch: Count = 12_000
     """Units and context spikes that a batch is expected to hold."""
-    references_per_batch: Count = 4
-    """Sessions (each through one reference) in a batch."""
-    queries_per_window: Count = 24
-    """Units drawn for the loss in each window."""
-    adapter_dropout: ShareOrNone = 0.1
-    """Share of windows from which the population adapter is withheld."""
-    cosmoothing_share: ShareOrNone = 0.0
-    """Share of windows in which units are hidden and told from the others in the context."""
-    cosmoothing_units: Share = 0.25
-    """Share of the units that are hidden there."""
     ema_decay: ShareOrNone = 0.0
     """Moving average of the weights, which is then what is kept; 0 for none."""
-    teacher_forcing: TeacherForcingConfig = TeacherForcingConfig()
-    """Scheduled sampling, with model.decoder=autoregressive."""
     patience: CountOrNone = 0
     """Epochs without improvement after which training stops; 0 for never."""
-    valid_origin_step_s: Positive = 0.5
-    """Seconds between validation windows."""
     sampling: Literal["sessions", "sqrt", "equal"] = "sessions"
     """How often a data set of n sessions is drawn: as n, as the root of n, or as any other."""
     checkpoint_activations: Switch = False
@@ -117,14 +101,9 @@ class TrainingConfig(Section):
     """Processes that prepare batches; 0 prepares them in the training process."""
 
     @model_validator(mode="after")
-    def _check(self) -> TrainingConfig:
+    def _check_loop(self) -> LoopConfig:
         if self.patience >= self.max_epochs:
             raise idle("training.patience", f"with {self.max_epochs} epochs: it is never reached")
-        fields = type(self).model_fields
-        if not self.cosmoothing_share and (
-            self.cosmoothing_units != fields["cosmoothing_units"].default
-        ):
-            raise idle("training.cosmoothing_units", "with training.cosmoothing_share=0")
         if self.steps_per_epoch % self.accumulate_batches:
             raise ConfigError(
                 f"training.accumulate_batches is {self.accumulate_batches}: expected a divisor of "
@@ -137,4 +116,32 @@ class TrainingConfig(Section):
                 "training.ema_decay with training.strategy=fsdp: an average of weights that are "
                 "shared out is not kept; set training.ema_decay=0 or training.strategy=ddp"
             )
+        return self
+
+
+class TrainingConfig(LoopConfig):
+    """How the forecaster learns."""
+
+    objective: Literal["likelihood", "squared_error"] = "likelihood"
+    """What is minimised: counts' negative log-likelihood, or the squared error of their mean."""
+    references_per_batch: Count = 4
+    """Sessions (each through one reference) in a batch."""
+    queries_per_window: Count = 24
+    """Units drawn for the loss in each window."""
+    adapter_dropout: ShareOrNone = 0.1
+    """Share of windows from which the population adapter is withheld."""
+    cosmoothing_share: ShareOrNone = 0.0
+    """Share of windows in which units are hidden and told from the others in the context."""
+    cosmoothing_units: Share = 0.25
+    """Share of the units that are hidden there."""
+    teacher_forcing: TeacherForcingConfig = TeacherForcingConfig()
+    """Scheduled sampling, with model.decoder=autoregressive."""
+    valid_origin_step_s: Positive = 0.5
+    """Seconds between validation windows."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        default = type(self).model_fields["cosmoothing_units"].default
+        if not self.cosmoothing_share and self.cosmoothing_units != default:
+            raise idle("training.cosmoothing_units", "with training.cosmoothing_share=0")
         return self

@@ -1,27 +1,18 @@
-"""Checkpoints without pickle: weights as safetensors, settings as JSON in its header.
-
-Nothing in such a file can run code, so a checkpoint from a stranger is as safe as data.
-"""
+"""Checkpoints of forecasters: weights, settings and the units that a table knows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
-
-from neurohorizon import __version__
-from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.models.weights_file import MODEL_FILE, build, read_weights, save_weights
 from neurohorizon.recordings.window_spec import WindowSpec
 
+__all__ = ["MODEL_FILE", "SYSTEM", "load_forecaster", "save_forecaster"]
+
 SYSTEM = "horizon"
-MODEL_FILE = "model.safetensors"
 
 
 def save_forecaster(
@@ -38,14 +29,10 @@ def save_forecaster(
         Row in the learned identity table by "recording id/unit id".
     """
     header = {
-        "system": SYSTEM,
-        "version": __version__,
         "settings": json.dumps(model.settings),
         "known_units": json.dumps(dict(known_units or {})),
     }
-    weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save(weights, metadata=header))
+    save_weights(path, model.state_dict(), system=SYSTEM, header=header)
 
 
 def load_forecaster(path: Path | str) -> tuple[HorizonForecaster, dict[str, int]]:
@@ -66,74 +53,12 @@ def load_forecaster(path: Path | str) -> tuple[HorizonForecaster, dict[str, int]
     CheckpointError
         If there is no checkpoint, or it is no safetensors file, or one of another model.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / MODEL_FILE
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no checkpoint there: give a run folder that holds {MODEL_FILE} "
-            "(`neurohorizon train` writes it)"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, Any] = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        kind = "a pickle, which is never opened" if _is_pickle(path) else "damaged or foreign"
-        raise CheckpointError(
-            f"{path}: not a safetensors checkpoint but {kind}: give a file that "
-            "`neurohorizon train` wrote"
-        ) from error
-    if header.get("system") != SYSTEM:
-        raise CheckpointError(
-            f"{path}: a checkpoint of {header.get('system', 'an unknown model')!r}, expected "
-            f"{SYSTEM!r}: give one that `neurohorizon train` wrote"
-        )
-    try:
+    path, weights, header = read_weights(path, systems=(SYSTEM,))
+    known_units: dict[str, int] = {}
+
+    def make() -> HorizonForecaster:
         settings = json.loads(header["settings"])
-        model = HorizonForecaster(**(settings | {"spec": WindowSpec.from_dict(settings["spec"])}))
-        known_units = json.loads(header.get("known_units", "{}"))
-    except KeyError as error:
-        raise _misfit(path, header, f"its header lacks {error.args[0]!r}") from error
-    except (TypeError, RuntimeError, ConfigError, json.JSONDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise _misfit(path, header, f"its settings make no model: {reason}") from error
-    difference = _first_difference(weights, model.state_dict())
-    if difference:
-        raise _misfit(path, header, difference)
-    model.load_state_dict(weights)
-    return model.eval(), known_units
+        known_units.update(json.loads(header.get("known_units", "{}")))
+        return HorizonForecaster(**(settings | {"spec": WindowSpec.from_dict(settings["spec"])}))
 
-
-def _first_difference(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Say where the weights of a file differ from a model's in name or shape."""
-    for told, names in (
-        ("lacks", expected.keys() - found.keys()),
-        ("has besides", found.keys() - expected.keys()),
-    ):
-        if names:
-            first, more = min(names), f" and {len(names) - 1} more" * (len(names) > 1)
-            return f"it {told} the weights {first}{more}"
-    for name, tensor in expected.items():
-        if found[name].shape != tensor.shape:
-            shapes = tuple(found[name].shape), tuple(tensor.shape)
-            return "its weights {} have shape {}, expected {}".format(name, *shapes)
-    return ""
-
-
-def _misfit(path: Path, header: Mapping[str, str], what: str) -> CheckpointError:
-    version = header.get("version", "an unknown version")
-    if version == __version__:
-        advice = f"it says that this version, {__version__}, wrote it, so train again"
-    else:
-        advice = (
-            f"it was written by {version}, this is {__version__}: load it there, or train again"
-        )
-    return CheckpointError(f"{path}: the checkpoint does not fit the model: {what}; {advice}")
-
-
-def _is_pickle(path: Path) -> bool:
-    """Tell a pickle, or the zip archive that torch.save makes, by its first bytes."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    return start[:1] == b"\x80" or start == b"PK\x03\x04"
+    return build(make, path, weights, header), known_units

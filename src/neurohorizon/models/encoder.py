@@ -6,7 +6,6 @@ D width, K keys and values (2 D), M latents.
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from neurohorizon.models.conditions import ConditionTokens
 from neurohorizon.nn.attention import Attention, CrossBlock, SelfBlock
-from neurohorizon.nn.ragged import parts_of_similar_length
+from neurohorizon.nn.ragged import parts_of_windows
 from neurohorizon.nn.rotary import RotaryTime
 from neurohorizon.recordings.batches import ForecastBatch, slot_edges
 from neurohorizon.recordings.window_spec import WindowSpec
@@ -210,11 +209,4 @@ def event_parts(batch: ForecastBatch, *, others: int) -> list[tuple[Tensor, int]
     list of (Tensor of int64, int)
         The windows of each part, and the event slots that they need.
     """
-    # Slots up to the last event, so that a mask with holes loses nothing.
-    num_slots_W = batch.event_mask_WE.flip(1).cumsum(1).gt(0).sum(1)
-    num_slots_W, order_W = num_slots_W.sort(descending=True, stable=True)
-    num_slots = num_slots_W.tolist()
-    sizes = parts_of_similar_length(num_slots, others=others)
-    firsts = accumulate(sizes[:-1], initial=0)
-    most = [num_slots[first] for first in firsts]
-    return list(zip(order_W.split(sizes), most, strict=True))
+    return parts_of_windows(batch.event_mask_WE, others=others)

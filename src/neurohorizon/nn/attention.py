@@ -22,17 +22,28 @@ def attend(
     *,
     key_mask_BT: Tensor | None = None,
     causal: bool = False,
+    dropout: float = 0.0,
 ) -> Tensor:
-    """Attend to the keys that are there; a row with none of them returns zeros."""
+    """Attend to the keys that are there; a row with none of them returns zeros.
+
+    `dropout` leaves out that share of what each query attends to.
+    """
     if key_mask_BT is None:
         return functional.scaled_dot_product_attention(
-            queries_BHQF, keys_BHTF, values_BHTF, is_causal=causal
+            queries_BHQF, keys_BHTF, values_BHTF, is_causal=causal, dropout_p=dropout
         )
     assert not causal, "causal attention takes no padding mask: pad at the end instead"
     attended = functional.scaled_dot_product_attention(
-        queries_BHQF, keys_BHTF, values_BHTF, attn_mask=key_mask_BT[:, None, None, :]
+        queries_BHQF,
+        keys_BHTF,
+        values_BHTF,
+        attn_mask=key_mask_BT[:, None, None, :],
+        dropout_p=dropout,
     )
-    return torch.where(key_mask_BT.any(dim=1)[:, None, None, None], attended, 0.0)
+    there_B = key_mask_BT.any(dim=1)
+    if there_B.device.type == "cpu" and there_B.all():  # elsewhere asking costs more than doing
+        return attended
+    return torch.where(there_B[:, None, None, None], attended, 0.0)
 
 
 def split_heads(features_BTD: Tensor, num_heads: int) -> Tensor:
@@ -49,17 +60,22 @@ class Attention(nn.Module):
     """Pre-norm multi-head attention whose keys and values are projected by the caller.
 
     Projection is a method of its own because a spike's key and value, before rotation,
-    depend only on its unit: they are projected once a unit and gathered for each spike.
+    depend only on its unit: they are projected once a unit and gathered for each spike. So do
+    queries on what they ask for, whatever the window.
 
     Parameters
     ----------
     width : int
     num_heads : int
+    head_width : int, optional
+        Features of a head; by default heads share the width among them.
     rotary : RotaryTime, optional
         Rotates queries, keys and values where times are given (values are turned back by
         the query's time, so what arrives depends on time differences only).
     dropout : float
         On the output.
+    attention_dropout : float
+        On what each query attends to.
     """
 
     def __init__(
@@ -67,22 +83,30 @@ class Attention(nn.Module):
         *,
         width: int,
         num_heads: int,
+        head_width: int | None = None,
         rotary: RotaryTime | None = None,
         dropout: float = 0.0,
+        attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        inner = width if head_width is None else num_heads * head_width
         self.num_heads = num_heads
         self.rotary = rotary
+        self.attention_dropout = attention_dropout
         self.norm_query = nn.LayerNorm(width)
         self.norm_key = nn.LayerNorm(width)
-        self.to_query = nn.Linear(width, width, bias=False)
-        self.to_key_value = nn.Linear(width, 2 * width, bias=False)
-        self.to_output = nn.Linear(width, width)
+        self.to_query = nn.Linear(width, inner, bias=False)
+        self.to_key_value = nn.Linear(width, 2 * inner, bias=False)
+        self.to_output = nn.Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
 
     def project(self, tokens_BTD: Tensor) -> Tensor:
         """Project tokens to keys and values, joined along the last axis: (B, T, 2 D)."""
         return self.to_key_value(self.norm_key(tokens_BTD))
+
+    def project_queries(self, queries_BQD: Tensor) -> Tensor:
+        """Project queries, (B, Q, H F)."""
+        return self.to_query(self.norm_query(queries_BQD))
 
     def place(self, keys_values_BTE: Tensor, times_BT: Tensor) -> Tensor:
         """Rotate keys and values once, to be read many times; times of 0 change nothing."""
@@ -109,16 +133,35 @@ class Attention(nn.Module):
 
         Without times, queries stand at 0; so do keys, unless they come from :meth:`place`.
         """
-        queries = split_heads(self.to_query(self.norm_query(queries_BQD)), self.num_heads)
+        queries = split_heads(self.project_queries(queries_BQD), self.num_heads)
         keys, values = self._heads(keys_values_BTE, key_times_BT).chunk(2, dim=1)
         query_angles = None
         if self.rotary is not None and query_times_BQ is not None:
             query_angles = self.rotary.angles(query_times_BQ)
             queries = self.rotary.rotate(queries, query_angles)
-        read = attend(queries, keys, values, key_mask_BT=key_mask_BT, causal=causal)
+        read = self.attend(queries, keys, values, key_mask_BT=key_mask_BT, causal=causal)
         if self.rotary is not None and query_angles is not None:
             read = self.rotary.rotate(read, query_angles, inverse=True)
         return self.dropout(self.to_output(join_heads(read)))
+
+    def attend(
+        self,
+        queries_BHQF: Tensor,
+        keys_BHTF: Tensor,
+        values_BHTF: Tensor,
+        *,
+        key_mask_BT: Tensor | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        """Attend as :func:`attend` does, with this attention's dropout in training."""
+        return attend(
+            queries_BHQF,
+            keys_BHTF,
+            values_BHTF,
+            key_mask_BT=key_mask_BT,
+            causal=causal,
+            dropout=self.attention_dropout if self.training else 0.0,
+        )
 
 
 class FeedForward(nn.Module):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+
+from torch import Tensor
 
 # 1/40 and 1/80 take about equally long on one CPU core, on bursting and on steady recordings;
 # beyond, another part costs more than it saves.
@@ -43,6 +46,31 @@ def parts_of_similar_length(lengths: Sequence[int], *, others: int = 0) -> list[
         allowed *= 1.5
         sizes = _close_where_padded(lengths, allowed)
     return sizes
+
+
+def parts_of_windows(mask_WE: Tensor, *, others: int = 0) -> list[tuple[Tensor, int]]:
+    """Divide windows into parts with about as many tokens.
+
+    Parameters
+    ----------
+    mask_WE : Tensor of bool
+        False for padding.
+    others : int
+        What each window holds besides.
+
+    Returns
+    -------
+    list of (Tensor of int64, int)
+        The windows of each part, and the slots that they need.
+    """
+    # Slots up to the last token, so that a mask with holes loses nothing.
+    num_slots_W = mask_WE.flip(1).cumsum(1).gt(0).sum(1)
+    num_slots_W, order_W = num_slots_W.sort(descending=True, stable=True)
+    num_slots = num_slots_W.tolist()
+    sizes = parts_of_similar_length(num_slots, others=others)
+    firsts = accumulate(sizes[:-1], initial=0)
+    most = [num_slots[first] for first in firsts]
+    return list(zip(order_W.split(sizes), most, strict=True))
 
 
 def _close_where_padded(lengths: Sequence[int], allowed: float) -> list[int]:

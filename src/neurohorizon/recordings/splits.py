@@ -60,7 +60,7 @@ def split_in_time(
     >>> split_in_time(np.array([[0.0, 103.0]]), guard_s=1.5).test.tolist()
     [[73.0, 103.0]]
     """
-    shares = _check(fractions, guard_s)
+    shares = check_shares(fractions, guard_s)
     domain = as_intervals(domain)
     num_guards = np.count_nonzero(shares) - 1
     usable_s = total_s(domain) - num_guards * guard_s
@@ -111,7 +111,7 @@ def split_interleaved(
     DataError
         If there are too few blocks for all parts.
     """
-    shares = _check(fractions, guard_s)
+    shares = check_shares(fractions, guard_s)
     if not block_s > 2 * guard_s:
         raise ConfigError(
             f"block_s is {block_s:g} s with a guard of {guard_s:g} s: expected more than "
@@ -207,8 +207,8 @@ def split_by_table(
     parts = {part: intersect(as_intervals(rows[owner == part]), domain) for part in PARTS}
     if not any(len(stretches) for stretches in parts.values()):
         raise DataError(f"the rows of column {column!r} lie outside of the recording")
-    parts["valid"] = _keep_off(parts, "valid", ("test",), guard_s)
-    parts["train"] = _keep_off(parts, "train", ("valid", "test"), guard_s)
+    parts["valid"] = keep_off(parts, "valid", ("test",), guard_s)
+    parts["train"] = keep_off(parts, "train", ("valid", "test"), guard_s)
     starts = np.concatenate([parts[part][:, 0] for part in PARTS])
     turn = np.repeat(np.arange(len(PARTS)), [len(parts[part]) for part in PARTS])
     alternate = np.any(np.diff(turn[np.argsort(starts, kind="stable")]) < 0)
@@ -315,7 +315,8 @@ def assert_no_leakage(split: Split, *, context_s: float, horizon_s: float) -> No
         reach[part] = max(end, reach.get(part, -np.inf))
 
 
-def _check(fractions: tuple[float, float, float], guard_s: float) -> FloatArray:
+def check_shares(fractions: tuple[float, float, float], guard_s: float) -> FloatArray:
+    """Return the shares of train, valid and test, or refuse them (ConfigError)."""
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or not np.all(shares >= 0) or abs(shares.sum() - 1) > 1e-6:
         raise ConfigError(
@@ -330,7 +331,7 @@ def _check_guard(guard_s: float) -> None:
         raise ConfigError(f"guard_s is {guard_s:g}: expected seconds, at least context + horizon")
 
 
-def _keep_off(
+def keep_off(
     parts: Mapping[str, FloatArray], part: str, others: tuple[str, ...], guard_s: float
 ) -> FloatArray:
     """Return a part without what lies within the guard of other parts."""

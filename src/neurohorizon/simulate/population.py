@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.simulate.calcium import CalciumWorld, draw_calcium
 from neurohorizon.simulate.drives import draw_drives
 from neurohorizon.simulate.dynamics import (
     MOVEMENT,
@@ -47,6 +48,8 @@ def simulate_session(
     trials: bool = True,
     behavior: bool = True,
     driven: bool = False,
+    carrier_share: float = 1.0,
+    calcium: CalciumWorld | None = None,
 ) -> SimulatedSession:
     """Simulate one session.
 
@@ -68,6 +71,11 @@ def simulate_session(
         False leaves out the velocity; spikes do not change.
     driven : bool
         True lets running and pictures drive some of the units.
+    carrier_share : float
+        Share of the units that tell of movement, one at least. The others load on the slow
+        latent alone, and so tell nothing of velocity and direction.
+    calcium : CalciumWorld, optional
+        True spikes are then seen through calcium traces.
 
     Returns
     -------
@@ -76,7 +84,8 @@ def simulate_session(
     Raises
     ------
     ConfigError
-        If there is no unit, or the session is shorter than one grid step.
+        If there is no unit, the session is shorter than one grid step, or the share of carriers
+        is none.
 
     Notes
     -----
@@ -97,14 +106,20 @@ def simulate_session(
             f"simulate_session: expected at least 1 unit and {world.grid_s:g} s, got "
             f"num_units={num_units}, duration_s={duration_s:g}"
         )
+    require_share(carrier_share)
     world = _switch(world, drift=drift, bursts=bursts, trials=trials)
     entropy, key = (seed[0], (seed[1],)) if isinstance(seed, tuple) else (seed, ())
-    unit_rng, gain_rng, clock_rng, latent_rng, spike_rng, velocity_rng, drive_rng = (
+    unit_rng, gain_rng, clock_rng, latent_rng, spike_rng, velocity_rng, drive_rng, *rest = (
         np.random.default_rng(child)
-        for child in np.random.SeedSequence(entropy, spawn_key=key).spawn(7)
+        for child in np.random.SeedSequence(entropy, spawn_key=key).spawn(9)
     )
+    carrier_rng, calcium_rng = rest
     latents, trial_table = _draw_latents(world, num_rows, clock_rng, latent_rng)
-    units = _draw_units(world, latents, num_units, unit_rng, gain_rng)
+    is_carrier = np.ones(num_units, dtype=bool)
+    if carrier_share < 1.0:
+        number = max(round(carrier_share * num_units), 1)
+        is_carrier[carrier_rng.permutation(num_units)[number:]] = False
+    units = _draw_units(world, latents, is_carrier, unit_rng, gain_rng)
     drives = None
     if driven:
         drives = draw_drives(world, num_rows=num_rows, num_units=num_units, rng=drive_rng)
@@ -112,6 +127,16 @@ def simulate_session(
     spike_times, spike_unit_index = draw_spikes(
         log_rate, units.history_weight, world=world, rng=spike_rng
     )
+    traces = None
+    if calcium is not None:
+        traces = draw_calcium(
+            calcium,
+            spike_times,
+            spike_unit_index,
+            num_units=num_units,
+            duration_s=num_rows * world.grid_s,
+            rng=calcium_rng,
+        )
     velocity = timestamps = None
     if behavior:
         noise = world.velocity_noise * velocity_rng.standard_normal((num_rows, 2))
@@ -131,6 +156,7 @@ def simulate_session(
         world=world,
         seed=seed,
         drives=drives,
+        calcium=traces,
     )
 
 
@@ -146,6 +172,8 @@ def simulate_population(
     trials: bool = True,
     behavior: bool = True,
     driven: bool = False,
+    carrier_share: float = 1.0,
+    calcium: CalciumWorld | None = None,
 ) -> Iterator[SimulatedSession]:
     """Yield sessions of one world, each with units of its own.
 
@@ -162,6 +190,8 @@ def simulate_population(
     seed : int
     drift, bursts, trials, behavior, driven : bool
         As in `simulate_session`.
+    carrier_share, calcium : float, CalciumWorld or None
+        Likewise.
 
     Yields
     ------
@@ -183,7 +213,20 @@ def simulate_population(
             trials=trials,
             behavior=behavior,
             driven=driven,
+            carrier_share=carrier_share,
+            calcium=calcium,
         )
+
+
+def require_share(carrier_share: float) -> None:
+    """Refuse a share of carriers that is none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not 0.0 < carrier_share <= 1.0:
+        raise ConfigError(f"carrier_share is {carrier_share:g}: expected more than 0, at most 1")
 
 
 def require_units_range(units_range: tuple[int, int]) -> None:
@@ -268,11 +311,12 @@ def _draw_latents(
 def _draw_units(
     world: PopulationWorld,
     latents: FloatArray,
-    num_units: int,
+    is_carrier: NDArray[np.bool_],
     unit_rng: np.random.Generator,
     gain_rng: np.random.Generator,
 ) -> SimulatedUnits:
     """Draw what distinguishes the units, and let their gains drift."""
+    num_units = len(is_carrier)
     loading = unit_rng.standard_normal((num_units, NUM_LATENTS))
     strength = unit_rng.gamma(
         world.loading_shape, 1 / world.loading_shape, (num_units, len(BLOCK_SIZES))
@@ -283,6 +327,8 @@ def _draw_units(
         part /= np.linalg.norm(part, axis=1, keepdims=True)
         part *= world.block_loading[block] * strength[:, block, None]
         first += size
+    # The last block is the slow latent, which says nothing of movement.
+    loading[~is_carrier, : -BLOCK_SIZES[-1]] = 0.0
     deviation = np.clip(unit_rng.standard_normal(num_units), -2.0, 2.0)
     log_mean_rate = np.log(world.median_rate_hz) + world.log_rate_sd * deviation
     base = log_mean_rate - np.log(np.exp(latents @ loading.T).mean(axis=0))

@@ -27,8 +27,14 @@ from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import Recording, Series, Table, Units
 from neurohorizon.recordings.splits import split_in_time
 from neurohorizon.recordings.store import open_recording, write_recording
+from neurohorizon.simulate.calcium import CalciumWorld, SimulatedCalcium
 from neurohorizon.simulate.drives import SimulatedDrives
-from neurohorizon.simulate.population import draw_num_units, require_units_range, simulate_session
+from neurohorizon.simulate.population import (
+    draw_num_units,
+    require_share,
+    require_units_range,
+    simulate_session,
+)
 from neurohorizon.simulate.session import (
     SimulatedSession,
     SimulatedTrials,
@@ -43,6 +49,7 @@ POPULATION_FILE = "population.json"
 TRUTH_SUFFIX = ".truth.npz"
 # Counts up when the same settings come to give other spikes or other files.
 FORMAT = 1
+_LATER = {"carrier_share": 1.0, "calcium": None}
 _DRIVE_TRUTH = ("running_weight", "picture_weight", "pictures")
 
 Progress = Callable[[int, int], None]
@@ -62,6 +69,8 @@ class PopulationPlan:
         Session i is a function of the plan and i alone.
     drift, bursts, trials, behavior, driven : bool
         As in :func:`~neurohorizon.simulate.population.simulate_session`.
+    carrier_share, calcium : float, CalciumWorld or None
+        Likewise. Recordings of a calcium world hold the signals ``calcium`` and no spikes.
     world : PopulationWorld
 
     Raises
@@ -80,17 +89,25 @@ class PopulationPlan:
     trials: bool = True
     behavior: bool = True
     driven: bool = False
+    carrier_share: float = 1.0
+    calcium: CalciumWorld | None = None
     world: PopulationWorld = field(default_factory=PopulationWorld)
 
     def __post_init__(self) -> None:
         require_units_range(self.units_range)
+        require_share(self.carrier_share)
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: expected 0 or more")
         split_in_time(np.array([[0.0, self.duration_s]]))
 
     def describe(self) -> dict[str, Any]:
         """Return all that the sessions depend on, ready for JSON."""
-        return json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
+        values = asdict(self)
+        # What plans came to have later is left out where it says what all said before.
+        for name, before in _LATER.items():
+            if values[name] == before:
+                del values[name]
+        return json.loads(json.dumps({"format": FORMAT, **values}))
 
     @property
     def fingerprint(self) -> str:
@@ -114,6 +131,8 @@ class PopulationPlan:
             trials=self.trials,
             behavior=self.behavior,
             driven=self.driven,
+            carrier_share=self.carrier_share,
+            calcium=self.calcium,
         )
 
 
@@ -128,7 +147,8 @@ def to_recording(session: SimulatedSession, *, id: str, subject: str) -> Recordi
     Returns
     -------
     Recording
-        Split in time; with the series ``velocity`` and ``running``, the table ``trials``
+        Of its spikes or, where there are traces, of these: the signals ``calcium``. Split in
+        time; with the series ``velocity`` and ``running``, the table ``trials``
         (preparation to end of movement, with ``movement_onset_s`` and ``direction_rad``), and
         the table ``presentations`` with the embeddings ``pictures``, where there are any.
     """
@@ -156,12 +176,18 @@ def to_recording(session: SimulatedSession, *, id: str, subject: str) -> Recordi
         )
         embeddings["pictures"] = _shown(drives)
     domain = np.array([[0.0, session.duration_s]])
+    signals, num_seen = {}, None
+    if session.calcium is not None:
+        traces = session.calcium
+        signals["calcium"] = Series(traces.timestamps, traces.traces, unit="dF/F")
+        num_seen = 0
     return Recording(
         id=id,
         subject=subject,
         source=SOURCE,
-        spike_times=session.spike_times,
-        spike_unit_index=session.spike_unit_index,
+        spike_times=session.spike_times[:num_seen],
+        spike_unit_index=session.spike_unit_index[:num_seen],
+        signals=signals,
         units=Units.numbered(session.num_units),
         domain=domain,
         series=series,
@@ -280,6 +306,13 @@ def write_truth(session: SimulatedSession, path: Path | str) -> None:
     if session.drives is not None:
         # What was shown, and the running, are in the recording.
         arrays |= {name: getattr(session.drives, name) for name in _DRIVE_TRUTH}
+    if session.calcium is not None:
+        # The traces are in the recording, which does not tell the spikes.
+        arrays |= {
+            "calcium_amplitude": session.calcium.amplitude,
+            "spike_times": session.spike_times,
+            "spike_unit_index": session.spike_unit_index,
+        }
     try:
         with atomic_path(path) as temporary:
             np.savez(temporary, **arrays)
@@ -328,6 +361,10 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
         latents, seed = truth["latents"], tuple(truth["seed"].tolist())
         duration_s = float(truth["duration_s"])
         drives = _load_drives(recording, truth) if "picture_weight" in truth else None
+        calcium = _load_calcium(recording, truth) if "calcium_amplitude" in truth else None
+        spike_times, spike_unit_index = recording.spike_times, recording.spike_unit_index
+        if calcium is not None:
+            spike_times, spike_unit_index = truth["spike_times"], truth["spike_unit_index"]
     except NPZ_DAMAGE as error:
         raise DataError(
             f"{path}: damaged or foreign ({error}); remove it and its recording, and simulate "
@@ -340,8 +377,8 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
         )
     velocity = recording.series.get("velocity")
     return SimulatedSession(
-        spike_times=np.asarray(recording.spike_times),
-        spike_unit_index=np.asarray(recording.spike_unit_index, dtype=np.int64),
+        spike_times=np.asarray(spike_times),
+        spike_unit_index=np.asarray(spike_unit_index, dtype=np.int64),
         num_units=recording.num_units,
         duration_s=duration_s,
         latents=latents,
@@ -353,7 +390,14 @@ def load_truth(recording_path: Path | str) -> SimulatedSession:
         world=world,
         seed=seed[0] if len(seed) == 1 else seed,
         drives=drives,
+        calcium=calcium,
     )
+
+
+def _load_calcium(recording: Recording, truth: dict[str, Any]) -> SimulatedCalcium:
+    signal = recording.signals["calcium"]
+    traces = np.asarray(signal.values, dtype=np.float32)
+    return SimulatedCalcium(signal.timestamps, traces, truth["calcium_amplitude"])
 
 
 def _load_drives(recording: Recording, truth: dict[str, Any]) -> SimulatedDrives:
@@ -390,12 +434,13 @@ def _claim(folder: Path, plan: PopulationPlan) -> None:
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in wanted if found.get(key) != wanted[key]]
+        every = [*wanted, *(key for key in found if key not in wanted)]
+        differing = [key for key in every if found.get(key) != wanted.get(key)]
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: damaged ({error}): choose another folder") from error
     if differing:
         key = differing[0]
         raise ConfigError(
             f"{folder}: holds a population with other settings ({key} is {found.get(key)} there, "
-            f"{wanted[key]} here): choose another folder"
+            f"{wanted.get(key)} here): choose another folder"
         )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.simulate.calcium import SimulatedCalcium
 from neurohorizon.simulate.drives import SimulatedDrives
-from neurohorizon.simulate.world import PopulationWorld
+from neurohorizon.simulate.world import BLOCK_SIZES, PopulationWorld
 
 FloatArray = NDArray[np.float64]
 
@@ -90,6 +91,8 @@ class SimulatedSession:
         A session of a population has the pair (seed of the population, index).
     drives : SimulatedDrives or None
         What drove units from outside, if anything did.
+    calcium : SimulatedCalcium or None
+        What a microscope would see of the units, if there is one.
     """
 
     spike_times: FloatArray
@@ -105,6 +108,12 @@ class SimulatedSession:
     world: PopulationWorld
     seed: int | tuple[int, int]
     drives: SimulatedDrives | None = None
+    calcium: SimulatedCalcium | None = None
+
+    @property
+    def is_carrier(self) -> NDArray[np.bool_]:
+        """Units that tell of movement: that load on a latent other than the slow one, (N,)."""
+        return np.any(self.units.loading[:, : -BLOCK_SIZES[-1]] != 0, axis=1)
 
 
 def latent_log_rate(

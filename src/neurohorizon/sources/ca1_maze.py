@@ -8,11 +8,17 @@ of one animal on one clock, the W-maze first.
 
 One W-maze cluster fires at 107 Hz and holds 89 % of all spikes: what the sorting left over.
 It stays in the file with the quality "unsorted", so that pooled scores can leave it out.
+
+For half of each recording the animal is not on the maze: the tracker then shows one pixel for a
+quarter of an hour. The table ``on_maze`` holds the rest, without the seconds in which the animal
+is put there and taken away; the table ``running`` the part of it in which the head moves: where an
+animal that rests is, its place cells do not tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
-from neurohorizon.recordings.schema import FloatArray, Recording, Series, Units
+from neurohorizon.ops.intervals import as_intervals, contains, dilate, subtract
+from neurohorizon.ops.smoothing import differentiate, find_runs, smooth
+from neurohorizon.recordings.schema import FloatArray, Recording, Series, Table, Units
 from neurohorizon.sources.source import RemoteFile, RemoteSession, Source
 
 NAME = "ca1_maze"
@@ -33,6 +41,14 @@ END_OF_HEADER = b"<End settings>"
 CLOCK_HZ = 30_000
 # No sorted unit of the hippocampus keeps this mean rate for half an hour.
 UNSORTED_ABOVE_HZ = 60.0
+# No animal that is tracked holds its head to the pixel for so long (the longest is 12 s).
+PARKED_S = 20.0
+# Before and after that it is carried.
+CARRIED_S = 10.0
+# The pixels have no known size; the slower mode of the speeds lies below, the faster around 90.
+RUNNING_PX_S = 20.0
+SHORTEST_RUN_S = 0.5
+SMOOTH_S = 0.25
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -57,6 +73,8 @@ def convert(path: Path) -> Recording:
     order = np.argsort(times, kind="stable")
     rate_hz = num_spikes / (domain[0, 1] - domain[0, 0])
     num_units = len(clusters)
+    position = _read_position(path / POSITION)
+    on_maze = _on_maze(position)
     return Recording(
         id=path.name,
         subject="ca1_maze_rat",
@@ -70,7 +88,8 @@ def convert(path: Path) -> Recording:
             quality=np.where(rate_hz > UNSORTED_ABOVE_HZ, "unsorted", "sorted"),
         ),
         domain=domain,
-        series={"position": _read_position(path / POSITION)},
+        series={"position": position},
+        tables={"on_maze": on_maze, "running": _running(position, on_maze)},
         metadata={
             "laboratory": "nelpy",
             "species": "rat",
@@ -138,6 +157,40 @@ def _read_position(path: Path) -> Series:
     return Series(rows["time"][order] / CLOCK_HZ, values[order], unit="px")
 
 
+def _on_maze(position: Series) -> Table:
+    """Return when the tracker follows the animal on the maze."""
+    times = position.timestamps
+    moved = np.any(np.diff(position.values, axis=0) != 0, axis=1)
+    # Where the position is the same from one sample to a later one.
+    edges = np.concatenate([[0], np.flatnonzero(moved) + 1, [len(times)]])
+    first, last = edges[:-1], edges[1:] - 1
+    parked = times[last] - times[first] >= PARKED_S
+    rows = np.column_stack([times[first], times[last]])[parked]
+    whole = np.array([[times[0] - CARRIED_S, times[-1] + CARRIED_S]])
+    kept = dilate(subtract(whole, as_intervals(rows)), -CARRIED_S)
+    return Table(start=kept[:, 0], end=kept[:, 1])
+
+
+def _running(position: Series, on_maze: Table) -> Table:
+    """Return when the animal runs: stretches in which its smoothed speed stays above a bound."""
+    times, values = position.timestamps, position.values
+    stretches = np.column_stack([on_maze.start, on_maze.end])
+    known = np.isfinite(values).all(axis=1) & contains(stretches, times)
+    known &= np.diff(times, prepend=-np.inf) > 0
+    times, values = times[known], values[known]
+    offsets = find_runs(times, longest_gap_s=0.1, edges_s=np.unique(stretches))
+    velocity = differentiate(times, smooth(times, values, offsets, sigma_s=SMOOTH_S), offsets)
+    fast = np.linalg.norm(velocity, axis=1) > RUNNING_PX_S
+    edges = np.unique(np.concatenate([offsets, np.flatnonzero(np.diff(fast)) + 1])).astype(int)
+    rows = [
+        (times[low], times[high - 1])
+        for low, high in pairwise(edges.tolist())
+        if fast[low] and times[high - 1] - times[low] >= SHORTEST_RUN_S
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    return Table(start=table[:, 0], end=table[:, 1])
+
+
 SIZES = {
     "linear-track": {SPIKES: 176_567, POSITION: 1_427_777},
     "w-maze": {SPIKES: 2_806_793, POSITION: 3_144_137},
@@ -174,6 +227,8 @@ SOURCE = Source(
     notes=(
         "One W-maze cluster fires at 107 Hz and holds 89 % of all spikes: unsorted activity, "
         'kept with quality "unsorted" and left out of pooled scores.',
+        "For half of each recording the animal is not on the maze and the tracker shows one pixel: "
+        "where position matters, keep to the table on_maze or running (tasks.position.evaluate).",
         "Both recordings are of one animal: they are never held out from each other as "
         "subjects, only as sessions.",
     ),

@@ -8,22 +8,45 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning
 import torch
 
-from neurohorizon.models.checkpoint import MODEL_FILE, save_forecaster
+from neurohorizon.models.checkpoint import MODEL_FILE
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.training.module import ForecastModule
 from neurohorizon.training.processes import exchange
-from neurohorizon.training.validation import Validation
 
 METRICS_FILE = "metrics.csv"
 DONE_FILE = "training.json"
 
 EpochReport = Callable[[Mapping[str, float]], None]
 StepReport = Callable[[int, int], None]
+
+
+class TrainedModule(lightning.LightningModule):
+    """A Lightning module that says which of its models is validated and saved."""
+
+    model: Any
+
+    def kept(self) -> Any:
+        """Return that model, whole; all processes ask at once."""
+        raise NotImplementedError
+
+
+class Validator(Protocol):
+    """Scores of any state of a model."""
+
+    @property
+    def decisive(self) -> str:
+        """The score by which the best model is chosen; larger is better."""
+        ...
+
+    def score(
+        self, model: Any, device: torch.device | str, *, rank: int = 0, world_size: int = 1
+    ) -> dict[str, float]:
+        """Return all scores; processes share the work, each returns the scores of them all."""
+        ...
 
 
 class SeedSteps(lightning.Callback):
@@ -46,9 +69,9 @@ class KeepBest(lightning.Callback):
     Parameters
     ----------
     run_folder : Path
-    validation : Validation
-    known_units : mapping of str to int
-        Stored with the model.
+    validation : Validator
+    save : callable
+        Writes a model to a file.
     patience : int
         Epochs without improvement after which training stops; 0 for never.
     report : callable, optional
@@ -59,14 +82,14 @@ class KeepBest(lightning.Callback):
         self,
         *,
         run_folder: Path,
-        validation: Validation,
-        known_units: Mapping[str, int],
+        validation: Validator,
+        save: Callable[[torch.nn.Module, Path], None],
         patience: int,
         report: EpochReport | None = None,
     ) -> None:
         self.run_folder = run_folder
         self.validation = validation
-        self.known_units = known_units
+        self.save = save
         self.patience = patience
         self.report = report
         self.rows: list[dict[str, float]] = []
@@ -116,12 +139,12 @@ class KeepBest(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Validate, log, and keep what is worth keeping."""
-        module: ForecastModule = pl_module
+        module: TrainedModule = pl_module
         kept = module.kept()
         scores = self.validation.score(
             kept, module.device, rank=trainer.global_rank, world_size=trainer.world_size
         )
-        decisive = scores[f"bits_per_spike_{round(module.model.spec.horizon_s * 1000)}ms"]
+        decisive = scores[self.validation.decisive]
         self._count_seconds()
         losses = [loss for part in exchange(self._losses) for loss in part]
         self._losses = []
@@ -137,7 +160,7 @@ class KeepBest(lightning.Callback):
         if decisive > self.best_score:
             self.best_score, self.best_epoch = decisive, trainer.current_epoch
             if trainer.is_global_zero:
-                save_forecaster(kept, self.run_folder / MODEL_FILE, known_units=self.known_units)
+                self.save(kept, self.run_folder / MODEL_FILE)
         if trainer.is_global_zero:
             self._write_metrics()
             if self.report is not None:
@@ -165,17 +188,22 @@ class KeepBest(lightning.Callback):
             writer.writeheader()
             writer.writerows(self.rows)
 
+    def summary(self, trainer: lightning.Trainer, module: Any) -> dict[str, Any]:
+        """Return how the training went so far."""
+        return {
+            "epochs": len(self.rows),
+            "steps": trainer.global_step,
+            "seconds": round(self.seconds, 1),
+            "best_epoch": self.best_epoch,
+            "best_valid": self.best_score,
+            "chosen_by": f"valid_{self.validation.decisive}",
+            "num_parameters": sum(p.numel() for p in module.model.parameters()),
+        }
+
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Mark the run as finished."""
         if trainer.is_global_zero and not trainer.interrupted:
-            summary = {
-                "epochs": len(self.rows),
-                "steps": trainer.global_step,
-                "seconds": round(self.seconds, 1),
-                "best_epoch": self.best_epoch,
-                "best_valid_bits_per_spike": self.best_score,
-                "num_parameters": sum(p.numel() for p in pl_module.model.parameters()),
-            }
+            summary = self.summary(trainer, pl_module)
             with atomic_path(self.run_folder / DONE_FILE) as temporary:
                 temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 

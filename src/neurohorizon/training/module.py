@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import Any, cast
 
-import lightning
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from neurohorizon.models.autoregressive import Autoregressive
 from neurohorizon.models.horizon import HorizonForecaster
@@ -16,11 +12,11 @@ from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.conditions import MODALITIES
 from neurohorizon.training.data import draw_queries
 from neurohorizon.training.objectives import ObjectiveName, objective_of_counts, take_units
-from neurohorizon.training.sharding import share_weights, whole_weights
+from neurohorizon.training.optimisation import OptimisedModule
 from neurohorizon.training.teacher_forcing import TeacherForcing, mix_counts
 
 
-class ForecastModule(lightning.LightningModule):
+class ForecastModule(OptimisedModule[HorizonForecaster]):
     """Train a forecaster: AdamW, one cycle of the learning rate, gradient clipping.
 
     Parameters
@@ -64,43 +60,19 @@ class ForecastModule(lightning.LightningModule):
         ema_decay: float = 0.0,
         teacher_forcing: TeacherForcing | None = None,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.num_steps = num_steps
+        super().__init__(
+            model,
+            num_steps=num_steps,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_share=warmup_share,
+            ema_decay=ema_decay,
+        )
         self.objective: ObjectiveName = objective
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_share = warmup_share
         self.queries_per_window = queries_per_window
         self.adapter_dropout = adapter_dropout
         self.teacher_forcing = teacher_forcing or TeacherForcing()
         self.condition_dropout = condition_dropout
-        self.averaged = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
-            if ema_decay > 0
-            else None
-        )
-        if self.averaged is not None:
-            self.averaged.requires_grad_(False)
-        # In a tuple, so that it is no part of this module.
-        self._whole: tuple[HorizonForecaster, ...] = ()
-
-    def configure_model(self) -> None:
-        """Share the weights out, where the strategy is to keep a part of them in each process."""
-        mesh = getattr(self, "_device_mesh", None)
-        if mesh is not None and not self._whole:
-            self._whole = (copy.deepcopy(self.model),)
-            share_weights(self.model, mesh["data_parallel"])
-
-    def kept(self) -> HorizonForecaster:
-        """Return the model that is validated and saved, whole; all processes ask at once."""
-        if self._whole:
-            (whole,) = self._whole
-            whole.load_state_dict(whole_weights(self.model))
-            return whole.to(self.device)
-        if self.averaged is None:
-            return self.model
-        return cast(HorizonForecaster, self.averaged.module)
 
     def loss(self, batch: ForecastBatch) -> torch.Tensor:
         """Return the objective on one batch: a forecast or, if units are hidden, co-smoothing."""
@@ -160,39 +132,3 @@ class ForecastModule(lightning.LightningModule):
             loss = loss + 0.0 * sum(parameter.sum() for parameter in self.model.parameters())
         self.log("train/loss", loss, on_step=True, on_epoch=False, batch_size=len(batch))
         return loss
-
-    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        """Take a step, then update the average of the weights."""
-        super().optimizer_step(*arguments, **named)
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW without decay of biases, norms and embeddings' offsets; one cycle."""
-        parameters = list(self.model.parameters())
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in parameters if p.ndim > 1]},
-                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            lr=self.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=self.weight_decay,
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.learning_rate,
-            total_steps=self.num_steps,
-            # The cycle divides by its rising steps less one.
-            pct_start=min(max(self.warmup_share, 2 / self.num_steps), 0.9),
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def transfer_batch_to_device(
-        self, batch: ForecastBatch, device: torch.device, dataloader_idx: int
-    ) -> ForecastBatch:
-        """Move a batch, which is a dataclass of tensors."""
-        return batch.to(device)

@@ -54,6 +54,7 @@ class Validation:
         reachable = [horizon for horizon in horizons_s if horizon <= spec.horizon_s + 1e-9]
         self.bins = {horizon: spec.bins_until(horizon) for horizon in reachable}
         self.bins.setdefault(spec.horizon_s, spec.num_bins)
+        self.decisive = f"bits_per_spike_{round(spec.horizon_s * 1000)}ms"
         self.null_counts = [
             session_null(recording, _hidden(recording)).rate_hz * spec.bin_s
             for recording, _ in groups

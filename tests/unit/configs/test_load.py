@@ -12,7 +12,7 @@ from neurohorizon.configs.load import (
     to_yaml,
 )
 from neurohorizon.configs.recipe_file import read_yaml
-from neurohorizon.configs.schema import Config
+from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 
 
@@ -103,7 +103,7 @@ def test_the_folder_option_sets_the_run_folder(tmp_path):
         ("training.max_epoch=3", ["'training.max_epoch'", "did you mean training.max_epochs?"]),
         ("traning.max_epochs=3", ["'traning'", "did you mean training?"]),
         ("learning_rate=3", ["did you mean training.learning_rate?"]),
-        ("training.lr=3", ["training has objective, max_epochs,", "learning_rate"]),
+        ("training.lr=3", ["training has max_epochs, steps_per_epoch,", "learning_rate"]),
         ("data.recordings=x", ["it belongs to data.name=files"]),
         ("model.width.x=3", ["model.width", "expected a whole number", "got a section"]),
         ("training.max_epochs=three", ["a whole number", "'three'", "command line"]),
@@ -222,7 +222,7 @@ def test_numbers_in_recipes_are_those_of_yaml_1_2(tmp_path):
 
 def test_an_empty_recipe_is_the_schema_with_its_name(tmp_path):
     config = load_config(write(tmp_path / "mine.yaml", "")).config
-    assert config.model_dump(exclude={"run"}) == Config().model_dump(exclude={"run"})
+    assert config.model_dump(exclude={"run"}) == ForecastConfig().model_dump(exclude={"run"})
     assert config.run.name == "mine"
 
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from neurohorizon.configs.conditions_schema import ConditionsConfig
 from neurohorizon.configs.load import load_config
 from neurohorizon.configs.model_schema import SIZES, ModelConfig
-from neurohorizon.configs.schema import Config
-from neurohorizon.configs.training_schema import TrainingConfig
+from neurohorizon.configs.schema import ForecastConfig
+from neurohorizon.configs.training_schema import LoopConfig, TrainingConfig
 from neurohorizon.errors import ConfigError
 from neurohorizon.models.encoder import Injection
 from neurohorizon.recordings.conditions import ConditionSpec
@@ -68,6 +68,7 @@ def test_all_that_conditions_take_can_be_configured():
 def test_all_that_training_takes_can_be_configured():
     from neurohorizon.training.data import ForecastData
     from neurohorizon.training.fit import fit_forecaster
+    from neurohorizon.training.loop import LoopSettings
 
     arguments = set(inspect.signature(ForecastData.__init__).parameters)
     arguments -= {"self", "recordings", "spec", "seed", "progress"}
@@ -76,9 +77,11 @@ def test_all_that_training_takes_can_be_configured():
     arguments -= {"valid_reference_s", "shuffle_labels"}
     assert arguments <= set(TrainingConfig.model_fields)
     arguments = set(inspect.signature(fit_forecaster).parameters)
-    arguments -= {"model", "data", "run_folder", "resume", "on_epoch", "on_step", "seed"}
+    arguments -= {"model", "data", "run_folder", "resume", "on_epoch", "on_step", "settings"}
     arguments -= {"horizons_s", "stop_after_epochs", "condition_dropout"}
     assert arguments <= set(TrainingConfig.model_fields)
+    arguments = {each.name for each in dataclasses.fields(LoopSettings)} - {"seed"}
+    assert arguments <= set(LoopConfig.model_fields)
 
 
 def test_sizes_grow_and_their_heads_divide_them():
@@ -89,7 +92,7 @@ def test_sizes_grow_and_their_heads_divide_them():
 
 
 def test_nothing_changes_after_the_check():
-    config = Config()
+    config = ForecastConfig()
     with pytest.raises(ValidationError):
         config.model.width = 3  # type: ignore[misc]
 
@@ -177,7 +180,7 @@ def test_an_encoder_that_reads_nothing_is_refused():
 
 
 def test_every_key_says_what_it_means():
-    definitions = Config.model_json_schema()["$defs"]
+    definitions = ForecastConfig.model_json_schema()["$defs"]
     for name, section in definitions.items():
         assert section["additionalProperties"] is False
         for key, field in section["properties"].items():

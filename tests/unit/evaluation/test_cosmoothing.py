@@ -22,6 +22,7 @@ from neurohorizon.recordings.cosmoothing import context_counts
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
+from neurohorizon.training.loop import LoopSettings
 from worlds import poisson_recording, waving_recording
 
 SPEC = WindowSpec(horizon_s=0.5)
@@ -57,8 +58,7 @@ def trained(recordings, tmp_path_factory):
         model=model,
         data=data,
         run_folder=folder,
-        max_epochs=2,
-        accelerator="cpu",
+        settings=LoopSettings(max_epochs=2, accelerator="cpu"),
         on_epoch=told.append,
     )
     assert told[-1]["valid_co_bps"] > 0.2

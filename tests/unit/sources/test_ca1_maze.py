@@ -60,6 +60,27 @@ def test_unsorted_activity_is_kept_and_marked(tmp_path):
     assert recording.units.quality.tolist() == ["sorted", "sorted", "unsorted"]
 
 
+def test_time_off_the_maze_is_told_apart(tmp_path):
+    at = np.arange(0, 200, 0.1)
+    x = np.where((at > 50) & (at < 90), 7, 100 + np.round(at * 10) % 50).astype(int)
+    x[at > 180] = 9
+    rows = [(round(t * 30_000), place, 6) for t, place in zip(at.tolist(), x.tolist(), strict=True)]
+    recording = convert(write(tmp_path / "w-maze", rows=rows))
+    table = recording.tables["on_maze"]
+    # A stop of 20 s, the last, counts too; one of less would not.
+    np.testing.assert_allclose(table.start, [0.0, 99.9], atol=0.11)
+    np.testing.assert_allclose(table.end, [40.1, 199.9], atol=0.11)
+
+
+def test_running_is_told_from_resting(tmp_path):
+    at = np.arange(0, 120, 1 / 60)
+    x = np.where(at < 40, 50 * at, np.where(at < 80, 2000 + at % 2, 2000 + 60 * (at - 80)))
+    rows = [(round(t * 30_000), round(place), 6) for t, place in zip(at, x, strict=True)]
+    table = convert(write(tmp_path / "w-maze", rows=rows)).tables["running"]
+    np.testing.assert_allclose(table.start, [0.0, 80.0], atol=0.3)
+    np.testing.assert_allclose(table.end, [40.0, 120.0], atol=0.3)
+
+
 def test_folders_are_found(tmp_path):
     write(tmp_path / "w-maze")
     write(tmp_path / "linear-track")

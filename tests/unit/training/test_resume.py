@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from loops import fit
 from neurohorizon.errors import ConfigError
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
-from neurohorizon.training.fit import fit_forecaster
 from worlds import waving_recording
 
 SPEC = WindowSpec(horizon_s=0.2)
@@ -39,12 +39,7 @@ def data():
 def train(folder, data, **settings):
     torch.manual_seed(0)
     model = HorizonForecaster(spec=SPEC, width=16, num_heads=2, num_latents=4, dropout=0.2)
-    return fit_forecaster(
-        model=model,
-        data=data,
-        run_folder=folder,
-        **({"accelerator": "cpu"} | SETTINGS | settings),
-    )
+    return fit(model, data, folder, **(SETTINGS | settings))
 
 
 @pytest.fixture(scope="module")

@@ -145,12 +145,15 @@ class Task:
         Of the training values, one number a column; of a categorical task empty.
     classes : tuple of str
         What the classes are called, in their order; of a continuous task empty.
+    axis_rad : float
+        Of a heading: the direction that the first sector is centred on.
     """
 
     spec: TaskSpec
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
+    axis_rad: float = 0.0
 
     @property
     def name(self) -> str:
@@ -172,4 +175,4 @@ class Task:
         spec = dict(values["spec"])
         spec["columns"] = tuple(spec["columns"])
         rest = {key: tuple(values[key]) for key in ("mean", "scale", "classes")}
-        return cls(spec=TaskSpec(**spec), **rest)
+        return cls(spec=TaskSpec(**spec), **rest, axis_rad=float(values.get("axis_rad", 0.0)))

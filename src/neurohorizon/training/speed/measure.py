@@ -31,6 +31,7 @@ from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
+from neurohorizon.training.loop import LoopSettings
 from neurohorizon.training.speed.models import measure_models
 from neurohorizon.training.speed.plan import (
     Speed,
@@ -96,8 +97,7 @@ def measure_training(plan: SpeedPlan, folder: Path) -> list[Speed]:
         model=model,
         data=data,
         run_folder=folder / "run",
-        max_epochs=1,
-        accelerator="cpu",
+        settings=LoopSettings(max_epochs=1, accelerator="cpu"),
         on_step=lambda step, total: moments.append(time.process_time()),
     )
     num_windows = sum(len(batch) for batch in batches[1:])

@@ -1,0 +1,71 @@
+"""Checkpoints of decoders: weights, settings, tasks, and the words of both vocabularies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from neurohorizon.models.capoyo import CaPOYO
+from neurohorizon.models.poyo import POYO
+from neurohorizon.models.poyo_plus import POYOPlus
+from neurohorizon.models.poyo_trunk import PopulationDecoder
+from neurohorizon.models.weights_file import build, read_weights, save_weights
+from neurohorizon.nn.vocabulary import encode_words
+from neurohorizon.recordings.decoding.tasks import Task
+
+DECODERS: dict[str, type[PopulationDecoder]] = {
+    design.system: design for design in (POYO, POYOPlus, CaPOYO)
+}
+_VOCABULARIES = ("units", "sessions")
+
+
+def save_decoder(model: PopulationDecoder, path: Path | str) -> None:
+    """Write a decoder with its settings, its tasks and the words that it knows.
+
+    Parameters
+    ----------
+    model : PopulationDecoder
+        POYO, POYOPlus or CaPOYO.
+    path : path
+        A ``.safetensors`` file; written to a temporary name first.
+    """
+    weights = model.state_dict()
+    header = {
+        "settings": json.dumps(model.settings),
+        "tasks": json.dumps([task.to_dict() for task in model.tasks]),
+    }
+    for name in _VOCABULARIES:
+        del weights[f"{name}.words"]
+        header[name] = json.dumps(getattr(model, name).words)
+    save_weights(path, weights, system=model.system, header=header)
+
+
+def load_decoder(path: Path | str) -> PopulationDecoder:
+    """Read a decoder from a run folder or a ``.safetensors`` file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    PopulationDecoder
+        On the CPU, in evaluation mode, its vocabularies as they were.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, or it is no safetensors file, or one of another model.
+    """
+    path, weights, header = read_weights(path, systems=tuple(DECODERS))
+
+    def make() -> PopulationDecoder:
+        tasks = [Task.from_dict(each) for each in json.loads(header["tasks"])]
+        model = DECODERS[header["system"]](tasks=tasks, **json.loads(header["settings"]))
+        for name in _VOCABULARIES:
+            vocabulary = getattr(model, name)
+            vocabulary.extend(json.loads(header[name]))
+            weights[f"{name}.words"] = encode_words(vocabulary.words)
+        return model
+
+    return build(make, path, weights, header)

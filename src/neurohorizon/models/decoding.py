@@ -1,0 +1,226 @@
+"""Behaviour from a trained decoder: the Python side of ``neurohorizon decode``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neurohorizon.errors import DataError
+from neurohorizon.models.decoder_files import load_decoder
+from neurohorizon.models.poyo_trunk import PopulationDecoder
+from neurohorizon.models.stitching import Stitched
+from neurohorizon.recordings.decoding.identity import identity_features
+from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
+from neurohorizon.recordings.decoding.tasks import Task
+from neurohorizon.recordings.decoding.windows import DecodeReader
+from neurohorizon.recordings.reference_pool import cut_stretch, last_stretch
+from neurohorizon.recordings.schema import FloatArray, Recording
+
+_TOKENS_AT_ONCE = 48_000
+#: Seconds of a session that units are known by where nothing else is said.
+REFERENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was decoded of one task of one recording.
+
+    Parameters
+    ----------
+    task : Task
+    times_s : (T,) float
+        Seconds on the recording's clock.
+    values : (T, D) float
+        In the task's own units; of a categorical task (T, C), the probability of each class.
+    truth : (T, D) float or (T,) int
+        What the recording says.
+    weights : (T,) float32
+    """
+
+    task: Task
+    times_s: FloatArray
+    values: FloatArray
+    truth: NDArray[Any]
+    weights: NDArray[np.float32]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The likeliest class at each time stamp, of a categorical task."""
+        assert self.task.spec.is_categorical, "a continuous task has no classes"
+        return np.argmax(self.values, axis=1)
+
+
+class TrainedDecoder:
+    """A trained decoder, ready for recordings that it knows.
+
+    Parameters
+    ----------
+    model : PopulationDecoder
+    name : str
+        What tables and figures call it.
+    signal : str
+        Signals that are read in place of spikes; "" for the only ones, or spikes.
+    device : str
+
+    Examples
+    --------
+    >>> decoder = TrainedDecoder.load("runs/ca1-position")          # doctest: +SKIP
+    >>> decoded = decoder.decode(recording)["position"]             # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: PopulationDecoder,
+        *,
+        name: str = "POYO",
+        signal: str = "",
+        device: str = "cpu",
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.name = name
+        self.signal = signal
+        self.device = device
+
+    @classmethod
+    def load(
+        cls, run: Path | str, *, name: str = "POYO", signal: str = "", device: str = "cpu"
+    ) -> TrainedDecoder:
+        """Load a run folder or checkpoint file.
+
+        Raises
+        ------
+        CheckpointError
+            If it is none.
+        """
+        return cls(load_decoder(run), name=name, signal=signal, device=device)
+
+    def session(
+        self, recording: Recording, *, reference: FloatArray | None = None
+    ) -> DecodeSession:
+        """Return a recording as the model knows it.
+
+        Parameters
+        ----------
+        recording : Recording
+        reference : (K, 2) array, optional
+            Of a model that knows units by a reference: stretches that it is computed from, in
+            seconds. Default: the last 120 s of the train domain or, without a split, the first
+            120 s.
+
+        Raises
+        ------
+        DataError
+            If the model does not know its units and reads no reference in their place.
+        """
+        reader = DecodeReader(
+            recording, self.model.tasks, length_s=self.model.length_s, signal=self.signal
+        )
+        if self.model.identity is not None:
+            if reference is None:
+                reference = default_reference(recording)
+            features = identity_features(reader, reference)
+            return DecodeSession(reader, np.zeros(reader.num_units, np.int64), 0, features)
+        words = unit_words(recording)
+        known = [word in self.model.units for word in words]
+        if not any(known):
+            raise DataError(
+                f"{recording.id}: the model knows none of its {len(words)} units: adapt the model "
+                "to the recording first (`neurohorizon adapt`), or train with model.units=identity"
+            )
+        return DecodeSession(
+            reader,
+            self.model.units.rows(words, unknown="zero").numpy(),
+            int(self.model.sessions.rows([recording.id], unknown="zero")[0]),
+            np.empty((len(words), 0), dtype=np.float32),
+        )
+
+    def decode(
+        self,
+        recording: Recording,
+        stretches: FloatArray | None = None,
+        *,
+        stride_s: float | None = None,
+        reference: FloatArray | None = None,
+    ) -> dict[str, Decoded]:
+        """Decode every task at the time stamps that the recording has for it.
+
+        Parameters
+        ----------
+        recording : Recording
+        stretches : (K, 2) array, optional
+            Where, in seconds; the whole recording by default. No window reads two stretches.
+        stride_s : float, optional
+            Between windows, whose overlaps are averaged; half a window by default.
+        reference : (K, 2) array, optional
+            As `session` takes it.
+        """
+        session = self.session(recording, reference=reference)
+        where = recording.domain if stretches is None else stretches
+        cover = session.cover(where, stride_s=stride_s, tokens_per_batch=_TOKENS_AT_ONCE)
+        stitched = stitch(self.model, session, cover, device=self.device)
+        return decoded_of(session, stitched, where)
+
+
+def default_reference(recording: Recording) -> FloatArray:
+    """Return the stretches that units are known by where none are given."""
+    if recording.split is not None:
+        return last_stretch(recording.split.train, REFERENCE_S)
+    return cut_stretch(recording.domain, 0.0, min(REFERENCE_S, recording.duration_s))
+
+
+def stitch(
+    model: PopulationDecoder,
+    session: DecodeSession,
+    cover: Iterable[CoverBatch],
+    *,
+    device: torch.device | str = "cpu",
+) -> dict[str, Stitched]:
+    """Decode windows of a recording and add up what they say, by task."""
+    reader, stitched = session.reader, empty_stitches(session, model.tasks)
+    with torch.inference_mode():
+        for each in cover:
+            outputs = model(each.batch.to(device))
+            for name, values in outputs.items():
+                stitched[name].add(each.rows[name], values.double().cpu().numpy())
+    assert set(stitched) <= set(reader.targets)
+    return stitched
+
+
+def empty_stitches(session: DecodeSession, tasks: Iterable[Task]) -> dict[str, Stitched]:
+    """Return empty sums for every task that a recording has."""
+    targets = session.reader.targets
+    return {
+        task.name: Stitched(
+            len(targets[task.name].times_s),
+            task.num_outputs,
+            categorical=task.spec.is_categorical,
+            where=f"{session.reader.recording.id}, task {task.name}",
+        )
+        for task in tasks
+        if task.name in targets
+    }
+
+
+def decoded_of(
+    session: DecodeSession, stitched: Mapping[str, Stitched], stretches: FloatArray
+) -> dict[str, Decoded]:
+    """Return what was decoded in stretches, in the tasks' own units."""
+    found = {}
+    for task in session.reader.tasks:
+        if task.name not in stitched:
+            continue
+        targets = session.reader.targets[task.name]
+        rows = targets.inside(stretches)
+        values = stitched[task.name].averaged(rows)
+        if not task.spec.is_categorical:
+            values = values * np.array(task.scale) + np.array(task.mean)
+        found[task.name] = Decoded(
+            task, targets.times_s[rows], values, targets.values[rows], targets.weights[rows]
+        )
+    return found

@@ -1,0 +1,288 @@
+"""What POYO, POYO+ and CaPOYO share: tokens, latents, queries, readouts.
+
+Shapes: W windows, U units of the batch, Y token types, E tokens, M latents, Q queries, G tasks,
+n the queries of all windows, P outputs of a task, D width, K keys and values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurohorizon.errors import ConfigError
+from neurohorizon.nn.identity import Standardise
+from neurohorizon.nn.perceiver import Perceiver
+from neurohorizon.nn.ragged import parts_of_windows
+from neurohorizon.nn.vocabulary import Vocabulary
+from neurohorizon.recordings.decoding.batches import DecodeBatch, TokenType
+from neurohorizon.recordings.decoding.tasks import Task
+
+UnitMode = Literal["vocabulary", "identity"]
+
+
+class UnitIdentity(nn.Module):
+    """Embed units by what their reference says, so that new ones need no gradient.
+
+    Parameters
+    ----------
+    num_features : int
+        Numbers that the reference gives of a unit.
+    width : int
+    scale : float
+        Standard deviation of what comes out, before training.
+    """
+
+    def __init__(self, num_features: int, width: int, *, scale: float) -> None:
+        super().__init__()
+        self.standardise = Standardise(num_features)
+        norm = nn.LayerNorm(width)
+        nn.init.constant_(norm.weight, scale)
+        self.layers = nn.Sequential(
+            nn.Linear(num_features, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            norm,
+        )
+
+    def forward(self, features_UF: Tensor) -> Tensor:
+        """Return embeddings, (U, D)."""
+        return self.layers(self.standardise(features_UF))
+
+
+class PopulationDecoder(nn.Module):
+    """Decode tasks from what a population does; a base of POYO, POYO+ and CaPOYO.
+
+    A subclass says whether tasks share the cross-attention that answers (`one_task`) and, where
+    tokens carry values, what a token is (:meth:`project_units`, :meth:`place_tokens`).
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        What is decoded; a batch's `query_task_WQ` points to them.
+    width, num_layers : int
+    length_s : float
+        Of a window.
+    latent_step_s : float
+        Of the grid of times that latents stand on.
+    num_latents_per_step : int
+    head_width, num_cross_heads, num_self_heads : int
+    units : {"vocabulary", "identity"}
+        How a unit is known: by a learned row, or by what its reference says. In the second no
+        recording has a row of its own either: all share one learned session embedding, so a new
+        recording needs no gradient.
+    num_unit_features : int
+        Of a unit's reference, for ``identity``.
+    dropout, layer_dropout, attention_dropout : float
+        In feed-forward networks; on what a layer adds; on what attention attends to.
+    shortest_s, longest_s : float
+        Range of the periods by which time is told.
+    scale : float
+        Standard deviation of embeddings at initialisation.
+
+    Notes
+    -----
+    Readouts are zero at initialisation: an untrained model answers with the training mean, or
+    with equal classes.
+    """
+
+    system = ""
+    one_task = False
+    """Whether there is but one, so that a query need not say which it asks for."""
+    unit_share = 1.0
+    """Of a token's features, those that say which unit it is of."""
+
+    def __init__(
+        self,
+        *,
+        tasks: Sequence[Task],
+        width: int = 64,
+        num_layers: int = 6,
+        length_s: float = 1.0,
+        latent_step_s: float = 0.125,
+        num_latents_per_step: int = 16,
+        head_width: int = 64,
+        num_cross_heads: int = 2,
+        num_self_heads: int = 8,
+        units: UnitMode = "vocabulary",
+        num_unit_features: int = 33,
+        dropout: float = 0.2,
+        layer_dropout: float = 0.4,
+        attention_dropout: float = 0.0,
+        shortest_s: float = 1e-4,
+        longest_s: float = 2.0627,
+        scale: float = 0.02,
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            "width": width,
+            "num_layers": num_layers,
+            "length_s": length_s,
+            "latent_step_s": latent_step_s,
+            "num_latents_per_step": num_latents_per_step,
+            "head_width": head_width,
+            "num_cross_heads": num_cross_heads,
+            "num_self_heads": num_self_heads,
+            "units": units,
+            "num_unit_features": num_unit_features,
+            "dropout": dropout,
+            "layer_dropout": layer_dropout,
+            "attention_dropout": attention_dropout,
+            "shortest_s": shortest_s,
+            "longest_s": longest_s,
+            "scale": scale,
+        }
+        _refuse_impossible(tasks, self.settings)
+        if self.one_task and len(tasks) > 1:
+            raise ConfigError(
+                f"tasks: {self.system} decodes one, got {len(tasks)}: take poyo_plus for several"
+            )
+        unit_width = round(width * self.unit_share)
+        self.tasks = tuple(tasks)
+        self.length_s = length_s
+        self.units = Vocabulary(unit_width, scale=scale, what="units")
+        self.sessions = Vocabulary(width, scale=scale, what="sessions")
+        self.identity: UnitIdentity | None = None
+        self.any_session: nn.Parameter | None = None
+        if units == "identity":
+            self.identity = UnitIdentity(num_unit_features, unit_width, scale=scale)
+            self.any_session = nn.Parameter(scale * torch.randn(width))
+            for vocabulary in (self.units, self.sessions):
+                vocabulary.requires_grad_(False)
+        self.task_embedding: nn.Parameter | None = None
+        if not self.one_task:
+            self.task_embedding = nn.Parameter(scale * torch.randn(len(tasks), width))
+        self.token_type = nn.Parameter(scale * torch.randn(len(TokenType), width))
+        self.perceiver = Perceiver(
+            width=width,
+            num_layers=num_layers,
+            length_s=length_s,
+            latent_step_s=latent_step_s,
+            num_latents_per_step=num_latents_per_step,
+            head_width=head_width,
+            num_cross_heads=num_cross_heads,
+            num_self_heads=num_self_heads,
+            dropout=dropout,
+            layer_dropout=layer_dropout,
+            attention_dropout=attention_dropout,
+            shortest_s=shortest_s,
+            longest_s=longest_s,
+            scale=scale,
+        )
+        self.readouts = nn.ModuleList(nn.Linear(width, task.num_outputs) for task in tasks)
+        for parameter in self.readouts.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, batch: DecodeBatch) -> dict[str, Tensor]:
+        """Decode every task that the batch asks for.
+
+        Returns
+        -------
+        dict of str to Tensor
+            By task, (n, P): standardised values or logits, a row for each of its queries,
+            window after window. A task that is not asked for is absent.
+        """
+        rows_nD = self.perceiver.answer(
+            self.encode(batch),
+            self.embed_queries(batch),
+            kind_WQ=batch.query_task_WQ,
+            times_WQ=batch.query_time_WQ,
+            mask_WQ=batch.query_mask_WQ,
+        )
+        task_n = batch.query_task_WQ[batch.query_mask_WQ]
+        outputs = {}
+        for index, (task, readout) in enumerate(zip(self.tasks, self.readouts, strict=True)):
+            asked_n = task_n == index
+            if asked_n.any():
+                outputs[task.name] = readout(rows_nD[asked_n])
+        return outputs
+
+    def encode(self, batch: DecodeBatch) -> Tensor:
+        """Return the latents that have read the windows, (W, M, D)."""
+        projected = self.project_units(batch)
+        place_WE = batch.token_unit_WE * len(TokenType) + batch.token_type_WE
+        parts = parts_of_windows(batch.token_mask_WE)
+        read = []
+        for window_W, num_slots in parts:
+            value_WE = batch.token_value_WE[window_W, :num_slots]
+            read.append(
+                self.perceiver.read(
+                    self.place_tokens(projected, place_WE[window_W, :num_slots], value_WE),
+                    batch.token_time_WE[window_W, :num_slots],
+                    batch.token_mask_WE[window_W, :num_slots],
+                )
+            )
+        order_W = torch.cat([window_W for window_W, _ in parts])
+        return self.perceiver.work(torch.cat(read).index_select(0, order_W.argsort()))
+
+    def project_units(self, batch: DecodeBatch) -> tuple[Tensor, ...]:
+        """Return keys and values of each unit and type, (U Y, K): all that they depend on."""
+        tokens_UYD = self.embed_units(batch)[:, None] + self.token_type
+        return (self.perceiver.reading.project(tokens_UYD).flatten(0, 1),)
+
+    def place_tokens(
+        self, projected: tuple[Tensor, ...], place_WE: Tensor, value_WE: Tensor
+    ) -> Tensor:
+        """Return keys and values of tokens, (W, E, K), from where their units and types stand."""
+        del value_WE
+        return functional.embedding(place_WE, projected[0])
+
+    def embed_units(self, batch: DecodeBatch) -> Tensor:
+        """Return what stands for each unit, (U, D)."""
+        if self.identity is not None:
+            return self.identity(batch.unit_features_UF)
+        return self.units(batch.unit_row_U)
+
+    def embed_sessions(self, batch: DecodeBatch) -> Tensor:
+        """Return what stands for each window's recording, (W, D)."""
+        if self.any_session is not None:
+            return self.any_session.expand(len(batch), -1)
+        return self.sessions(batch.session_row_W)
+
+    def embed_queries(self, batch: DecodeBatch) -> Tensor:
+        """Return what a query of each task asks, (W, G, D)."""
+        sessions_WGD = self.embed_sessions(batch)[:, None]
+        if self.task_embedding is None:
+            return sessions_WGD
+        return sessions_WGD + self.task_embedding
+
+    def vocabulary_parameters(self) -> list[nn.Parameter]:
+        """Return the tables whose rows are learned only where a batch reads them."""
+        tables = (self.units.weight, self.sessions.weight)
+        return [table for table in tables if table.requires_grad]
+
+
+def _refuse_impossible(tasks: Sequence[Task], settings: dict[str, Any]) -> None:
+    """Raise where settings make no model."""
+    if not tasks:
+        raise ConfigError("tasks: a decoder needs at least one")
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"tasks: each name once, got {', '.join(names)}")
+    for task in tasks:
+        if task.num_outputs < 1:
+            raise ConfigError(
+                f"tasks.{task.name}: it has no outputs: let it meet the training recordings first"
+            )
+    if settings["units"] not in ("vocabulary", "identity"):
+        raise ConfigError(f"units is {settings['units']!r}: expected vocabulary or identity")
+    for key in ("length_s", "latent_step_s", "shortest_s"):
+        if not settings[key] > 0:
+            raise ConfigError(f"{key} is {settings[key]}: expected more than 0")
+    if settings["latent_step_s"] > settings["length_s"]:
+        raise ConfigError(
+            f"latent_step_s is {settings['latent_step_s']}: expected at most the window's "
+            f"length_s, {settings['length_s']}"
+        )
+    if settings["shortest_s"] >= settings["longest_s"]:
+        raise ConfigError(
+            f"shortest_s is {settings['shortest_s']}: expected less than longest_s, "
+            f"{settings['longest_s']}"
+        )
+    if settings["head_width"] % 4:
+        raise ConfigError(f"head_width is {settings['head_width']}: expected a multiple of 4")
