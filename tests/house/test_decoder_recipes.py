@@ -29,6 +29,7 @@ def with_tasks(config: DecodeConfig, seed: int) -> Recording:
     """Return a recording that has what a recipe decodes, and what it reads."""
     recording = moving_recording(duration_s=300.0, seed=seed, name=f"m{seed}")
     moved = recording.series["velocity"]
+    moved = replace(moved, values=100 * moved.values)  # as fast as an animal in pixels
     series = {task.series: moved for task in config.tasks.values() if task.series}
     start, end = np.array([0.0]), np.array([300.0])
     named = {name for task in config.tasks.values() for name in task.interval_weights}

@@ -135,14 +135,14 @@ def test_one_batch_is_learned_by_heart(design):
     model = design(tasks=data.tasks, **(SMALL | {"layer_dropout": 0.0}))
     teach(model, data)
     module = DecodeModule(model, num_steps=200, learning_rate=5e-3)
-    optimizer = module.configure_optimizers()["optimizer"]
+    optimizer = module.make_optimizer()
     batch = next(iter(data.train_loader()))
     with torch.no_grad():
         first = float(module.loss(batch))
     assert 0.5 < first < 2.0, "untrained, the mean is decoded"
-    for _ in range(200):
+    for _ in range(120):
         optimizer.zero_grad()
         loss = module.loss(batch)
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.1 * first
+    assert float(loss.detach()) < 0.1 * first
