@@ -354,3 +354,21 @@ def test_activations_may_be_computed_again():
         recompute(layer)
     for name, gradient in gradients().items():
         torch.testing.assert_close(gradient, expected[name])
+
+
+def test_a_window_without_a_token_and_one_without_a_query_are_answered():
+    model, batch = made(POYO, (POSITION,))
+    empty = batch.token_mask_WE.clone()
+    empty[1] = False
+    asked = batch.query_mask_WQ.clone()
+    asked[0] = False
+    with torch.no_grad():
+        outputs = model(batch)["position"].unflatten(0, (3, -1))
+        found = model(replace(batch, token_mask_WE=empty, query_mask_WQ=asked))["position"]
+        nothing = model(replace(batch, query_mask_WQ=asked & False))
+        alone = model(window(replace(batch, token_mask_WE=empty), 1))["position"]
+    assert nothing == {}
+    found = found.unflatten(0, (2, -1))
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found[1], outputs[2], rtol=2e-5, atol=2e-6)
+    torch.testing.assert_close(found[0], alone, rtol=2e-5, atol=2e-6)
