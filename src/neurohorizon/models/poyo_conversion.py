@@ -9,9 +9,9 @@ What differs is how things are called, and that token types have a row there tha
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -71,7 +71,7 @@ def load_torch_brain(path: Path | str, *, task: Task | None = None) -> POYO:
         raise CheckpointError(f"{path}: no checkpoint there: give a file that torch_brain wrote")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise CheckpointError(
             f"{path}: reading it would run code that it brings along, which is never done here: "
             "where you trust it, torch.load(..., weights_only=False) and torch.save its "
