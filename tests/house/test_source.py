@@ -20,15 +20,12 @@ NEED_TORCHVISION = {
     "torchvision",
 }
 PICKLING = {"cloudpickle", "dill", "joblib", "pickle", "shelve"}
-#: Of a library that also pickles: its processes are ours, files are not touched.
-#: Of pickle itself an error's name.
+#: Of libraries that also pickle: processes, and the error of a safe load. Files are not touched.
 HARMLESS_IMPORTS = {
     "from joblib import Parallel, cpu_count, delayed",
     "from pickle import UnpicklingError",
 }
 UNPICKLING_CALLS = {"torch.load", "pandas.read_pickle", "pd.read_pickle"}
-#: Where another library's files are read, as tensors and plain values only.
-TENSORS_ONLY = {"models/poyo_conversion.py"}
 UNSAFE_ARGUMENTS = {"allow_pickle": True, "weights_only": False}
 
 # Optional or slow to import: only inside the function that needs them.
@@ -61,11 +58,14 @@ def imported(node: ast.AST) -> set[str]:
     return set()
 
 
-def find_dangers(source: str, *, tensors_only: bool = False) -> list[str]:
-    """Return what a source does that ours must not: pickles, and torchvision's friends.
+def _weights_alone(call: ast.Call) -> bool:
+    """Tell whether a call says that it reads tensors and plain values alone."""
+    given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
+    return given.get("weights_only") is True
 
-    `tensors_only` lets it load what torch restricts to tensors and plain values.
-    """
+
+def find_dangers(source: str) -> list[str]:
+    """Return what a source does that ours must not: pickles, and torchvision's friends."""
     dangers = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and ast.unparse(node) in HARMLESS_IMPORTS:
@@ -73,11 +73,7 @@ def find_dangers(source: str, *, tensors_only: bool = False) -> list[str]:
         dangers += [f"imports {name}" for name in imported(node) & (NEED_TORCHVISION | PICKLING)]
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
-            restricted = tensors_only and any(
-                keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True"
-                for keyword in node.keywords
-            )
-            if name in UNPICKLING_CALLS and not restricted:
+            if name in UNPICKLING_CALLS and not _weights_alone(node):
                 dangers.append(f"calls {name}")
             for keyword in node.keywords:
                 value = getattr(keyword.value, "value", None)
@@ -104,13 +100,7 @@ def modules(root: Path) -> list[Path]:
 
 
 def test_nothing_unpickles_and_nothing_needs_torchvision(root: Path) -> None:
-    house = root / "src" / "neurohorizon"
-    found = {
-        str(path): find_dangers(
-            path.read_text(), tensors_only=path.relative_to(house).as_posix() in TENSORS_ONLY
-        )
-        for path in modules(root)
-    }
+    found = {str(path): find_dangers(path.read_text()) for path in modules(root)}
     assert {path: dangers for path, dangers in found.items() if dangers} == {}
 
 
@@ -123,7 +113,6 @@ def test_nothing_unpickles_and_nothing_needs_torchvision(root: Path) -> None:
         "import pickle as p",
         "from joblib import load",
         "torch.load(path)",
-        "torch.load(path, weights_only=True)",
         "np.load(path, allow_pickle=True)",
         "load(path, weights_only=False)",
     ],
@@ -132,16 +121,9 @@ def test_a_danger_is_found(source: str) -> None:
     assert find_dangers(source)
 
 
-@pytest.mark.parametrize(
-    "source", ["torch.load(path)", "torch.load(path, weights_only=False)", "import pickle"]
-)
-def test_where_tensors_may_be_loaded_nothing_else_may(source: str) -> None:
-    assert find_dangers(source, tensors_only=True)
-    assert not find_dangers("torch.load(path, weights_only=True)", tensors_only=True)
-
-
 def test_a_safe_load_is_no_danger() -> None:
     assert not find_dangers("import numpy as np\nnp.load(path, allow_pickle=False)")
+    assert not find_dangers("torch.load(path, weights_only=True)")
 
 
 def test_heavy_libraries_are_imported_where_they_are_used(root: Path) -> None:

@@ -24,6 +24,7 @@ from neurohorizon.configs.section import (
     ShareOrNone,
     Switch,
     Text,
+    idle,
 )
 from neurohorizon.configs.training_schema import LoopConfig, ReferenceConfig
 from neurohorizon.errors import ConfigError
@@ -60,6 +61,8 @@ class BlockSplit(InterleavedSplit):
 
     guard_s: NotNegative = 1.0
     """Seconds left empty between blocks of different parts."""
+    within: Text | None = None
+    """Table within whose intervals the blocks lie; null for all that was recorded."""
 
 
 class TrialSplit(Section):
@@ -93,6 +96,10 @@ class DecodeSimulated(SimulatedData):
 
     split: DecodeSplit = BlockSplit()
     """Which time of each recording is for training, validation and test."""
+    carrier_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    """Share of the units that movement drives; the others tell nothing of it."""
+    calcium: Switch = False
+    """Record calcium traces of the units in place of their spikes."""
 
 
 class TaskConfig(Section):

@@ -1,4 +1,4 @@
-"""Poisson naive Bayes: which place, or class, makes the spikes most likely?
+"""Poisson naive Bayes: the place, or the class, that makes the spikes most likely.
 
 The standard decoder of the hippocampal field. Each unit's rate is mapped over a grid of values
 (or over classes); spikes of a window then have a likelihood at each cell of the grid. Without
@@ -13,7 +13,7 @@ J. Neurosci. 18:7411 (with continuity); Rabiner 1989, Proc. IEEE 77:257 (forward
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,7 +62,8 @@ class Maps:
         :math:`\sum_i n_i \log \lambda_i(s) - \tau \sum_i \lambda_i(s)`; what does not depend on
         the cell is left out.
         """
-        return counts @ np.log(self.rate_hz) - np.outer(seconds, self.rate_hz.sum(axis=0))
+        told: FloatArray = np.asarray(counts, dtype=np.float64) @ np.log(self.rate_hz)
+        return told - seconds[:, None] * self.rate_hz.sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +73,9 @@ class Grid:
     Parameters
     ----------
     low : (D,) float
-    cell : float
-        Side of a cell.
+    cell : (D,) float
+        Sides of a cell.
     shape : tuple of int
-    visited : (...) bool
-        Cells that may be decoded.
     """
 
     low: FloatArray
@@ -98,7 +97,7 @@ class Grid:
         """Return the flat cell of each value, (T,)."""
         place = np.floor((values - self.low) / self.cell).astype(np.int64)
         place = np.clip(place, 0, np.array(self.shape) - 1)
-        return np.ravel_multi_index(tuple(place.T), self.shape)
+        return np.asarray(np.ravel_multi_index(tuple(place.T), self.shape), dtype=np.int64)
 
     def centres(self) -> FloatArray:
         """Return the middle of each cell, (cells, D)."""
@@ -139,7 +138,7 @@ class _Labelled:
         share = seconds[visited] / seconds[visited].sum()
         return Maps(centres, np.maximum(rate[:, visited], 1e-4), share), row
 
-    def _smoothed(self, values: FloatArray, smooth: float) -> FloatArray:
+    def _smoothed(self, values: NDArray[np.floating], smooth: float) -> FloatArray:
         assert self.grid is not None
         return gaussian_filter(values.reshape(self.grid.shape), smooth, mode="constant").ravel()
 
@@ -161,17 +160,16 @@ class _Fitted:
     trust: float
     prior: FloatArray
     chain: FloatArray | None
-    take: str
-    categorical: bool
-    num_classes: int
+    take: str = "mean"
 
     def by_bin(self, binned: Binned) -> list[FloatArray]:
-        posteriors = self.posteriors(binned)
-        if self.categorical:
-            return [each @ self.maps.centres for each in posteriors]
-        if self.take == "mean":
-            return [each @ self.maps.centres for each in posteriors]
-        return [self.maps.centres[np.argmax(each, axis=1)] for each in posteriors]
+        return self.taken(self.posteriors(binned))
+
+    def taken(self, posteriors: list[FloatArray]) -> list[FloatArray]:
+        if self.take == "mode":
+            return [self.maps.centres[np.argmax(each, axis=1)] for each in posteriors]
+        # A class's centre is its indicator: the mean is the posterior itself.
+        return [each @ self.maps.centres for each in posteriors]
 
     def posteriors(self, binned: Binned) -> list[FloatArray]:
         half = (max(round(self.window_s / self.step_s), 1) - 1) // 2
@@ -242,19 +240,20 @@ class Bayes:
         search = Search(data.task, data.valid)
         categorical = data.task.spec.is_categorical
         smooths = (0.0,) if categorical else self.smooths
-        takes = ("posterior",) if categorical else ("mean", "mode")
+        takes = ("mean",) if categorical else ("mean", "mode")
         for step_s in self.chain_bins_s if self.continuous else (STEP_S,):
             labelled = self._label(data, step_s)
             valid = data.activity.binned(data.valid.stretches, step_s)
             for smooth in smooths:
                 maps, row = labelled.maps(step_s, smooth)
-                for joined, settings in self._candidates(labelled, maps, row, data, step_s):
+                for joined, settings in self._candidates(labelled, maps, row, step_s):
+                    posteriors = joined.posteriors(valid)
                     for take in takes:
                         fitted = replace(joined, take=take)
-                        told = {**settings, "take": take}
+                        told = dict(settings)
                         if not categorical:
-                            told["smooth_cells"] = smooth
-                        decoded = at_times(data.valid, step_s, fitted.by_bin(valid))
+                            told |= {"take": take, "smooth_cells": smooth}
+                        decoded = at_times(data.valid, step_s, fitted.taken(posteriors))
                         search.offer(decoded, told, fitted)
         self._fitted = search.best
         return search.chosen()
@@ -266,48 +265,27 @@ class Bayes:
         return at_times(asked, self._fitted.step_s, self._fitted.by_bin(binned))
 
     def _candidates(
-        self,
-        labelled: _Labelled,
-        maps: Maps,
-        row: NDArray[np.int64],
-        data: FitData,
-        step_s: float,
-    ) -> list[tuple[_Fitted, dict[str, float | int | str]]]:
+        self, labelled: _Labelled, maps: Maps, row: NDArray[np.int64], step_s: float
+    ) -> Iterator[tuple[_Fitted, dict[str, float | int | str]]]:
         size = len(maps.centres)
         uniform = np.full(size, 1.0 / size)
-        base = _Fitted(
-            maps=maps,
-            step_s=step_s,
-            window_s=step_s,
-            trust=1.0,
-            prior=maps.occupancy,
-            chain=None,
-            take="mean",
-            categorical=data.task.spec.is_categorical,
-            num_classes=data.task.num_outputs,
-        )
-        found: list[tuple[_Fitted, dict[str, float | int | str]]] = []
+        base = _Fitted(maps, step_s, step_s, trust=1.0, prior=maps.occupancy, chain=None)
         if not self.continuous:
             for window_s in self.windows_s:
                 for trust in self.trusts:
                     for name, prior in (("occupancy", maps.occupancy), ("uniform", uniform)):
                         each = replace(base, window_s=window_s, trust=trust, prior=prior)
-                        told = {"window_s": window_s, "trust": trust, "prior": name}
-                        found.append((each, told))
-            return found
+                        yield each, {"window_s": window_s, "trust": trust, "prior": name}
+            return
         steps = labelled.steps(row, size)
-        walk = (
-            random_walk(maps.centres, steps)
-            if not base.categorical
-            else np.full((size, size), 1.0 / size)
-        )
+        anywhere = np.full((size, size), 1.0 / size)
+        walk = random_walk(maps.centres, steps) if labelled.grid is not None else anywhere
         for pseudo in self.pseudo_steps:
             chain = steps + pseudo * walk
             chain /= chain.sum(axis=1, keepdims=True)
             for trust in self.trusts:
                 each = replace(base, trust=trust, chain=chain)
-                found.append((each, {"bin_s": step_s, "trust": trust, "walk": pseudo}))
-        return found
+                yield each, {"bin_s": step_s, "trust": trust, "walk": pseudo}
 
     def _label(self, data: FitData, bin_s: float) -> _Labelled:
         counts = data.activity.binned(data.train.stretches, bin_s)

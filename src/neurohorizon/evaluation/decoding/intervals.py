@@ -95,7 +95,7 @@ def _draw(
     values = session_scores(sessions, metric)
     if others is not None:
         values = values - session_scores(others, metric)
-    some = np.flatnonzero(np.isfinite(values))
+    some = np.flatnonzero(np.isfinite(values)).tolist()
     value = float(values[some].mean()) if len(some) else float("nan")
     generator = np.random.default_rng(seed)
     if len(some) >= FEWEST_SESSIONS:

@@ -244,7 +244,7 @@ def _fit(data: FitData, bin_s: float, order: int, lag: int) -> _Fitted | None:
     before, after, states, observed = [], [], [], []
     for inputs, value in zip(standardised(binned, mean, deviation), values, strict=True):
         state = _with_differences(value - target_mean, order)
-        there = np.isfinite(state).all(axis=1)
+        there = np.asarray(np.isfinite(state).all(axis=1))
         both = there[1:] & there[:-1]
         before.append(state[:-1][both])
         after.append(state[1:][both])
@@ -259,6 +259,7 @@ def _fit(data: FitData, bin_s: float, order: int, lag: int) -> _Fitted | None:
     small = max(1e-6 * float(np.mean(x**2)), 1e-12) * np.eye(x.shape[1])
     transition = np.linalg.solve(x0.T @ x0 + len(x0) * small, x0.T @ x1).T
     loadings = np.linalg.solve(x.T @ x + len(x) * small, x.T @ z).T
+    transition, loadings = transition.astype(np.float64), loadings.astype(np.float64)
     step_error, error = x1 - x0 @ transition.T, z - x @ loadings.T
     noise = error.T @ error / len(error)
     noise = (1 - _SHRINK) * noise + _SHRINK * np.diag(np.diag(noise)) + 1e-3 * np.eye(len(noise))

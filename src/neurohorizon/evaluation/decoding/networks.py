@@ -28,7 +28,7 @@ from neurohorizon.evaluation.decoding.tuning import Chosen, Search
 from neurohorizon.evaluation.protocol import Role
 from neurohorizon.recordings.schema import FloatArray
 
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 5e-3
 #: The loss on the validation part is looked at after so many steps, and training ends after so
 #: many looks without a better one.
 STEPS_A_LOOK, PATIENCE, MOST_LOOKS = 20, 8, 60

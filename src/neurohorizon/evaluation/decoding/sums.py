@@ -87,6 +87,9 @@ class Sums:
             return cls(task.spec.kind, block, arrays, np.empty(0))
         centre = values.mean(axis=0) if len(values) else 0.0
         y, p = values - centre, np.asarray(decoded, dtype=np.float64) - centre
+        if len(values):
+            # A mean is rounded: what never changes must not vary by that.
+            y[:, np.ptp(values, axis=0) == 0] = 0.0
         error = distances(values, decoded)
         edges = np.unique(np.quantile(error, np.linspace(0, 1, _EDGES))) if len(error) else error
         cell = row * len(edges) + np.searchsorted(edges, error)
@@ -197,7 +200,7 @@ class Sums:
 
 def _by_block(values: FloatArray, row: NDArray[np.int64], num_blocks: int) -> FloatArray:
     columns = [np.bincount(row, weights=each, minlength=num_blocks) for each in values.T]
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1).astype(np.float64)
 
 
 def _squares(total: dict[str, FloatArray]) -> tuple[FloatArray, FloatArray]:

@@ -87,7 +87,7 @@ class LinearWeights:
 
 
 class Wiener:
-    """Decodes by a regression on lagged bins.
+    r"""Decodes by a regression on lagged bins.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Wiener:
 
     Notes
     -----
-    Weights solve :math:`(X^\\top S X + \\rho n I) W = X^\\top S Y` with centred targets Y and
+    Weights solve :math:`(X^\top S X + \rho n I) W = X^\top S Y` with centred targets Y and
     the time stamps' weights S. One eigendecomposition a design serves all penalties. For
     classes the design is chosen by the same regression on indicators of the classes, and the
     penalty by the logistic regression on that design.

@@ -64,7 +64,7 @@ class DecodeSession:
         rank: int = 0,
         world_size: int = 1,
     ) -> Iterator[CoverBatch]:
-        """Yield windows that ask for every time stamp in stretches.
+        """Yield windows that ask for every time stamp in stretches; others are left out.
 
         Parameters
         ----------
@@ -78,14 +78,13 @@ class DecodeSession:
             This process and all of them, which take turns, batch by batch.
         """
         cover = cover_stretches(stretches, length_s=self.reader.length_s, stride_s=stride_s)
+        asked = self.reader.count_queries(cover.starts_s, asked_s=cover.asked_s)
+        cover = cover.part(np.flatnonzero(asked))
         for number, part in enumerate(self._batches(cover, tokens_per_batch)):
             if number % world_size == rank:
                 windows = self.reader.read(part.starts_s, asked_s=part.asked_s)
-                if len(windows.query_row):
-                    yield CoverBatch(
-                        collate_decode([self.group(windows)], self.reader.tasks),
-                        query_rows(windows, self.reader),
-                    )
+                batch = collate_decode([self.group(windows)], self.reader.tasks)
+                yield CoverBatch(batch, query_rows(windows, self.reader))
 
     def _batches(self, cover: Cover, tokens_per_batch: int) -> Iterator[Cover]:
         num_tokens = self.reader.count_tokens(cover.starts_s).tolist()

@@ -218,6 +218,11 @@ class DecodeReader:
         spikes = [np.count_nonzero(kept[self._units[i:j]]) for kept, i, j in rows]
         return np.array(spikes, dtype=np.int64) + EDGE_TOKENS * shown
 
+    def count_queries(self, starts_s: ArrayLike, *, asked_s: FloatArray | None = None) -> IntArray:
+        """Count the time stamps, of all tasks, that windows are asked for, (W,)."""
+        starts = to_ticks(starts_s) / TICKS_PER_S
+        return np.diff(self._queries(starts, asked_s)["query_offsets"])
+
     def read(
         self,
         starts_s: ArrayLike,

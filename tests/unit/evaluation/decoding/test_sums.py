@@ -42,7 +42,7 @@ def test_resampled_scores_are_those_of_the_blocks_drawn():
     sums = Sums.of(POSITION, TIMES, values, decoded)
     times = np.array([2, 0, 1, 0, 0, 3, 1, 1, 1, 1])
     drawn = np.concatenate(
-        [np.flatnonzero(TIMES // 30 == block) for block in range(10) for _ in range(times[block])]
+        [np.flatnonzero(block == TIMES // 30) for block in range(10) for _ in range(times[block])]
     )
     again = Sums.of(POSITION, TIMES[drawn], values[drawn], decoded[drawn])
     for metric in ("r2", "r2_weighted", "correlation", "mean_error", "median_error"):
