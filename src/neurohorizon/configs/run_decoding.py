@@ -55,7 +55,7 @@ def load_decoder_of(run: Path, *, device: str = "cpu") -> TrainedDecoder:
     return decoder
 
 
-def load_results(run: Path) -> dict[SetName, DecodingResult]:
+def load_results(run: Path) -> dict[str, DecodingResult]:
     """Read what was found of a decoder's run, by set; empty if nothing was scored yet.
 
     Raises
