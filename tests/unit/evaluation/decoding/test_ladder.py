@@ -30,7 +30,12 @@ def quick() -> list[Decoder]:
         Kalman(smooth=True, bins_s=(0.1,), orders=(1,), lags_s=(0.1,), noises=(1.0, 3.0)),
         Bayes(windows_s=(0.3, 0.7), smooths=(1.5,), trusts=(1.0,)),
         Bayes(
-            continuous=True, chain_bins_s=(0.2,), smooths=(1.5,), trusts=(1.0,), pseudo_steps=(1.0,)
+            continuous=True,
+            chain_bins_s=(0.2,),
+            smooths=(1.5,),
+            trusts=(1.0,),
+            doubts=(0.01,),
+            pseudo_steps=(1.0,),
         ),
         Network("MLP", clocks=clocks, variations=(), most_looks=2),
         Network("GRU", clocks=clocks, variations=(), most_looks=3),
