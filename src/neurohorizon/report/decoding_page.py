@@ -11,8 +11,8 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import pooled
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.report.decoding_figures import make_decoding_figures
-from neurohorizon.report.decoding_tables import (
+from neurohorizon.report.decoding_gallery import make_decoding_figures
+from neurohorizon.report.decoding_page_tables import (
     chosen_rows,
     decoding_answer,
     decoding_headings,
