@@ -33,6 +33,11 @@ def prepare_for_decoding(recording: Recording, config: DecodeConfig, path: Path)
             f"{path}: holds no spikes and {held}: decode signals with model.name=capoyo, or leave "
             "it out with data.leave_out"
         )
+    if model.name == "forecaster" and recording.num_units < 2:
+        raise DataError(
+            f"{path}: one unit: a forecaster reads populations of 2 or more; leave it out with "
+            "data.leave_out"
+        )
     try:
         if isinstance(rule, TrialSplit):
             split = split_by_trials(
