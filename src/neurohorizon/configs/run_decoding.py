@@ -17,7 +17,6 @@ from neurohorizon.configs.records import (
 )
 from neurohorizon.configs.sessions import Progress, Session
 from neurohorizon.evaluation.decoding.cases import DecodingCase
-from neurohorizon.evaluation.decoding.ladder import ROWS
 from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, save_decoding
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import make_cases, score_ladder, score_model
@@ -55,7 +54,7 @@ def load_decoder_of(run: Path, *, device: str = "cpu") -> TrainedDecoder:
     return decoder
 
 
-def load_results(run: Path) -> dict[SetName, DecodingResult]:
+def load_results(run: Path) -> dict[str, DecodingResult]:
     """Read what was found of a decoder's run, by set; empty if nothing was scored yet.
 
     Raises
@@ -72,7 +71,6 @@ def load_results(run: Path) -> dict[SetName, DecodingResult]:
 def evaluate_decoder(
     run: Path,
     *,
-    rows: Sequence[str] = ROWS,
     recordings: Path | None = None,
     again: bool = False,
     progress: Progress | None = None,
@@ -83,8 +81,6 @@ def evaluate_decoder(
     ----------
     run : Path
         Run folder.
-    rows : sequence of str
-        Simple decoders to fit, each on every session by itself.
     recordings : Path, optional
         Where the run's recordings lie now, if they were moved.
     again : bool
@@ -129,6 +125,7 @@ def evaluate_decoder(
         seconds = time.monotonic() - started
         title = SET_TITLES[name]
         scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
+        rows = record.config.evaluation.rows
         ladder = score_ladder(cases, rows=rows, title=title, progress=progress)
         folder.parent.mkdir(parents=True, exist_ok=True)
         save_decoding(scored.join(ladder), folder)
