@@ -9,17 +9,8 @@ from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import Step, difference, pooled, strongest
 from neurohorizon.evaluation.decoding.sums import LOWER_IS_BETTER
 from neurohorizon.recordings.decoding.tasks import Task
+from neurohorizon.report.decoding_rows import metric_word
 from neurohorizon.report.tables import Cell, TableRow
-
-METRIC_WORDS = {
-    "r2": "R²",
-    "r2_weighted": "R² by variance",
-    "correlation": "correlation",
-    "median_error": "median error",
-    "mean_error": "mean error",
-    "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-}
 
 
 def shown_metrics(result: DecodingResult, task: Task) -> list[str]:
@@ -34,11 +25,8 @@ def shown_metrics(result: DecodingResult, task: Task) -> list[str]:
 def decoding_headings(result: DecodingResult, task: Task) -> list[str]:
     """Return the headings of a task's table."""
     units = {case.unit for case in result.cases if case.task == task.name and case.unit}
-    unit = f" ({units.pop()})" if len(units) == 1 else ""
-    words = [
-        METRIC_WORDS[name] + (unit if name in LOWER_IS_BETTER else "")
-        for name in shown_metrics(result, task)
-    ]
+    unit = units.pop() if len(units) == 1 else ""
+    words = [metric_word(name, unit) for name in shown_metrics(result, task)]
     best = strongest(result, task.name)
     return [*words, f"minus {best}" if best else "difference", "better on"]
 
@@ -70,7 +58,7 @@ def decoding_rows(result: DecodingResult, task: Task) -> list[TableRow]:
 
 def decoding_answer(result: DecodingResult, task: Task) -> str:
     """Say in a sentence what the model decodes, beside the strongest simple decoder."""
-    words = METRIC_WORDS[task.spec.metric_used]
+    words = metric_word(task.spec.metric_used)
     best, models = strongest(result, task.name), result.names("model")
     scored = [name for name in models if name in result.scored_rows(task.name)]
     if not scored:
