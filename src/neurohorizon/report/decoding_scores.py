@@ -116,18 +116,15 @@ def draw_bars(data: ScoreBars, ax: Axes, *, styles: Mapping[str, RowStyle]) -> N
                 markeredgewidth=0.5,
             )
     ax.hlines(at, data.low, data.high, color=BLACK, linewidth=1.0, zorder=4)
-    ends = np.nan_to_num(np.fmax(data.high, np.fmax(data.value, 0.0)))
-    if data.by_recording.size:
-        ends = np.fmax(ends, np.nan_to_num(np.nanmax(np.nan_to_num(data.by_recording), axis=1)))
-    for index, (end, value) in enumerate(zip(ends, data.value, strict=True)):
-        text = f"{value:.3g}" if data.metric in LOWER_IS_BETTER else f"{value:.3f}"
-        ax.annotate(
-            text.replace("-", "−"),
-            (max(end, 0.0), index),
-            (4, 0),
-            fontsize=6.5,
-            textcoords="offset points",
+    for index in at:
+        text = _with_interval(data.value[index], data.low[index], data.high[index], data.metric)
+        ax.text(
+            1.02,
+            index,
+            text,
+            transform=ax.get_yaxis_transform(),
             va="center",
+            fontsize=6.5,
             color="#404040",
         )
     ax.set_yticks(at, data.rows)
@@ -140,10 +137,11 @@ def draw_bars(data: ScoreBars, ax: Axes, *, styles: Mapping[str, RowStyle]) -> N
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x", color=LIGHT_GREY, linewidth=0.4, zorder=0)
     ax.set_axisbelow(True)
-    low = float(np.nanmin([np.nanmin(data.low, initial=0.0), np.nanmin(data.value, initial=0.0)]))
-    top = float(np.max(ends, initial=0.0))
-    # A row far below 0 is cut off: all others would be told apart no more.
-    ax.set_xlim(max(low, -0.35 * top) * 1.05 if low < 0 else 0.0, 1.16 * top if top else 1.0)
+    every = np.concatenate([data.value, data.low, data.high, data.by_recording.ravel()])
+    every = every[np.isfinite(every)]
+    low, top = float(np.min(every, initial=0.0)), float(np.max(every, initial=0.0))
+    # A row far below 0 is cut off: all others could be told apart no more.
+    ax.set_xlim(max(1.05 * low, -0.25 * top) if low < 0 else 0.0, 1.04 * top if top else 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,3 +267,9 @@ def _colour(low: float, high: float, *, lower: bool) -> str:
     if lower:
         low, high = -high, -low
     return BLUE if low > 0 else VERMILION if high < 0 else GREY
+
+
+def _with_interval(value: float, low: float, high: float, metric: str) -> str:
+    kind = ".1f" if metric in LOWER_IS_BETTER else ".3f"
+    ends = f" [{low:{kind}}, {high:{kind}}]" if np.isfinite(low) else ""
+    return f"{value:{kind}}{ends}".replace("-", "−")

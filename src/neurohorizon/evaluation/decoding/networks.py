@@ -288,22 +288,25 @@ class Network:
 
 
 def run_in_windows(module: nn.Module, inputs: NDArray[np.float32], window: int) -> FloatArray:
-    """Run a network over a stretch (B, N) in windows that overlap by half, (B, P).
+    """Run a network over a stretch (B, N) in overlapping windows, (B, P).
 
-    Each bin is taken from the window in whose middle it lies most.
+    What windows say of a bin is averaged; the nearer a bin lies to a window's middle, the more
+    it counts there: near its ends a window has seen one side alone.
     """
     length = len(inputs)
-    step = max(window // 2, 1)
+    step = max(window // 4, 1)
     starts = np.unique(np.minimum(np.arange(0, length, step), max(length - window, 0)))
     window = min(window, length)
     stacked = torch.from_numpy(np.stack([inputs[start : start + window] for start in starts]))
     module.eval()
     with torch.inference_mode():
         outputs = module(stacked).double().numpy()
-    middle = starts + (window - 1) / 2
-    at = np.arange(length)
-    nearest = np.abs(at[:, None] - middle).argmin(axis=1)
-    return outputs[nearest, at - starts[nearest]]
+    weight = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float64)
+    sums, total = np.zeros((length, outputs.shape[2])), np.zeros((length, 1))
+    for start, output in zip(starts, outputs, strict=True):
+        sums[start : start + window] += weight[:, None] * output
+        total[start : start + window] += weight[:, None]
+    return sums / total
 
 
 def _window_bins(settings: NetworkSettings, recurrent: bool) -> int:
