@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurohorizon.configs.build import loop_settings
 from neurohorizon.configs.decode_schema import CapoyoModel, DecodeConfig
-from neurohorizon.configs.forecaster_build import context_spec, forecaster_decoder
+from neurohorizon.configs.forecaster_build import context_spec, forecaster_decoder, refuse_seen
 from neurohorizon.configs.forecaster_schema import ForecasterModel
 from neurohorizon.configs.sessions import Progress, as_stage
 from neurohorizon.recordings.decoding.meeting import check_spec
@@ -41,6 +41,7 @@ def decode_data(
     from neurohorizon.training.decoding.data import DecodeData
 
     training = config.training
+    refuse_seen(config, recordings)
     report = as_stage("reading recordings", progress)
     if report is not None:
         report(0, len(recordings))

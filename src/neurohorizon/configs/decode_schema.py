@@ -63,8 +63,6 @@ class BlockSplit(InterleavedSplit):
 
     guard_s: NotNegative = 1.0
     """Seconds left empty between blocks of different parts."""
-    within: Text | None = None
-    """Table within whose intervals the blocks lie; null for all that was recorded."""
 
 
 class TrialSplit(Section):

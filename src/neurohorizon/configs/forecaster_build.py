@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.forecaster_schema import ForecasterModel
+from neurohorizon.configs.sessions import prepare_recording
 from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.ops.binning import to_ticks
+from neurohorizon.ops.intervals import intersect, total_s
 from neurohorizon.recordings.decoding.tasks import Task
+from neurohorizon.recordings.schema import Recording
+from neurohorizon.recordings.store import open_recording
 from neurohorizon.recordings.window_spec import WindowSpec
 
 if TYPE_CHECKING:
@@ -78,6 +82,47 @@ def forecaster_decoder(
     if given is not None and model.is_pretrained:
         decoder.take_weights(given)
     return decoder
+
+
+def refuse_seen(config: DecodeConfig, recordings: Sequence[Recording]) -> None:
+    """Refuse a forecaster that was trained on time which is tested later.
+
+    Parameters
+    ----------
+    config : DecodeConfig
+    recordings : sequence of Recording
+        Training recordings, split as the decoder's run splits them.
+
+    Raises
+    ------
+    ConfigError
+
+    Notes
+    -----
+    What the run of ``model.run`` says of its recordings is asked. A model file without its run,
+    and a run whose recordings are gone, tell nothing.
+    """
+    from neurohorizon.configs.records import CONFIG_FILE, load_run
+
+    model = config.model
+    if not isinstance(model, ForecasterModel) or model.run is None or not model.is_pretrained:
+        return
+    if not (model.run / CONFIG_FILE).is_file():
+        return
+    run = load_run(model.run)
+    paths = {each["id"]: run.recordings_folder / each["file"] for each in run.data["training"]}
+    for recording in recordings:
+        path = paths.get(recording.id)
+        if path is None or not path.is_file():
+            continue
+        trained = prepare_recording(open_recording(path), run.config, path=path).require_split()
+        seen_s = total_s(intersect(trained.train, recording.require_split().test))
+        if seen_s > 0:
+            raise ConfigError(
+                f"model.run: the forecaster of {model.run} was trained on {seen_s:.0f} s of "
+                f"{recording.id} that are tested here: split both alike (data.split), or train it "
+                "on other recordings"
+            )
 
 
 def _load(model: ForecasterModel) -> HorizonForecaster:
