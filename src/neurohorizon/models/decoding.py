@@ -66,6 +66,9 @@ class TrainedDecoder:
         What tables and figures call it.
     signal : str
         Signals that are read in place of spikes; "" for the only ones, or spikes.
+    references : mapping of str to (K, 2) array, optional
+        Of a model that knows units by a reference: which stretches serve for a recording, by its
+        id, where a call says nothing else.
     device : str
 
     Examples
@@ -80,11 +83,13 @@ class TrainedDecoder:
         *,
         name: str = "POYO",
         signal: str = "",
+        references: Mapping[str, FloatArray] | None = None,
         device: str = "cpu",
     ) -> None:
         self.model = model.to(device).eval()
         self.name = name
         self.signal = signal
+        self.references = dict(references or {})
         self.device = device
 
     @classmethod
@@ -110,8 +115,8 @@ class TrainedDecoder:
         recording : Recording
         reference : (K, 2) array, optional
             Of a model that knows units by a reference: stretches that it is computed from, in
-            seconds. Default: the last 120 s of the train domain or, without a split, the first
-            120 s.
+            seconds. Default: the one in `references`; else the last 120 s of the train domain
+            or, without a split, the first 120 s.
 
         Raises
         ------
@@ -122,6 +127,8 @@ class TrainedDecoder:
             recording, self.model.tasks, length_s=self.model.length_s, signal=self.signal
         )
         if self.model.identity is not None:
+            if reference is None:
+                reference = self.references.get(recording.id)
             if reference is None:
                 reference = default_reference(recording)
             features = identity_features(reader, reference)
