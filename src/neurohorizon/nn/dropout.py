@@ -1,4 +1,4 @@
-"""Dropout where it is cheap: fused with what stands before or behind it, one byte a feature.
+"""Dropout fused with what stands before or behind it; what it drops is kept as one byte a feature.
 
 On a processor most of torch's dropout is the drawing of one random number for each feature. Here
 one draw of 64 bits serves four of them, so a rate is rounded to 1/65536; what is kept is scaled by
@@ -70,28 +70,28 @@ class _AddDropped(torch.autograd.Function):
 
 
 class _Gate(torch.autograd.Function):
-    """GELU is computed again for the gradient, instead of being kept."""
+    """The gates' GELU is kept, their product with the values is not."""
 
     @staticmethod
     def forward(ctx: Any, expanded: Tensor, rate: float) -> Tensor:
         values, gates = expanded.chunk(2, dim=-1)
-        gated = functional.gelu(gates).mul_(values)
-        kept, ctx.scale = None, 1.0
+        opened = functional.gelu(gates)
+        gated, kept, ctx.scale = opened * values, None, 1.0
         if rate:
             kept, ctx.scale = draw_kept(gated.shape, rate)
             gated.mul_(kept).mul_(ctx.scale)
-        ctx.save_for_backward(expanded, kept)
+        ctx.save_for_backward(expanded, opened, kept)
         return gated
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        expanded, kept = ctx.saved_tensors
+        expanded, opened, kept = ctx.saved_tensors
         (gradient,) = gradients
         if kept is not None:
             gradient = (gradient * kept).mul_(ctx.scale)
         values, gates = expanded.chunk(2, dim=-1)
         back = torch.empty_like(expanded)
         to_values, to_gates = back.chunk(2, dim=-1)
-        torch.mul(gradient, functional.gelu(gates), out=to_values)
-        to_gates.copy_(torch.ops.aten.gelu_backward(gradient * values, gates))
+        torch.mul(gradient, opened, out=to_values)
+        torch.ops.aten.gelu_backward.grad_input(gradient * values, gates, grad_input=to_gates)
         return back, None

@@ -209,6 +209,24 @@ class Perceiver(nn.Module):
         Tensor
             What they read, to be added to them in :meth:`work`.
         """
+        queries, keys, values = self._meet(keys_values_WEK, times_WE)
+        read = self.reading.attend(queries, keys, values, key_mask_BT=mask_WE)
+        return self.reading.to_output(
+            turn(read.transpose(1, 2), self.latent_turns.conj()).flatten(2)
+        )
+
+    def attended(self, keys_values_WEK: Tensor, times_WE: Tensor, mask_WE: Tensor) -> Tensor:
+        """Return how much the latents attend to each token as :meth:`read` reads it, (W, E).
+
+        The mean over latents and heads; it sums to 1 over the tokens of a window.
+        """
+        queries, keys, _ = self._meet(keys_values_WEK, times_WE)
+        scores = queries @ keys.transpose(2, 3) / queries.shape[-1] ** 0.5
+        scores = scores.masked_fill(~mask_WE[:, None, None], -torch.inf)
+        return scores.softmax(dim=-1).mean(dim=(1, 2))
+
+    def _meet(self, keys_values_WEK: Tensor, times_WE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries of the latents, and keys and values of tokens, all turned."""
         attention = self.reading
         # A latent's query depends on its kind alone before it is turned.
         kinds = attention.project_queries(self.latents).repeat(self.num_steps, 1)
@@ -220,9 +238,7 @@ class Perceiver(nn.Module):
             num_parts=2,
             num_turned=2,
         )
-        queries = queries.transpose(1, 2).expand(len(keys), -1, -1, -1)
-        read = attention.attend(queries, keys, values, key_mask_BT=mask_WE)
-        return attention.to_output(turn(read.transpose(1, 2), self.latent_turns.conj()).flatten(2))
+        return queries.transpose(1, 2).expand(len(keys), -1, -1, -1), keys, values
 
     def work(self, read_WMD: Tensor) -> Tensor:
         """Return the latents after all layers, (W, M, D)."""

@@ -94,8 +94,15 @@ def _turn_in_place(heads: Tensor, turns: Tensor) -> None:
 
 def _turned(heads: Tensor, turns: Tensor) -> Tensor:
     """Return heads whose first pairs are multiplied."""
-    turned = heads.clone(memory_format=torch.contiguous_format)
-    _turn_in_place(turned, turns)
+    turned = torch.empty(heads.shape, dtype=heads.dtype, device=heads.device)
+    width = 2 * turns.shape[-1]
+    turned[..., width:] = heads[..., width:]
+    if heads.dtype == torch.float32:
+        pairs = [each[..., :width].unflatten(-1, (-1, 2)) for each in (heads, turned)]
+        torch.mul(torch.view_as_complex(pairs[0]), turns, out=torch.view_as_complex(pairs[1]))
+    else:
+        turned[..., :width] = heads[..., :width]
+        _turn_in_place(turned, turns)
     return turned
 
 

@@ -375,18 +375,22 @@ def _optimise(
 def _draw(
     train: _Prepared, window: int, generator: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw windows of training, long stretches more often; shorter ones end in weight 0."""
-    lengths = np.array([len(each) for each in train.inputs])
+    """Draw windows around bins that have a target; shorter stretches end in weight 0."""
+    lengths = [len(each) for each in train.inputs]
+    asked = np.concatenate([each > 0 for each in train.weights])
     count = max(_BINS_A_BATCH // window, 4)
-    picked = generator.choice(len(lengths), size=count, p=lengths / lengths.sum())
-    longest = int(min(window, lengths.max()))
-    first = train.targets[0]
+    picked = generator.choice(np.flatnonzero(asked), size=count)
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    longest, first = min(window, max(lengths)), train.targets[0]
     inputs = np.zeros((count, longest, train.inputs[0].shape[1]), dtype=np.float32)
     targets = np.zeros((count, longest, *first.shape[1:]), dtype=first.dtype)
     weights = np.zeros((count, longest), dtype=np.float32)
-    for row, stretch in enumerate(picked):
-        start = int(generator.integers(max(lengths[stretch] - longest, 0) + 1))
-        size = min(longest, int(lengths[stretch]))
+    for row, place in enumerate(picked):
+        stretch = int(np.searchsorted(edges, place, side="right")) - 1
+        length = lengths[stretch]
+        start = int(place - edges[stretch] - generator.integers(longest))
+        start = min(max(start, 0), max(length - longest, 0))
+        size = min(longest, length)
         for into, source in ((inputs, train.inputs), (targets, train.targets)):
             into[row, :size] = source[stretch][start : start + size]
         weights[row, :size] = train.weights[stretch][start : start + size]
