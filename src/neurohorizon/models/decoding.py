@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
-from neurohorizon.models.decoder_files import load_decoder
+from neurohorizon.models.decoder_files import read_decoder
 from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.models.stitching import Stitched
 from neurohorizon.recordings.decoding.identity import identity_features
@@ -98,14 +98,15 @@ class TrainedDecoder:
     def load(
         cls, run: Path | str, *, name: str = "POYO", signal: str = "", device: str = "cpu"
     ) -> TrainedDecoder:
-        """Load a run folder or checkpoint file.
+        """Load a run folder, a folder that an adaptation wrote, or a checkpoint file.
 
         Raises
         ------
         CheckpointError
             If it is none.
         """
-        return cls(load_decoder(run), name=name, signal=signal, device=device)
+        model, told, references = read_decoder(run)
+        return cls(model, name=name, signal=signal or told, references=references, device=device)
 
     def session(
         self,
