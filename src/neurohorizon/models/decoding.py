@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
-from neurohorizon.models.decoder_files import load_decoder
+from neurohorizon.models.decoder_files import read_decoder
 from neurohorizon.models.stitching import Stitched
 from neurohorizon.models.task_decoder import TaskDecoder
 from neurohorizon.recordings.decoding.contexts import ContextReader, context_reader
@@ -70,6 +70,9 @@ class TrainedDecoder:
         What tables and figures call it.
     signal : str
         Signals that are read in place of spikes; "" for the only ones, or spikes.
+    references : mapping of str to (K, 2) array, optional
+        Of a model that knows units by a reference: which stretches serve for a recording, by its
+        id, where a call says nothing else.
     device : str
 
     Examples
@@ -84,25 +87,28 @@ class TrainedDecoder:
         *,
         name: str = "POYO",
         signal: str = "",
+        references: Mapping[str, FloatArray] | None = None,
         device: str = "cpu",
     ) -> None:
         self.model = model.to(device).eval()
         self.name = name
         self.signal = signal
+        self.references = dict(references or {})
         self.device = device
 
     @classmethod
     def load(
         cls, run: Path | str, *, name: str = "POYO", signal: str = "", device: str = "cpu"
     ) -> TrainedDecoder:
-        """Load a run folder or checkpoint file.
+        """Load a run folder, a folder that an adaptation wrote, or a checkpoint file.
 
         Raises
         ------
         CheckpointError
             If it is none.
         """
-        return cls(load_decoder(run), name=name, signal=signal, device=device)
+        model, told, references = read_decoder(run)
+        return cls(model, name=name, signal=signal or told, references=references, device=device)
 
     def session(
         self,
@@ -118,8 +124,8 @@ class TrainedDecoder:
         recording : Recording
         reference : (K, 2) array, optional
             Of a model that knows units by a reference: stretches that it is computed from, in
-            seconds. Default: the last 120 s of the train domain or, without a split, the first
-            120 s.
+            seconds. Default: the one in `references`; else the last 120 s of the train domain
+            or, without a split, the first 120 s.
         clock_s : (T,) float, optional
             When every task is asked for, in seconds, sorted; default: where the recording tells
             what was true.
@@ -131,6 +137,8 @@ class TrainedDecoder:
         """
         reader = self._reader(recording, clock_s=clock_s)
         spec = self.model.context_spec
+        if reference is None:
+            reference = self.references.get(recording.id)
         if reference is None:
             reference = default_reference(recording)
         features = np.empty((reader.num_units, 0), dtype=np.float32)

@@ -116,7 +116,7 @@ def draw_bars(data: ScoreBars, ax: Axes, *, styles: Mapping[str, RowStyle]) -> N
                 markeredgewidth=0.5,
             )
     ax.hlines(at, data.low, data.high, color=BLACK, linewidth=1.0, zorder=4)
-    for index in at:
+    for index in at.tolist():
         text = _with_interval(data.value[index], data.low[index], data.high[index], data.metric)
         ax.text(
             1.02,

@@ -287,6 +287,16 @@ class DecodeData:
         contexts = [view.session.context for view in views]
         return fit_scalers([each.reference for each in contexts if each is not None])
 
+    def numbered_batches(self) -> DecodeBatches:
+        """Return the training batches by their numbers, without end."""
+        return DecodeBatches(
+            self.recordings,
+            self.tasks,
+            tokens_per_batch=self.tokens_per_batch,
+            seed=self.seed,
+            unit_dropout=self.unit_dropout,
+        )
+
     def train_loader(
         self,
         batches_seen: Callable[[], int] = lambda: 0,
@@ -295,15 +305,8 @@ class DecodeData:
         world_size: int = 1,
     ) -> DataLoader[DecodeBatch]:
         """Return the batches, of one process, that are left of the epoch after those seen."""
-        batches = DecodeBatches(
-            self.recordings,
-            self.tasks,
-            tokens_per_batch=self.tokens_per_batch,
-            seed=self.seed,
-            unit_dropout=self.unit_dropout,
-        )
         return DataLoader(
-            batches,
+            self.numbered_batches(),
             batch_size=None,
             sampler=EpochNumbers(
                 self.steps_per_epoch, batches_seen, rank=rank, world_size=world_size
