@@ -192,8 +192,8 @@ def adapt_decoder(
     model = decoder.model
     if not isinstance(model, PopulationDecoder):
         raise ConfigError(
-            "a decoder on a forecaster's encoder is not adapted: train it with model.offsets=false, "
-            "and it decodes new recordings from a reference"
+            "a decoder on a forecaster's encoder is not adapted: train it with "
+            "model.offsets=false, and it decodes new recordings from a reference"
         )
     _refuse_misfit(model, recording, mode)
     given = minutes_of(recording, minutes, shortest_s=model.length_s)
