@@ -139,9 +139,10 @@ def load_any(
     values: dict[str, Any] = {"run": {"name": path.stem}}
     origin = {"run.name": "recipe's name"}
     for label, layer in layers:
-        unknown = find_unknown(_tagged(layer, values))
+        told = {"model": {}, **layer} if "model" in values else layer
+        unknown = find_unknown(tagged := _tagged(told, values))
         if unknown is not None:
-            meant = explain_unknown(unknown, _tagged(layer, values))
+            meant = explain_unknown(unknown, tagged)
             raise ConfigError(f"unknown key '{unknown}' ({label}): {meant}")
         _merge(values, layer, label=label, origin=origin)
     try:
