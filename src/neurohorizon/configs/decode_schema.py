@@ -29,6 +29,7 @@ from neurohorizon.configs.section import (
 )
 from neurohorizon.configs.training_schema import LoopConfig, ReferenceConfig
 from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.decoding.rows import ROWS, RowName
 from neurohorizon.recordings.decoding.tasks import Loss, Metric, TaskKind, TaskSpec, Transform
 
 DECODER_SIZES: dict[str, dict[str, int]] = {
@@ -250,6 +251,8 @@ class DecodeTrainingConfig(LoopConfig):
 class DecodeEvaluationConfig(Section):
     """How decoding is scored."""
 
+    rows: tuple[RowName, ...] = ROWS
+    """Simple decoders that the model is scored beside."""
     stride_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.5
     """Step between windows, as a share of their length; overlapping ones are averaged."""
     reference_s: Annotated[float, Field(strict=True, ge=10)] | None = 120.0

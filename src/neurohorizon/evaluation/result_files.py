@@ -62,7 +62,7 @@ def save_result(
         # Tables of units are long: they are in units.csv, and made again from scores.npz.
         tables = {name: table for name, table in summary["tables"].items() if name != "units"}
         content = head | {"answer": answer(result)} | summary | {"tables": tables}
-        text = json.dumps(_plain(content), indent=1, allow_nan=False)
+        text = json.dumps(plain(content), indent=1, allow_nan=False)
         (temporary / "evaluation.json").write_text(text + "\n", encoding="utf-8")
         for name, table in summary["tables"].items():
             _write_csv(temporary / f"{name}.csv", table)
@@ -136,16 +136,16 @@ def _write_csv(path: Path, table: list[dict[str, Any]]) -> None:
         writer.writerows(table)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn arrays and numpy numbers into what JSON has; what is not a number into null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from neurohorizon.models.stitching import Stitched
 from neurohorizon.models.task_decoder import TaskDecoder
 from neurohorizon.recordings.decoding.contexts import ContextReader, context_reader
 from neurohorizon.recordings.decoding.identity import identity_features
+from neurohorizon.recordings.decoding.placement import cover_stretches
 from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.decoding.windows import DecodeReader
@@ -41,8 +42,9 @@ class Decoded:
     values : (T, D) float
         In the task's own units; of a categorical task (T, C), the probability of each class.
     truth : (T, D) float or (T,) int
-        What the recording says.
+        What the recording says; zeros where it was not asked.
     weights : (T,) float32
+        Zeros likewise.
     """
 
     task: Task
@@ -103,7 +105,11 @@ class TrainedDecoder:
         return cls(load_decoder(run), name=name, signal=signal, device=device)
 
     def session(
-        self, recording: Recording, *, reference: FloatArray | None = None
+        self,
+        recording: Recording,
+        *,
+        reference: FloatArray | None = None,
+        clock_s: FloatArray | None = None,
     ) -> DecodeSession:
         """Return a recording as the model knows it.
 
@@ -114,15 +120,16 @@ class TrainedDecoder:
             Of a model that knows units by a reference: stretches that it is computed from, in
             seconds. Default: the last 120 s of the train domain or, without a split, the first
             120 s.
+        clock_s : (T,) float, optional
+            When every task is asked for, in seconds, sorted; default: where the recording tells
+            what was true.
 
         Raises
         ------
         DataError
             If the model does not know its units and reads no reference in their place.
         """
-        reader = DecodeReader(
-            recording, self.model.tasks, length_s=self.model.length_s, signal=self.signal
-        )
+        reader = self._reader(recording, clock_s=clock_s)
         spec = self.model.context_spec
         if reference is None:
             reference = default_reference(recording)
@@ -132,7 +139,8 @@ class TrainedDecoder:
             computed = compute_reference(recording, reference, spec=spec)
             context = ContextReader(context_reader(recording, spec), computed)
         elif self.model.knows_new_units:
-            features = identity_features(reader, reference)
+            known = reader if clock_s is None else self._reader(recording)
+            features = identity_features(known, reference)
         words = unit_words(recording)
         if not self.model.knows_new_units and not any(word in self.model.units for word in words):
             without = "model.units=identity" if spec is None else "model.offsets=false"
@@ -148,6 +156,15 @@ class TrainedDecoder:
             context,
         )
 
+    def _reader(self, recording: Recording, *, clock_s: FloatArray | None = None) -> DecodeReader:
+        return DecodeReader(
+            recording,
+            self.model.tasks,
+            length_s=self.model.length_s,
+            signal=self.signal,
+            clock_s=clock_s,
+        )
+
     def decode(
         self,
         recording: Recording,
@@ -155,6 +172,8 @@ class TrainedDecoder:
         *,
         stride_s: float | None = None,
         reference: FloatArray | None = None,
+        clock_s: FloatArray | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, Decoded]:
         """Decode every task at the time stamps that the recording has for it.
 
@@ -165,14 +184,32 @@ class TrainedDecoder:
             Where, in seconds; the whole recording by default. No window reads two stretches.
         stride_s : float, optional
             Between windows, whose overlaps are averaged; half a window by default.
-        reference : (K, 2) array, optional
-            As `session` takes it.
+        reference, clock_s
+            As `session` takes them.
+        progress : callable, optional
+            Called with (windows decoded, windows in all).
         """
-        session = self.session(recording, reference=reference)
+        session = self.session(recording, reference=reference, clock_s=clock_s)
         where = recording.domain if stretches is None else stretches
         cover = session.cover(where, stride_s=stride_s, tokens_per_batch=_TOKENS_AT_ONCE)
+        if progress is not None:
+            total = len(cover_stretches(where, length_s=self.model.length_s, stride_s=stride_s))
+            cover = _told(cover, progress, total)
         stitched = stitch(self.model, session, cover, device=self.device)
         return decoded_of(session, stitched, where)
+
+
+def _told(
+    cover: Iterable[CoverBatch], progress: Callable[[int, int], None], total: int
+) -> Iterator[CoverBatch]:
+    """Yield windows, and tell how many have been decoded."""
+    done = 0
+    progress(done, total)
+    for each in cover:
+        yield each
+        done += len(each.batch)
+        progress(min(done, total), total)
+    progress(total, total)
 
 
 def default_reference(recording: Recording) -> FloatArray:

@@ -6,7 +6,7 @@ n the queries of all windows, P outputs of a task, D width, K keys and values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -201,21 +201,40 @@ class PopulationDecoder(TaskDecoder):
 
     def encode(self, batch: DecodeBatch) -> Tensor:
         """Return the latents that have read the windows, (W, M, D)."""
+        windows, read = [], []
+        for window_W, *tokens in self._parts(batch):
+            windows.append(window_W)
+            read.append(self.perceiver.read(*tokens))
+        order_W = torch.cat(windows)
+        return self.perceiver.work(torch.cat(read).index_select(0, order_W.argsort()))
+
+    @torch.no_grad()
+    def attention_over_units(self, batch: DecodeBatch) -> Tensor:
+        """Return how much of the latents' attention each unit's tokens get, (W, U).
+
+        The mean over latents and heads; a window's units sum to 1. A unit with many tokens gets
+        much of it whatever they say: permute it to see what it is worth.
+        """
+        shares_WU = batch.token_time_WE.new_zeros(len(batch), len(batch.unit_row_U))
+        for window_W, *tokens in self._parts(batch):
+            attended_WE = self.perceiver.attended(*tokens)
+            unit_WE = batch.token_unit_WE[window_W, : attended_WE.shape[1]]
+            empty_WU = shares_WU.new_zeros(len(window_W), shares_WU.shape[1])
+            shares_WU[window_W] = empty_WU.scatter_add(1, unit_WE, attended_WE.to(shares_WU))
+        return shares_WU
+
+    def _parts(self, batch: DecodeBatch) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Yield windows with about as many tokens, and keys and values, times, mask of those."""
         projected = self.project_units(batch)
         place_WE = batch.token_unit_WE * len(TokenType) + batch.token_type_WE
-        parts = parts_of_windows(batch.token_mask_WE)
-        read = []
-        for window_W, num_slots in parts:
+        for window_W, num_slots in parts_of_windows(batch.token_mask_WE):
             value_WE = batch.token_value_WE[window_W, :num_slots]
-            read.append(
-                self.perceiver.read(
-                    self.place_tokens(projected, place_WE[window_W, :num_slots], value_WE),
-                    batch.token_time_WE[window_W, :num_slots],
-                    batch.token_mask_WE[window_W, :num_slots],
-                )
+            yield (
+                window_W,
+                self.place_tokens(projected, place_WE[window_W, :num_slots], value_WE),
+                batch.token_time_WE[window_W, :num_slots],
+                batch.token_mask_WE[window_W, :num_slots],
             )
-        order_W = torch.cat([window_W for window_W, _ in parts])
-        return self.perceiver.work(torch.cat(read).index_select(0, order_W.argsort()))
 
     def project_units(self, batch: DecodeBatch) -> tuple[Tensor, ...]:
         """Return keys and values of each unit and type, (U Y, K): all that they depend on."""

@@ -61,6 +61,22 @@ def turn(heads_BTHF: Tensor, turns: Tensor) -> Tensor:
     return _Turn.apply(heads_BTHF, turns)
 
 
+def turn_back_(heads_BTHF: Tensor, turns: Tensor) -> Tensor:
+    """Return heads turned back, in place where no gradient will be asked for.
+
+    Parameters
+    ----------
+    heads_BTHF : Tensor
+        It may be overwritten: nothing else may hold it but what computes its gradient.
+    turns : Tensor
+        As they were turned.
+    """
+    if torch.is_grad_enabled():
+        return turn(heads_BTHF, turns.conj())
+    _turn_in_place(heads_BTHF, turns.conj())
+    return heads_BTHF
+
+
 def split_and_turn_(
     projected_BTE: Tensor, turns: Tensor, *, num_heads: int, num_parts: int, num_turned: int
 ) -> tuple[Tensor, ...]:
@@ -94,8 +110,15 @@ def _turn_in_place(heads: Tensor, turns: Tensor) -> None:
 
 def _turned(heads: Tensor, turns: Tensor) -> Tensor:
     """Return heads whose first pairs are multiplied."""
-    turned = heads.clone(memory_format=torch.contiguous_format)
-    _turn_in_place(turned, turns)
+    turned = torch.empty(heads.shape, dtype=heads.dtype, device=heads.device)
+    width = 2 * turns.shape[-1]
+    turned[..., width:] = heads[..., width:]
+    if heads.dtype == torch.float32:
+        pairs = [each[..., :width].unflatten(-1, (-1, 2)) for each in (heads, turned)]
+        torch.mul(torch.view_as_complex(pairs[0]), turns, out=torch.view_as_complex(pairs[1]))
+    else:
+        turned[..., :width] = heads[..., :width]
+        _turn_in_place(turned, turns)
     return turned
 
 

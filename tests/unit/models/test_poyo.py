@@ -11,6 +11,7 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.models.capoyo import CaPOYO
 from neurohorizon.models.poyo import POYO
 from neurohorizon.models.poyo_plus import POYOPlus
+from neurohorizon.nn.attention import attend
 from neurohorizon.nn.recompute import recompute
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
@@ -354,3 +355,39 @@ def test_activations_may_be_computed_again():
         recompute(layer)
     for name, gradient in gradients().items():
         torch.testing.assert_close(gradient, expected[name])
+
+
+def test_a_window_without_a_token_and_one_without_a_query_are_answered():
+    model, batch = made(POYO, (POSITION,))
+    empty = batch.token_mask_WE.clone()
+    empty[1] = False
+    asked = batch.query_mask_WQ.clone()
+    asked[0] = False
+    with torch.no_grad():
+        outputs = model(batch)["position"].unflatten(0, (3, -1))
+        found = model(replace(batch, token_mask_WE=empty, query_mask_WQ=asked))["position"]
+        nothing = model(replace(batch, query_mask_WQ=asked & False))
+        alone = model(window(replace(batch, token_mask_WE=empty), 1))["position"]
+    assert nothing == {}
+    found = found.unflatten(0, (2, -1))
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found[1], outputs[2], rtol=2e-5, atol=2e-6)
+    torch.testing.assert_close(found[0], alone, rtol=2e-5, atol=2e-6)
+
+
+def test_attention_over_units_is_what_reading_attends_to():
+    for design in (POYO, CaPOYO):
+        model, batch = made(design, (POSITION,))
+        shares = model.attention_over_units(batch)
+        assert shares.shape == (3, 10)
+        torch.testing.assert_close(shares.sum(1), torch.ones(3))
+        # Windows of one recording attend to its units alone.
+        assert shares[[0, 2], 4:].eq(0).all()
+        assert shares[1, :4].eq(0).all()
+        # Were values the units themselves, what is read would be their shares.
+        ((_, *tokens),) = (part for part in model._parts(window(batch, 0)))
+        queries, keys, _ = model.perceiver._meet(*tokens[:2])
+        units = batch.token_unit_WE[0, batch.token_mask_WE[0]]
+        values = functional.one_hot(units, keys.shape[-1]).float().expand_as(keys)
+        read = attend(queries, keys, values).mean(dim=(1, 2))
+        torch.testing.assert_close(read[0, :4], shares[0, :4].detach())

@@ -13,6 +13,7 @@ J. Neurosci. 18:7411 (with continuity); Rabiner 1989, Proc. IEEE 77:257 (forward
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,8 @@ STEP_S = 0.1
 WINDOWS_S = (0.1, 0.3, 0.5, 1.1, 2.1, 4.1, 8.1)
 CHAIN_BINS_S = (0.1, 0.25, 0.5)
 SMOOTHS = (0.75, 1.5, 3.0)
-TRUSTS = (0.1, 0.25, 0.5, 1.0)
+TRUSTS = (0.25, 0.5, 1.0)
+DOUBTS = (0.0, 0.01)
 PSEUDO_STEPS = (0.1, 1.0, 10.0)
 #: Cells along the longer side of what one column, or two, reach over.
 CELLS = {1: 60, 2: 32}
@@ -85,7 +87,8 @@ class Grid:
     @classmethod
     def over(cls, values: FloatArray, num_cells: int) -> Grid:
         """Lay a grid over values (T, D), so many cells along the longest side."""
-        low, high = values.min(axis=0), values.max(axis=0)
+        # A few far values must not make the cells coarse: they count as the outermost ones.
+        low, high = np.quantile(values, [0.001, 0.999], axis=0)
         extent = np.where(high > low, high - low, 1.0)
         cell = np.full(len(low), extent.max() / num_cells)
         # Columns of different units (a position and a speed) have cells of their own.
@@ -160,16 +163,12 @@ class _Fitted:
     trust: float
     prior: FloatArray
     chain: FloatArray | None
-    take: str = "mean"
+    doubt: float = 0.0
 
     def by_bin(self, binned: Binned) -> list[FloatArray]:
-        return self.taken(self.posteriors(binned))
-
-    def taken(self, posteriors: list[FloatArray]) -> list[FloatArray]:
-        if self.take == "mode":
-            return [self.maps.centres[np.argmax(each, axis=1)] for each in posteriors]
-        # A class's centre is its indicator: the mean is the posterior itself.
-        return [each @ self.maps.centres for each in posteriors]
+        # The mean has the least squared error; a class's centre is its indicator, so that of
+        # classes it is the posterior itself.
+        return [each @ self.maps.centres for each in self.posteriors(binned)]
 
     def posteriors(self, binned: Binned) -> list[FloatArray]:
         half = (max(round(self.window_s / self.step_s), 1) - 1) // 2
@@ -177,7 +176,8 @@ class _Fitted:
         for each in binned:
             counts, seconds = sliding_sum(each, half), sliding_sum(np.ones((len(each), 1)), half)
             told = self.maps.log_likelihood(counts, seconds[:, 0] * self.step_s)
-            evidence.append(self.trust * told)
+            told = self.trust * (told - told.max(axis=1, keepdims=True))
+            evidence.append(np.logaddexp(told, np.log(self.doubt)) if self.doubt else told)
         if self.chain is None:
             return [normalised(each + np.log(self.prior)) for each in evidence]
         return forward_backward(evidence, self.chain, self.prior)
@@ -199,6 +199,10 @@ class Bayes:
     trusts : tuple of float
         Powers of the likelihood to choose from: units are not independent, as its product
         takes them to be.
+    doubts : tuple of float
+        Share of a bin's largest likelihood that every cell keeps, to choose from (with
+        continuity): a moment whose spikes fit no map, a replay or another unit's spikes, must
+        not throw the chain off its way.
     pseudo_steps : tuple of float
         How many steps of a random walk each cell's counted steps are joined by (with
         continuity), to choose from.
@@ -214,6 +218,7 @@ class Bayes:
         chain_bins_s: tuple[float, ...] = CHAIN_BINS_S,
         smooths: tuple[float, ...] = SMOOTHS,
         trusts: tuple[float, ...] = TRUSTS,
+        doubts: tuple[float, ...] = DOUBTS,
         pseudo_steps: tuple[float, ...] = PSEUDO_STEPS,
     ) -> None:
         self.continuous = continuous
@@ -221,6 +226,7 @@ class Bayes:
         self.chain_bins_s = chain_bins_s
         self.smooths = smooths
         self.trusts = trusts
+        self.doubts = doubts
         self.pseudo_steps = pseudo_steps
         self.name = "Bayes, continuous" if continuous else "Bayes"
         self._fitted: _Fitted | None = None
@@ -236,25 +242,18 @@ class Bayes:
         return ""
 
     def fit(self, data: FitData) -> Chosen:
-        """Choose window, smoothing, prior and what is made of the posterior."""
+        """Choose window or bin, smoothing, and how far prior and likelihood are trusted."""
         search = Search(data.task, data.valid)
         categorical = data.task.spec.is_categorical
         smooths = (0.0,) if categorical else self.smooths
-        takes = ("mean",) if categorical else ("mean", "mode")
         for step_s in self.chain_bins_s if self.continuous else (STEP_S,):
             labelled = self._label(data, step_s)
             valid = data.activity.binned(data.valid.stretches, step_s)
             for smooth in smooths:
                 maps, row = labelled.maps(step_s, smooth)
-                for joined, settings in self._candidates(labelled, maps, row, step_s):
-                    posteriors = joined.posteriors(valid)
-                    for take in takes:
-                        fitted = replace(joined, take=take)
-                        told = dict(settings)
-                        if not categorical:
-                            told |= {"take": take, "smooth_cells": smooth}
-                        decoded = at_times(data.valid, step_s, fitted.taken(posteriors))
-                        search.offer(decoded, told, fitted)
+                for fitted, settings in self._candidates(labelled, maps, row, step_s):
+                    told = settings if categorical else {**settings, "smooth_cells": smooth}
+                    search.offer(at_times(data.valid, step_s, fitted.by_bin(valid)), told, fitted)
         self._fitted = search.best
         return search.chosen()
 
@@ -283,9 +282,9 @@ class Bayes:
         for pseudo in self.pseudo_steps:
             chain = steps + pseudo * walk
             chain /= chain.sum(axis=1, keepdims=True)
-            for trust in self.trusts:
-                each = replace(base, trust=trust, chain=chain)
-                yield each, {"bin_s": step_s, "trust": trust, "walk": pseudo}
+            for trust, doubt in itertools.product(self.trusts, self.doubts):
+                each = replace(base, trust=trust, chain=chain, doubt=doubt)
+                yield each, {"bin_s": step_s, "trust": trust, "doubt": doubt, "walk": pseudo}
 
     def _label(self, data: FitData, bin_s: float) -> _Labelled:
         counts = data.activity.binned(data.train.stretches, bin_s)

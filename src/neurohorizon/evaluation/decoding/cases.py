@@ -6,7 +6,6 @@ decoder of a table gets the same times and the same stretches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,8 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.ops.intervals import as_intervals, total_s
+from neurohorizon.recordings.decoding.targets import read_targets
 from neurohorizon.recordings.decoding.tasks import Task
-from neurohorizon.recordings.schema import FloatArray, IntArray
+from neurohorizon.recordings.decoding.windows import choose_signal
+from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
 PartName = Literal["train", "valid", "test"]
 #: Share of the training time that serves as validation where a case has none.
@@ -157,8 +158,49 @@ class DecodingCase:
         """Id of the recording."""
         return self.activity.recording.id
 
+    @classmethod
+    def of(
+        cls, recording: Recording, task: Task, *, signal: str = "", held_out: bool = False
+    ) -> DecodingCase | None:
+        """Make a case of a recording with a split; None if the recording lacks the task.
+
+        Parameters
+        ----------
+        recording : Recording
+        task : Task
+            That has met the training recordings.
+        signal : str
+            Signals to read in place of spikes; "" for spikes or, where there are none, the only
+            signals.
+        held_out : bool
+        """
+        targets = read_targets(recording, task)
+        if targets is None:
+            return None
+        chosen = choose_signal(recording, signal)
+        names = [name for name, each in recording.signals.items() if each is chosen]
+        split, series = recording.require_split(), recording.series.get(task.spec.series)
+        unit = series.unit if series is not None else ""
+        if unit and task.spec.transform in ("velocity", "speed"):
+            unit = f"{unit}/s"
+        return cls(
+            activity=Activity(recording, names[0] if names else ""),
+            task=task,
+            times_s=targets.times_s,
+            values=targets.values,
+            weights=targets.weights.astype(np.float64),
+            train=split.train,
+            valid=split.valid,
+            test=split.test,
+            unit="" if task.spec.is_categorical else unit,
+            held_out=held_out,
+        )
+
     def part(self, name: PartName) -> Part:
-        """Return a part: times with a known value and a positive weight."""
+        """Return a part: times with a known value and a positive weight.
+
+        Stretches without any are left out: nothing is asked there.
+        """
         stretches = np.asarray(getattr(self, name), dtype=np.float64).reshape(-1, 2)
         row, inside = find_stretch(stretches, self.times_s)
         known = self.weights > 0
@@ -167,7 +209,8 @@ class DecodingCase:
         else:
             known &= np.isfinite(self.values).all(axis=1)
         kept = np.flatnonzero(inside & known)
-        return Part(stretches, self.times_s[kept], row[kept], self.values[kept], self.weights[kept])
+        used, row = np.unique(row[kept], return_inverse=True)
+        return Part(stretches[used], self.times_s[kept], row, self.values[kept], self.weights[kept])
 
     def fit_data(self) -> FitData:
         """Return what decoders may be fitted on.
@@ -248,9 +291,3 @@ def _cut(case: DecodingCase, train: Part) -> tuple[Part, Part]:
             "to fit and to tune on"
         )
     return parts
-
-
-def describe_parts(case: DecodingCase) -> Mapping[str, int]:
-    """Return how many values each part of a case has."""
-    names: tuple[PartName, ...] = ("train", "valid", "test")
-    return {name: len(case.part(name)) for name in names}

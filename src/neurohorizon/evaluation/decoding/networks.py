@@ -288,22 +288,25 @@ class Network:
 
 
 def run_in_windows(module: nn.Module, inputs: NDArray[np.float32], window: int) -> FloatArray:
-    """Run a network over a stretch (B, N) in windows that overlap by half, (B, P).
+    """Run a network over a stretch (B, N) in overlapping windows, (B, P).
 
-    Each bin is taken from the window in whose middle it lies most.
+    What windows say of a bin is averaged; the nearer a bin lies to a window's middle, the more
+    it counts there: near its ends a window has seen one side alone.
     """
     length = len(inputs)
-    step = max(window // 2, 1)
+    step = max(window // 4, 1)
     starts = np.unique(np.minimum(np.arange(0, length, step), max(length - window, 0)))
     window = min(window, length)
     stacked = torch.from_numpy(np.stack([inputs[start : start + window] for start in starts]))
     module.eval()
     with torch.inference_mode():
         outputs = module(stacked).double().numpy()
-    middle = starts + (window - 1) / 2
-    at = np.arange(length)
-    nearest = np.abs(at[:, None] - middle).argmin(axis=1)
-    return outputs[nearest, at - starts[nearest]]
+    weight = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float64)
+    sums, total = np.zeros((length, outputs.shape[2])), np.zeros((length, 1))
+    for start, output in zip(starts, outputs, strict=True):
+        sums[start : start + window] += weight[:, None] * output
+        total[start : start + window] += weight[:, None]
+    return sums / total
 
 
 def _window_bins(settings: NetworkSettings, recurrent: bool) -> int:
@@ -375,18 +378,22 @@ def _optimise(
 def _draw(
     train: _Prepared, window: int, generator: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw windows of training, long stretches more often; shorter ones end in weight 0."""
-    lengths = np.array([len(each) for each in train.inputs])
+    """Draw windows around bins that have a target; shorter stretches end in weight 0."""
+    lengths = [len(each) for each in train.inputs]
+    asked = np.concatenate([each > 0 for each in train.weights])
     count = max(_BINS_A_BATCH // window, 4)
-    picked = generator.choice(len(lengths), size=count, p=lengths / lengths.sum())
-    longest = int(min(window, lengths.max()))
-    first = train.targets[0]
+    picked = generator.choice(np.flatnonzero(asked), size=count)
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    longest, first = min(window, max(lengths)), train.targets[0]
     inputs = np.zeros((count, longest, train.inputs[0].shape[1]), dtype=np.float32)
     targets = np.zeros((count, longest, *first.shape[1:]), dtype=first.dtype)
     weights = np.zeros((count, longest), dtype=np.float32)
-    for row, stretch in enumerate(picked):
-        start = int(generator.integers(max(lengths[stretch] - longest, 0) + 1))
-        size = min(longest, int(lengths[stretch]))
+    for row, place in enumerate(picked):
+        stretch = int(np.searchsorted(edges, place, side="right")) - 1
+        length = lengths[stretch]
+        start = int(place - edges[stretch] - generator.integers(longest))
+        start = min(max(start, 0), max(length - longest, 0))
+        size = min(longest, length)
         for into, source in ((inputs, train.inputs), (targets, train.targets)):
             into[row, :size] = source[stretch][start : start + size]
         weights[row, :size] = train.weights[stretch][start : start + size]

@@ -105,6 +105,16 @@ class Sums:
         }
         return cls(task.spec.kind, block, arrays, edges)
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return arrays, for a file."""
+        return {"block": self.block, "edges": self.edges, **self.arrays}
+
+    @classmethod
+    def from_arrays(cls, kind: str, arrays: Mapping[str, NDArray[Any]]) -> Sums:
+        """Make sums again of what `to_arrays` made of them."""
+        rest = {name: each for name, each in arrays.items() if name not in ("block", "edges")}
+        return cls(kind, arrays["block"], rest, arrays["edges"])
+
     @property
     def num_times(self) -> int:
         """Number of time stamps."""

@@ -27,12 +27,12 @@ from neurohorizon.evaluation.protocol import Role
 from neurohorizon.recordings.schema import FloatArray
 
 BINS_S = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-NUM_LAGS = (0, 1, 2, 5, 10, 20)
+NUM_LAGS = (0, 1, 3, 5, 10, 20)
 #: Of the largest eigenvalue's scale: times rows, since inputs are standardised.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 #: Designs with more columns are left out: solving them takes minutes.
-MOST_COLUMNS = 1500
+MOST_COLUMNS = 2000
 _LOGISTIC_ROWS = 20_000
 
 
@@ -64,10 +64,11 @@ def designs(
     num_lags: tuple[int, ...] = NUM_LAGS,
     most_columns: int = MOST_COLUMNS,
 ) -> list[Design]:
-    """List the designs to choose from; the smallest one at least."""
+    """List the designs to choose from; those of fewest lags at least."""
     usable = [bin_s for bin_s in bins_s if bin_s >= 0.9 * shortest_bin_s] or [shortest_bin_s]
     every = [Design(bin_s, lags) for bin_s in usable for lags in num_lags]
-    return [d for d in every if (2 * d.num_lags + 1) * num_units <= most_columns] or every[:1]
+    small = [each for each in every if (2 * each.num_lags + 1) * num_units <= most_columns]
+    return small or [each for each in every if each.num_lags == min(num_lags)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ from neurohorizon.evaluation.decoding.bayes import Bayes
 from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.constant import Constant
 from neurohorizon.evaluation.decoding.kalman import Kalman
-from neurohorizon.evaluation.decoding.ladder import ROWS, decode_ladder, make_decoder
+from neurohorizon.evaluation.decoding.ladder import decode_ladder, make_decoder
 from neurohorizon.evaluation.decoding.networks import Network
+from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.sums import Sums
 from neurohorizon.evaluation.decoding.tuning import Decoder
 from neurohorizon.evaluation.decoding.wiener import Wiener
@@ -30,7 +31,12 @@ def quick() -> list[Decoder]:
         Kalman(smooth=True, bins_s=(0.1,), orders=(1,), lags_s=(0.1,), noises=(1.0, 3.0)),
         Bayes(windows_s=(0.3, 0.7), smooths=(1.5,), trusts=(1.0,)),
         Bayes(
-            continuous=True, chain_bins_s=(0.2,), smooths=(1.5,), trusts=(1.0,), pseudo_steps=(1.0,)
+            continuous=True,
+            chain_bins_s=(0.2,),
+            smooths=(1.5,),
+            trusts=(1.0,),
+            doubts=(0.01,),
+            pseudo_steps=(1.0,),
         ),
         Network("MLP", clocks=clocks, variations=(), most_looks=2),
         Network("GRU", clocks=clocks, variations=(), most_looks=3),
