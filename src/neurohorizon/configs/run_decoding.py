@@ -127,7 +127,7 @@ def evaluate_decoder(
     decoder = load_decoder_of(run)
     sessions = open_run_sessions(record, recordings=recordings)
     sets: dict[SetName, tuple[Session, ...]] = {"later": sessions.training}
-    if decoder.model.identity is not None and sessions.held_out:
+    if decoder.model.knows_new_units and sessions.held_out:
         sets["held-out"] = sessions.held_out
     computed: list[SetName] = []
     for name, members in sets.items():
