@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,7 @@ from neurohorizon.configs.sessions import prepare_recording
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.decoding.result_files import HEAD, save_decoding
 from neurohorizon.evaluation.run_results import FEW_SHOT_PART, RESULTS_FOLDER, part_path
-from neurohorizon.models.decoder_files import DECODERS, save_decoder
+from neurohorizon.models.decoder_files import save_decoder
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.models.weights_file import MODEL_FILE
 from neurohorizon.ops.files import checksum, write_json
@@ -28,10 +27,10 @@ from neurohorizon.training.decoding.adapt import (
     MAX_STEPS,
     DecoderAdaptation,
     DecoderMode,
-    Stage,
     adapt_decoder,
     default_stages,
 )
+from neurohorizon.training.decoding.adapt_steps import Stage
 from neurohorizon.training.decoding.few_shot import (
     BASELINES,
     Way,
