@@ -53,11 +53,12 @@ def adapt(
         Of a decoder: estimate mean and scale of what is decoded from the minutes, for sessions in
         other units than the training's.
     """
-    from neurohorizon.configs.run_decoding import is_decoder
+    from neurohorizon.configs.decode_schema import DecodeConfig
+    from neurohorizon.configs.records import load_any_run
 
     if max_steps is not None and max_steps < 1:
         raise ConfigError(f"--max-steps {max_steps}: expected 1 or more")
-    if is_decoder(run):
+    if isinstance(load_any_run(run).config, DecodeConfig):
         _adapt_decoder(run, recording, minutes, mode, out, max_steps, rescale)
         return
     if mode in ("units", "none"):

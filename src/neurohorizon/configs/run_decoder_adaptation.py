@@ -27,10 +27,10 @@ from neurohorizon.training.decoding.adapt import (
     MAX_STEPS,
     DecoderAdaptation,
     DecoderMode,
-    Stage,
     adapt_decoder,
     default_stages,
 )
+from neurohorizon.training.decoding.adapt_steps import Stage
 from neurohorizon.training.decoding.few_shot import (
     BASELINES,
     Way,

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.bootstrap import Interval
 from neurohorizon.evaluation.decoding.results import DecodingResult
-from neurohorizon.evaluation.decoding.summary import difference, pooled
-from neurohorizon.evaluation.protocol import Role
+from neurohorizon.evaluation.decoding.summary import Step, difference, pooled
 from neurohorizon.recordings.schema import FloatArray
+from neurohorizon.report.decoding_tables import METRIC_WORDS
 from neurohorizon.report.style import BLACK, GREY, LIGHT_GREY, PALETTE
 from neurohorizon.training.decoding.few_shot import name_and_minutes
 
-METRIC_LABELS = {
-    "r2": "R²",
-    "correlation": "correlation",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-}
 _SIMPLE = ((GREY, "--"), (BLACK, ":"), (LIGHT_GREY, "-."))
 
 
@@ -33,29 +28,25 @@ class MinutesCurve:
     Parameters
     ----------
     name : str
-    role : {"model", "baseline", "ceiling", "cheat"}
-    minutes : (M,) float
-    value, low, high : (M,) float
-        The score, with its 95 % interval.
-    to : tuple of str
-        The strongest simple decoder at these minutes; "" where there is none.
-    step, step_low, step_high : (M,) float
-        Paired difference to it, with its 95 % interval.
-    wins : tuple of (int, int)
-        Recordings on which the row is better than it, of how many.
+    role : str
+        "model", or "baseline" of simple decoders.
+    minutes : tuple of float
+        M of them.
+    scores : tuple of Interval
+        M, of one element each.
+    steps : tuple of Step or None
+        Paired differences to the strongest simple decoder at these minutes; None without one.
     """
 
     name: str
-    role: Role
-    minutes: FloatArray
-    value: FloatArray
-    low: FloatArray
-    high: FloatArray
-    to: tuple[str, ...]
-    step: FloatArray
-    step_low: FloatArray
-    step_high: FloatArray
-    wins: tuple[tuple[int, int], ...]
+    role: str
+    minutes: tuple[float, ...]
+    scores: tuple[Interval, ...]
+    steps: tuple[Step | None, ...]
+
+    def bounds(self, key: Literal["value", "low", "high"]) -> FloatArray:
+        """Return the scores, or an end of their intervals, (M,)."""
+        return np.array([getattr(score, key)[0] for score in self.scores])
 
 
 @dataclass(frozen=True)
@@ -66,40 +57,40 @@ class DecodingFewShot:
     ----------
     task, metric : str
     num_recordings : int
-    over : {"sessions", "blocks"}
-        What the intervals resample.
     curves : list of MinutesCurve
     """
 
     task: str
     metric: str
     num_recordings: int
-    over: str
     curves: list[MinutesCurve]
 
     def table(self) -> list[dict[str, Any]]:
         """Return the numbers, one record a row and number of minutes."""
-        return [
-            {
-                "task": self.task,
-                "metric": self.metric,
-                "row": curve.name,
-                "role": curve.role,
-                "minutes": float(curve.minutes[index]),
-                "value": float(curve.value[index]),
-                "low": float(curve.low[index]),
-                "high": float(curve.high[index]),
-                "interval_over": self.over,
-                "recordings": self.num_recordings,
-                "to": curve.to[index],
-                "difference": float(curve.step[index]),
-                "difference_low": float(curve.step_low[index]),
-                "difference_high": float(curve.step_high[index]),
-                "wins": curve.wins[index][0],
-            }
-            for curve in self.curves
-            for index in range(len(curve.minutes))
-        ]
+        table = []
+        for curve in self.curves:
+            for minutes, score, step in zip(curve.minutes, curve.scores, curve.steps, strict=True):
+                paired = None if step is None else step.interval
+                table.append(
+                    {
+                        "task": self.task,
+                        "metric": self.metric,
+                        "row": curve.name,
+                        "role": curve.role,
+                        "minutes": minutes,
+                        "value": float(score.value[0]),
+                        "low": float(score.low[0]),
+                        "high": float(score.high[0]),
+                        "interval_over": score.over,
+                        "recordings": self.num_recordings,
+                        "to": "" if step is None else name_and_minutes(step.to)[0],
+                        "difference": np.nan if paired is None else float(paired.value[0]),
+                        "difference_low": np.nan if paired is None else float(paired.low[0]),
+                        "difference_high": np.nan if paired is None else float(paired.high[0]),
+                        "wins": 0 if step is None else step.wins,
+                    }
+                )
+        return table
 
 
 def compute_decoding_few_shot(result: DecodingResult, *, task: str = "") -> DecodingFewShot:
@@ -123,54 +114,36 @@ def compute_decoding_few_shot(result: DecodingResult, *, task: str = "") -> Deco
     that favours it, not the models.
     """
     task = task or result.tasks[0].name
-    metric = result.task(task).spec.metric_used
-    names: dict[str, dict[float, str]] = {}
-    roles: dict[str, Role] = {}
-    for row in result.rows:
-        if result.sums(row.name, task):
-            name, minutes = name_and_minutes(row.name)
-            names.setdefault(name, {})[minutes] = row.name
-            roles[name] = row.role
-    if not names:
+    rows = {name: name_and_minutes(name) for name in result.scored_rows(task)}
+    if not rows:
         raise DataError(f"no row decoded the task {task}: there is no curve of it")
-    scores = {row: pooled(result, row, task) for rows in names.values() for row in rows.values()}
+    roles = {row.name: row.role for row in result.rows}
+    scores = {name: pooled(result, name, task) for name in rows}
     strongest: dict[float, str] = {}
-    for name, rows in names.items():
-        for minutes, row in rows.items():
-            best = strongest.get(minutes)
-            if roles[name] == "baseline" and (
-                best is None or scores[row].value[0] > scores[best].value[0]
-            ):
-                strongest[minutes] = row
+    for name, (_, minutes) in rows.items():
+        best = strongest.get(minutes)
+        if roles[name] == "baseline" and (
+            best is None or scores[name].value[0] > scores[best].value[0]
+        ):
+            strongest[minutes] = name
     curves = []
-    for name, rows in names.items():
-        lengths = sorted(rows)
-        to = [strongest.get(length, "") for length in lengths]
+    for called in dict.fromkeys(each for each, _ in rows.values()):
+        mine = sorted((minutes, name) for name, (each, minutes) in rows.items() if each == called)
         steps = [
-            difference(result, rows[length], other, task) if other else None
-            for length, other in zip(lengths, to, strict=True)
+            difference(result, name, strongest[minutes], task) if minutes in strongest else None
+            for minutes, name in mine
         ]
-        intervals = [None if step is None else step.interval for step in steps]
         curves.append(
             MinutesCurve(
-                name=name,
-                role=roles[name],
-                minutes=np.array(lengths),
-                value=np.array([scores[rows[length]].value[0] for length in lengths]),
-                low=np.array([scores[rows[length]].low[0] for length in lengths]),
-                high=np.array([scores[rows[length]].high[0] for length in lengths]),
-                to=tuple(name_and_minutes(other)[0] if other else "" for other in to),
-                step=np.array([np.nan if i is None else i.value[0] for i in intervals]),
-                step_low=np.array([np.nan if i is None else i.low[0] for i in intervals]),
-                step_high=np.array([np.nan if i is None else i.high[0] for i in intervals]),
-                wins=tuple(
-                    (0, 0) if step is None else (step.wins, step.recordings) for step in steps
-                ),
+                called,
+                roles[mine[0][1]],
+                tuple(minutes for minutes, _ in mine),
+                tuple(scores[name] for _, name in mine),
+                tuple(steps),
             )
         )
-    return DecodingFewShot(
-        task, metric, len(result.recordings(task)), next(iter(scores.values())).over, curves
-    )
+    metric = result.task(task).spec.metric_used
+    return DecodingFewShot(task, metric, len(result.recordings(task)), curves)
 
 
 def draw_decoding_few_shot(data: DecodingFewShot, ax: Axes) -> None:
@@ -179,19 +152,19 @@ def draw_decoding_few_shot(data: DecodingFewShot, ax: Axes) -> None:
     simple = [curve for curve in data.curves if curve.role != "model"]
     for number, curve in enumerate([*models, *simple]):
         # Beside each other, so that no whisker hides another.
-        at = curve.minutes * 1.02 ** (number - (len(data.curves) - 1) / 2)
+        at = np.array(curve.minutes) * 1.02 ** (number - (len(data.curves) - 1) / 2)
         if curve.role == "model":
             colour, line = PALETTE[number % len(PALETTE)], "-"
         else:
             colour, line = _SIMPLE[(number - len(models)) % len(_SIMPLE)]
         marker = "o" if curve.role == "model" else None
-        ax.plot(at, curve.value, line, marker=marker, color=colour, label=curve.name)
-        ax.vlines(at, curve.low, curve.high, color=colour, linewidth=0.7)
-    every = sorted({float(length) for curve in data.curves for length in curve.minutes})
+        ax.plot(at, curve.bounds("value"), line, marker=marker, color=colour, label=curve.name)
+        ax.vlines(at, curve.bounds("low"), curve.bounds("high"), color=colour, linewidth=0.7)
+    every = sorted({length for curve in data.curves for length in curve.minutes})
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(every))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("minutes of the new session")
-    ax.set_ylabel(f"{METRIC_LABELS.get(data.metric, data.metric)} of {data.task}")
+    ax.set_ylabel(f"{METRIC_WORDS[data.metric]} of {data.task}")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -19,12 +19,8 @@ from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.ops.intervals import total_s
 from neurohorizon.recordings.decoding.minutes import minutes_of, readable_stretches
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.training.decoding.adapt import (
-    DecoderAdaptation,
-    DecoderMode,
-    Stage,
-    adapt_decoder,
-)
+from neurohorizon.training.decoding.adapt import DecoderAdaptation, DecoderMode, adapt_decoder
+from neurohorizon.training.decoding.adapt_steps import Stage
 
 #: Simple decoders beside the ways: the strongest on most recordings, and one that is quick.
 BASELINES = ("Wiener", "Kalman smoother")

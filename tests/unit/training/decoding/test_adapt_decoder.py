@@ -15,7 +15,8 @@ from neurohorizon.recordings.decoding.minutes import minutes_of
 from neurohorizon.recordings.decoding.tasks import TaskSpec
 from neurohorizon.recordings.schema import Series
 from neurohorizon.recordings.splits import split_in_time
-from neurohorizon.training.decoding.adapt import Stage, adapt_decoder
+from neurohorizon.training.decoding.adapt import adapt_decoder
+from neurohorizon.training.decoding.adapt_steps import Stage
 from neurohorizon.training.decoding.data import DecodeData
 from neurohorizon.training.decoding.few_shot import (
     Way,
@@ -252,10 +253,13 @@ def test_the_curve_sets_every_way_beside_simple_decoders(decoder, reader_of_refe
     data = compute_decoding_few_shot(curve.result)
     assert [each.name for each in data.curves] == ["units", "none", "mean", "Wiener"]
     units, _, _, wiener = data.curves
-    assert units.to == ("Wiener", "Wiener")
-    np.testing.assert_allclose(units.step, units.value - wiener.value)
-    np.testing.assert_allclose(wiener.step, 0.0)
-    assert len(data.table()) == 8
+    assert units.minutes == (0.6, 1.0)
+    table = data.table()
+    assert len(table) == 8
+    assert {row["to"] for row in table} == {"Wiener"}
+    steps = [row["difference"] for row in table if row["row"] == "units"]
+    np.testing.assert_allclose(steps, units.bounds("value") - wiener.bounds("value"))
+    assert [row["difference"] for row in table if row["row"] == "Wiener"] == [0.0, 0.0]
     ax = new_figure(80, 60).subplots()
     draw_decoding_few_shot(data, ax)
     assert [line.get_label() for line in ax.lines] == ["units", "none", "mean", "Wiener"]
