@@ -34,7 +34,7 @@ LEARNING_RATE = 5e-3
 STEPS_A_LOOK, PATIENCE, MOST_LOOKS = 20, 8, 60
 #: Clocks are told apart after so many looks; the best is then trained to its end.
 LOOKS_A_CLOCK = 10
-_BINS_A_BATCH = 2000
+BINS_A_BATCH = 2000
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,8 @@ class Network:
         Changes to try of it, one after another.
     most_looks : int
         Longest training, in looks at the validation loss (every 20 steps).
+    bins_a_batch : int
+        How many bins a step sees, in windows.
     seed : int
         Of weights, dropout and windows: two fits are equal.
     """
@@ -183,6 +185,7 @@ class Network:
         clocks: Sequence[tuple[float, float]] | None = None,
         variations: Sequence[dict[str, float]] = VARIATIONS,
         most_looks: int = MOST_LOOKS,
+        bins_a_batch: int = BINS_A_BATCH,
         seed: int = 0,
     ) -> None:
         self.name = kind
@@ -190,6 +193,7 @@ class Network:
         self.clocks = clocks or (GRU_CLOCKS if kind == "GRU" else MLP_CLOCKS)
         self.variations = variations
         self.most_looks = most_looks
+        self.bins_a_batch = bins_a_batch
         self.seed = seed
         self._fitted: _Fitted | None = None
 
@@ -204,9 +208,11 @@ class Network:
         clocks = [each for each in self.clocks if each[0] >= shortest] or [
             (data.activity.shortest_bin_s, 20 * data.activity.shortest_bin_s)
         ]
-        for bin_s, window_s in clocks:
-            self._try(search, data, NetworkSettings(bin_s, window_s), LOOKS_A_CLOCK)
-        best: NetworkSettings = search.best.settings
+        best = NetworkSettings(*clocks[0])
+        if len(clocks) > 1:
+            for bin_s, window_s in clocks:
+                self._try(search, data, NetworkSettings(bin_s, window_s), LOOKS_A_CLOCK)
+            best = search.best.settings
         varied = [best]
         varied += [replace(best, **each) for each in self.variations]  # type: ignore[arg-type]
         if data.task.spec.is_categorical:
@@ -264,6 +270,7 @@ class Network:
                 window=window,
                 class_weights=class_weights,
                 most_looks=most_looks,
+                bins_a_batch=self.bins_a_batch,
                 seed=self.seed,
             )
         return _Fitted(
@@ -346,6 +353,7 @@ def _optimise(
     window: int,
     class_weights: Tensor | None,
     most_looks: int,
+    bins_a_batch: int,
     seed: int,
 ) -> None:
     """Train until the validation loss has not fallen for some time; keep the best weights."""
@@ -357,7 +365,7 @@ def _optimise(
     for _ in range(most_looks):
         module.train()
         for _ in range(STEPS_A_LOOK):
-            inputs, targets, weights = _draw(train, window, generator)
+            inputs, targets, weights = _draw(train, window, bins_a_batch, generator)
             kept = torch.rand(len(inputs), 1, inputs.shape[2]) >= settings.unit_dropout
             outputs = module(inputs * kept / (1 - settings.unit_dropout))
             loss = _loss(outputs, targets, weights, class_weights)
@@ -376,12 +384,12 @@ def _optimise(
 
 
 def _draw(
-    train: _Prepared, window: int, generator: np.random.Generator
+    train: _Prepared, window: int, bins_a_batch: int, generator: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw windows around bins that have a target; shorter stretches end in weight 0."""
     lengths = [len(each) for each in train.inputs]
     asked = np.concatenate([each > 0 for each in train.weights])
-    count = max(_BINS_A_BATCH // window, 4)
+    count = max(bins_a_batch // window, 4)
     picked = generator.choice(np.flatnonzero(asked), size=count)
     edges = np.concatenate([[0], np.cumsum(lengths)])
     longest, first = min(window, max(lengths)), train.targets[0]
