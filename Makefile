@@ -49,6 +49,7 @@ bench: env ## the numbers that the README and the changelog quote: hours
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/forecast.py simulated
 	$(BIN)/python benchmarks/conditions.py
+	$(BIN)/python benchmarks/decode.py
 
 docs: env ## the documentation as a static site in site/
 	$(BIN)/mkdocs build --strict --quiet

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from neurohorizon.configs import build
-from neurohorizon.configs.load import RECIPES, load_config
+from neurohorizon.configs.load import RECIPES, load_any, load_config
 from neurohorizon.configs.model_schema import SIZES
 from neurohorizon.configs.recipe_file import read_yaml
 from neurohorizon.configs.schema import ForecastConfig
+from neurohorizon.configs.trainings import check
 from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.embeddings import ShownImages
 from neurohorizon.recordings.schema import Recording, Series
@@ -23,7 +24,9 @@ from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from worlds import waving_recording
 
-NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+ALL_NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+#: Of forecasters; those of decoders: test_decoder_recipes.py.
+NAMES = [name for name in ALL_NAMES if isinstance(load_any(name).config, ForecastConfig)]
 #: Made in a small size: theirs is a size's own recipe's. On files: test_recipes_on_files.py.
 PUBLIC = ("ibl", "perich")
 
@@ -61,14 +64,14 @@ def small_batch(spec: WindowSpec) -> ForecastBatch:
     return next(iter(data.train_loader(lambda: 0)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_a_recipe_says_what_it_is_for_and_repeats_nothing(name: str) -> None:
     path = RECIPES / f"{name}.yaml"
     assert path.read_text(encoding="utf-8").startswith("# ")
-    loaded = load_config(name)
-    build.check(loaded.config)
+    loaded = load_any(name)
+    check(loaded.config)
     values = read_yaml(path)
-    base = load_config(values["base"]).config if "base" in values else None
+    base = load_any(values["base"]).config if "base" in values else None
     if base is not None:
         same = base.model_dump(exclude={"run"}) == loaded.config.model_dump(exclude={"run"})
         assert not same, "the recipe changes nothing of its base"

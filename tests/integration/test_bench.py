@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from neurohorizon.cli.app import main
 
 
@@ -26,3 +28,6 @@ def test_speeds_are_printed_and_written_down(tmp_path, capsys):
     assert "## Encoders" in page
     for what in ("cache", "head", "encoder_events", "encoder"):
         assert f"{what}_ratio" in speeds
+    for what in ("train_small", "infer_small", "train_large", "infer_large", "memory"):
+        ratio = speeds[f"decode_{what}_ours"] / speeds[f"decode_{what}_torch_brain"]
+        assert speeds[f"decode_{what}_ratio"] == pytest.approx(ratio)

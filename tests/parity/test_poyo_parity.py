@@ -2,11 +2,10 @@
 
 import pickle
 
-import numpy as np
 import pytest
 import torch
 from torch_brain.batching import collate
-from torch_brain.data import ArrayDict, Data, IrregularTimeSeries, SessionDescription
+from torch_brain.datasets import DatasetIndex
 from torch_brain.models import POYO as TheirPOYO
 from torch_brain.models.poyo import create_linspace_latent_tokens
 
@@ -20,8 +19,13 @@ from neurohorizon.models.poyo_conversion import (
     save_torch_brain,
     to_torch_brain,
 )
-from neurohorizon.recordings.decoding.batches import DecodeBatch, TokenType
+from neurohorizon.recordings.decoding.batches import DecodeBatch
+from neurohorizon.recordings.decoding.collate import collate_decode
+from neurohorizon.recordings.decoding.sessions import unit_words as unit_words_of
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
+from neurohorizon.training.decoding.data import DecodeData
+from neurohorizon.training.speed.decoding_loader import make_recordings, torch_brain_loader
+from neurohorizon.training.speed.plan import SpeedPlan
 
 SETTINGS = {
     "sequence_length": 1.0,
@@ -107,63 +111,36 @@ def test_outputs_and_gradients_are_torch_brains(changed):
         torch.testing.assert_close(found, expected, rtol=0, atol=2e-5 * max(largest, 1.0))
 
 
-def test_windows_that_torch_brain_tokenises_itself():
-    """Float64 times, its own padding: what a user's data loader would give its model."""
-    poyo = their_poyo()
-    model = ours_of(poyo)
-    rng = np.random.default_rng(0)
-    words = np.array(unit_words())
-    samples, tokens = [], []
-    asked = np.sort(rng.uniform(0, 1, (3, 7)), axis=1)
-    for window, recording in enumerate((0, 1, 0)):
-        units = words[:4] if recording == 0 else words[4:]
-        count = (150, 260, 40)[window]
-        times = np.sort(rng.integers(0, 30_000, count)) / 30_000
-        index = rng.integers(0, len(units), count)
-        data = Data(
-            spikes=IrregularTimeSeries(timestamps=times, unit_index=index, domain="auto"),
-            units=ArrayDict(id=units),
-            session=SessionDescription(id=SESSIONS[recording]),
-            domain="auto",
-        )
-        sample = poyo.tokenize(data)
-        sample["output_timestamps"] = asked[window]
-        samples.append(sample)
-        ends = np.repeat(np.arange(len(units)), 2), np.tile([0.0, 1.0], len(units))
-        kinds = np.tile([TokenType.START, TokenType.END], len(units))
-        tokens.append(
-            (
-                np.concatenate([index, ends[0]]) + 4 * recording,
-                np.concatenate([times, ends[1]]),
-                np.concatenate([np.zeros(count, dtype=np.int64), kinds]),
-            )
-        )
+def test_windows_of_files_that_each_reads_by_itself(tmp_path):
+    """Its Dataset, tokeniser and collation with float64 times, and our reader and collation."""
+    plan = SpeedPlan(num_recordings=2, num_spikes=20_000, num_units=12, duration_s=200.0)
+    recordings = make_recordings(plan, tmp_path)
+    dataset = torch_brain_loader(tmp_path, num_workers=0).dataset
+    spec = TaskSpec(name="velocity", series="velocity", standardise=False)
+    data = DecodeData(recordings=recordings, tasks=[spec])
+    # As many latents as that tokeniser lays out.
+    settings = SETTINGS | {"num_latents_per_step": 64}
+    torch.manual_seed(6)
+    poyo = TheirPOYO(**settings, dim_out=2).eval()
+    poyo.unit_emb.initialize_vocab([word for each in recordings for word in unit_words_of(each)])
+    poyo.session_emb.initialize_vocab([each.id for each in recordings])
+    model = from_torch_brain(settings, poyo.state_dict(), task=data.tasks[0])
+    assert dict(data.unit_rows) == {word: row for row, word in enumerate(model.units.words, 1)}
+    asked = [(0, 10.0), (0, 57.256), (1, 33.3), (1, 120.0)]
+    samples, groups = [], []
+    for index, start in asked:
+        name = recordings[index].id
+        samples.append(dataset[DatasetIndex(name, start, start + 1.0)])
+        session = data.recordings[index].views[0].session
+        groups.append(session.group(session.reader.read([start])))
     inputs = collate(samples)
-    most = max(len(unit) for unit, _, _ in tokens)
-
-    def padded(position: int, dtype: torch.dtype) -> torch.Tensor:
-        rows = [torch.as_tensor(each[position], dtype=dtype) for each in tokens]
-        return torch.stack([torch.nn.functional.pad(row, (0, most - len(row))) for row in rows])
-
-    batch = random_batch(num_queries=7)
-    batch = DecodeBatch(
-        unit_row_U=model.units.rows(list(words)),
-        unit_features_UF=batch.unit_features_UF,
-        session_row_W=model.sessions.rows(["session0", "session1", "session0"]),
-        token_unit_WE=padded(0, torch.int64),
-        token_time_WE=padded(1, torch.float32),
-        token_type_WE=padded(2, torch.int64),
-        token_value_WE=torch.zeros(3, 0),
-        token_mask_WE=torch.stack([torch.arange(most) < len(unit) for unit, _, _ in tokens]),
-        query_time_WQ=torch.as_tensor(asked, dtype=torch.float32),
-        query_task_WQ=torch.zeros(3, 7, dtype=torch.int64),
-        query_mask_WQ=torch.ones(3, 7, dtype=torch.bool),
-        targets={},
-        weights={},
-    )
+    mask = inputs.pop("output_mask")
+    target = inputs.pop("target")[mask]
+    batch = collate_decode(groups, data.tasks)
     with torch.no_grad():
-        theirs = poyo(**inputs).flatten(0, 1)
-        ours = model(batch)["position"]
+        theirs = poyo(**inputs)[mask]
+        ours = model(batch)["velocity"]
+    torch.testing.assert_close(batch.targets["velocity"], target)
     # Times are rounded to float32 here, of which the shortest period, 0.1 ms, takes notice.
     torch.testing.assert_close(ours.double(), theirs.double(), rtol=0, atol=1e-4)
 

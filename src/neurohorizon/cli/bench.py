@@ -18,7 +18,8 @@ def bench(
 
     On one thread, on files made for it in the system's temporary folder (200 MB, removed at
     the end). Decoders, heads and encoders are measured one by one, torch_brain's own reading
-    and its POYO's encoder beside ours, in turns.
+    and its POYO's encoder beside ours, in turns; then POYO as a whole beside torch_brain's, with
+    the same weights and equal outputs: training, inference and memory.
 
     Parameters
     ----------

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-from pydantic import TypeAdapter
-
 from neurohorizon.configs.experiment import list_experiments
 from neurohorizon.configs.load import list_recipes, load_any
-from neurohorizon.configs.root import AnyConfig
+from neurohorizon.configs.root import json_schema
 from neurohorizon.configs.trainings import check
 
 
@@ -32,7 +30,7 @@ def explain(recipe: str, /, *overrides: str) -> None:
 
 def schema() -> None:
     """Print the JSON schema of recipes: every key, its type, default and meaning."""
-    print(json.dumps(TypeAdapter(AnyConfig).json_schema(), indent=2))
+    print(json.dumps(json_schema(), indent=2))
 
 
 def list_all() -> None:

@@ -33,6 +33,9 @@ def evaluate(
     reference of some seconds and without a gradient step, and on the test time of the
     training sessions. Results lie in RUN/results; what is there already is skipped.
 
+    A decoder is scored beside simple decoders, each fitted on every session by itself, at the
+    same time stamps of its test part. It takes --recordings and --again alone.
+
     Parameters
     ----------
     run
@@ -61,6 +64,24 @@ def evaluate(
     again
         Compute what is there already, too.
     """
+    from neurohorizon.configs.run_decoding import is_decoder
+
+    if is_decoder(run):
+        about_forecasts = {
+            "--reference-s": reference_s,
+            "--observer": observer,
+            "--set": set,
+            "--baselines": baselines,
+            "--few-shot": few_shot,
+            "--without-behavior": without_behavior,
+            "--without-images": without_images,
+        }
+        for option, value in about_forecasts.items():
+            if value is not None:
+                raise ConfigError(f"{run} holds a decoder, and {option} is about forecasts")
+        _evaluate_decoder(run, recordings=recordings, again=again)
+        return
+
     from neurohorizon.configs.run_adaptation import score_few_shot
     from neurohorizon.configs.run_evaluation import evaluate_run
     from neurohorizon.evaluation.answer import answer
@@ -117,6 +138,22 @@ def evaluate(
                 print(format_reference_lengths(of_set))
             if minutes and of_set.few_shot is not None:
                 print(format_scores(of_set.few_shot))
+    print(f"computed {', '.join(computed)}" if computed else "all was there already")
+    print(f"results in {run / 'results'}")
+    print(f"next: neurohorizon report {run}")
+
+
+def _evaluate_decoder(run: Path, *, recordings: Path | None, again: bool) -> None:
+    from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
+    from neurohorizon.report.decoding_page_tables import decoding_answer
+    from neurohorizon.report.decoding_tables import format_decoding
+
+    with StageProgress() as progress:
+        computed = evaluate_decoder(run, recordings=recordings, again=again, progress=progress)
+    for result in load_results(run).values():
+        print(format_decoding(result))
+        for task in result.tasks:
+            print(decoding_answer(result, task))
     print(f"computed {', '.join(computed)}" if computed else "all was there already")
     print(f"results in {run / 'results'}")
     print(f"next: neurohorizon report {run}")

@@ -38,11 +38,40 @@ def report(run: Path, /, *, out: Path | None = None) -> None:
             table = write_sweep(run, progress=progress)
         print(f"table: {table}")
         return
+    from neurohorizon.configs.run_decoding import is_decoder
+
+    write = report_decoder if is_decoder(run) else report_run
     with StageProgress() as progress:
-        page = report_run(
-            run, out=out, command_line=["neurohorizon", *sys.argv[1:]], progress=progress
-        )
+        page = write(run, out=out, command_line=["neurohorizon", *sys.argv[1:]], progress=progress)
     print(f"report: {page}")
+
+
+def report_decoder(
+    run: Path,
+    *,
+    out: Path | None = None,
+    command_line: list[str] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the page of a decoder's run and return its path; evaluate first if need be."""
+    from neurohorizon.configs.run_decoding import evaluate_decoder, load_results, load_targets
+    from neurohorizon.evaluation.run_results import RESULTS_FOLDER
+    from neurohorizon.report.decoding_page import write_decoding_report
+    from neurohorizon.report.run_notes import read_run_notes
+    from neurohorizon.training.callbacks import METRICS_FILE
+
+    del command_line  # of forecasters' results
+    if not load_results(run):
+        evaluate_decoder(run, progress=progress)
+    return write_decoding_report(
+        load_results(run),
+        run / RESULTS_FOLDER,
+        read_run_notes(run),
+        run / "report" / "index.html" if out is None else out,
+        targets=load_targets(run),
+        metrics_file=run / METRICS_FILE,
+        progress=progress,
+    )
 
 
 def report_run(

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from neurohorizon.cli._progress import StageProgress
+from neurohorizon.simulate.calcium import CalciumWorld
 from neurohorizon.simulate.recordings import PopulationPlan, write_population
 
 Off = Annotated[bool, Parameter(negative=())]
@@ -26,6 +27,8 @@ def population(
     no_trials: Off = False,
     no_behavior: Off = False,
     driven: Off = False,
+    carrier_share: float = 1.0,
+    calcium: Off = False,
 ) -> None:
     """Simulate sessions of a neural population, with the truth beside each.
 
@@ -54,6 +57,10 @@ def population(
         Leave out the velocity.
     driven
         Let running drive some units and pictures others, both of which are recorded.
+    carrier_share
+        Share of the units that movement drives; the others tell nothing of it.
+    calcium
+        Record calcium traces of the units in place of their spikes.
     """
     plan = PopulationPlan(
         units_range=units,
@@ -64,6 +71,8 @@ def population(
         trials=not no_trials,
         behavior=not no_behavior,
         driven=driven,
+        carrier_share=carrier_share,
+        calcium=CalciumWorld() if calcium else None,
     )
     with StageProgress() as progress:
         paths = write_population(

@@ -13,6 +13,7 @@ from neurohorizon.configs.data_schema import (
     StoredSplit,
     TimeSplit,
 )
+from neurohorizon.configs.forecaster_schema import ForecasterModel
 from neurohorizon.configs.schema import RunConfig
 from neurohorizon.configs.section import (
     Count,
@@ -24,9 +25,11 @@ from neurohorizon.configs.section import (
     ShareOrNone,
     Switch,
     Text,
+    idle,
 )
 from neurohorizon.configs.training_schema import LoopConfig, ReferenceConfig
 from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.decoding.rows import ROWS, RowName
 from neurohorizon.recordings.decoding.tasks import Loss, Metric, TaskKind, TaskSpec, Transform
 
 DECODER_SIZES: dict[str, dict[str, int]] = {
@@ -93,6 +96,10 @@ class DecodeSimulated(SimulatedData):
 
     split: DecodeSplit = BlockSplit()
     """Which time of each recording is for training, validation and test."""
+    carrier_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    """Share of the units that movement drives; the others tell nothing of it."""
+    calcium: Switch = False
+    """Record calcium traces of the units in place of their spikes."""
 
 
 class TaskConfig(Section):
@@ -203,7 +210,9 @@ class CapoyoModel(DecoderModel):
     """Signal that is read, by name; null where the recordings have one."""
 
 
-DecoderConfig = Annotated[PoyoModel | PoyoPlusModel | CapoyoModel, Field(discriminator="name")]
+DecoderConfig = Annotated[
+    PoyoModel | PoyoPlusModel | CapoyoModel | ForecasterModel, Field(discriminator="name")
+]
 
 
 class DecodeWindowConfig(Section):
@@ -242,10 +251,12 @@ class DecodeTrainingConfig(LoopConfig):
 class DecodeEvaluationConfig(Section):
     """How decoding is scored."""
 
+    rows: tuple[RowName, ...] = ROWS
+    """Simple decoders that the model is scored beside."""
     stride_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.5
     """Step between windows, as a share of their length; overlapping ones are averaged."""
     reference_s: Annotated[float, Field(strict=True, ge=10)] | None = 120.0
-    """With model.units=identity: seconds read of a session to know its units; null for all."""
+    """Seconds read of a session to know units by a reference; null for all that may be read."""
     minutes: tuple[Positive, ...] = (1.0, 2.0, 4.0)
     """Of a new session, minutes with behaviour that it may be adapted with."""
 
@@ -272,6 +283,13 @@ class DecodeConfig(Section):
                 f"model.name is poyo, which decodes one task, and tasks are "
                 f"{', '.join(self.tasks)}: use model.name=poyo_plus"
             )
+        if isinstance(self.model, ForecasterModel):
+            if self.training.unit_dropout is not None:
+                raise ConfigError(
+                    "training.unit_dropout with model.name=forecaster: its encoder reads all "
+                    "units of a recording; leave it out"
+                )
+            return self
         steps = self.window.length_s / self.model.latent_step_s
         if abs(steps - round(steps)) > 1e-6 or steps < 1:
             raise ConfigError(
@@ -285,6 +303,8 @@ class DecodeConfig(Section):
 
     def sized(self) -> dict[str, int]:
         """Return the keys that `model.size` stands for."""
+        if isinstance(self.model, ForecasterModel):
+            return self.model.sized()
         return DECODER_SIZES[self.model.size]
 
     def task_specs(self) -> tuple[TaskSpec, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neurohorizon.configs.decode_schema import BlockSplit, CapoyoModel, DecodeConfig, TrialSplit
-from neurohorizon.configs.split_rules import split_recording
+from neurohorizon.configs.split_rules import split_recording, table_of
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import PARTS
@@ -30,14 +30,16 @@ def prepare_for_decoding(recording: Recording, config: DecodeConfig, path: Path)
             f"{path}: holds no spikes and {held}: decode signals with model.name=capoyo, or leave "
             "it out with data.leave_out"
         )
+    if model.name == "forecaster" and recording.num_units < 2:
+        raise DataError(
+            f"{path}: one unit: a forecaster reads populations of 2 or more; leave it out with "
+            "data.leave_out"
+        )
     try:
         if isinstance(rule, TrialSplit):
-            if rule.table not in recording.tables:
-                has = ", ".join(recording.tables) or "none"
-                raise DataError(f"no table {rule.table} to split by, there are: {has}")
             split = split_by_trials(
                 recording.domain,
-                recording.tables[rule.table],
+                table_of(recording, rule.table),
                 fractions=rule.fractions,
                 stratify=rule.stratify_by or "",
                 seed=rule.seed,

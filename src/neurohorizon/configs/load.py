@@ -139,9 +139,13 @@ def load_any(
     values: dict[str, Any] = {"run": {"name": path.stem}}
     origin = {"run.name": "recipe's name"}
     for label, layer in layers:
-        unknown = find_unknown(_tagged(layer, values))
+        known = _tagged(layer, values)
+        # Which schema it is of is said by the model, whose section the layer may not hold.
+        if "model" in values:
+            known.setdefault("model", {"name": values["model"].get("name", "horizon")})
+        unknown = find_unknown(known)
         if unknown is not None:
-            meant = explain_unknown(unknown, _tagged(layer, values))
+            meant = explain_unknown(unknown, known)
             raise ConfigError(f"unknown key '{unknown}' ({label}): {meant}")
         _merge(values, layer, label=label, origin=origin)
     try:

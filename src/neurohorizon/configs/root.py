@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
@@ -17,8 +19,14 @@ ROOTS: dict[str, type[ForecastConfig] | type[DecodeConfig]] = {
     "poyo": DecodeConfig,
     "poyo_plus": DecodeConfig,
     "capoyo": DecodeConfig,
+    "forecaster": DecodeConfig,
 }
 """By ``model.name``."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of recipes of either kind."""
+    return {"type": "object", **TypeAdapter(AnyConfig).json_schema()}
 
 
 def root_of(values: Mapping[str, Any]) -> type[ForecastConfig] | type[DecodeConfig]:

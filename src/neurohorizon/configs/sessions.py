@@ -20,6 +20,7 @@ from neurohorizon.configs.data_schema import (
     StoredSplit,
     TimeSplit,
 )
+from neurohorizon.configs.decode_schema import DecodeSimulated
 from neurohorizon.configs.decode_sessions import prepare_for_decoding
 from neurohorizon.configs.root import AnyConfig
 from neurohorizon.configs.schema import ForecastConfig
@@ -32,6 +33,7 @@ from neurohorizon.recordings.splits import (
     hold_out,
 )
 from neurohorizon.recordings.store import list_recordings, open_recording
+from neurohorizon.simulate.calcium import CalciumWorld
 from neurohorizon.simulate.recordings import PopulationPlan, write_population
 
 NUM_NAMED = 8
@@ -73,8 +75,11 @@ def population_plan(data: SimulatedData) -> PopulationPlan:
     ConfigError
         If its settings make no sense.
     """
+    decoded = isinstance(data, DecodeSimulated)
     try:
         return PopulationPlan(
+            carrier_share=data.carrier_share if decoded else 1.0,
+            calcium=CalciumWorld() if decoded and data.calcium else None,
             units_range=data.units,
             duration_s=60.0 * data.minutes,
             seed=data.seed,

@@ -6,26 +6,27 @@ import json
 from pathlib import Path
 
 from neurohorizon.models.capoyo import CaPOYO
+from neurohorizon.models.forecaster_decoder import ForecasterDecoder
 from neurohorizon.models.poyo import POYO
 from neurohorizon.models.poyo_plus import POYOPlus
-from neurohorizon.models.poyo_trunk import PopulationDecoder
+from neurohorizon.models.task_decoder import TaskDecoder
 from neurohorizon.models.weights_file import build, read_weights, save_weights
 from neurohorizon.nn.vocabulary import encode_words
 from neurohorizon.recordings.decoding.tasks import Task
 
-DECODERS: dict[str, type[PopulationDecoder]] = {
-    design.system: design for design in (POYO, POYOPlus, CaPOYO)
+DECODERS: dict[str, type[TaskDecoder]] = {
+    design.system: design for design in (POYO, POYOPlus, CaPOYO, ForecasterDecoder)
 }
 _VOCABULARIES = ("units", "sessions")
 
 
-def save_decoder(model: PopulationDecoder, path: Path | str) -> None:
+def save_decoder(model: TaskDecoder, path: Path | str) -> None:
     """Write a decoder with its settings, its tasks and the words that it knows.
 
     Parameters
     ----------
-    model : PopulationDecoder
-        POYO, POYOPlus or CaPOYO.
+    model : TaskDecoder
+        POYO, POYOPlus, CaPOYO or ForecasterDecoder.
     path : path
         A ``.safetensors`` file; written to a temporary name first.
     """
@@ -40,7 +41,7 @@ def save_decoder(model: PopulationDecoder, path: Path | str) -> None:
     save_weights(path, weights, system=model.system, header=header)
 
 
-def load_decoder(path: Path | str) -> PopulationDecoder:
+def load_decoder(path: Path | str) -> TaskDecoder:
     """Read a decoder from a run folder or a ``.safetensors`` file.
 
     Parameters
@@ -49,7 +50,7 @@ def load_decoder(path: Path | str) -> PopulationDecoder:
 
     Returns
     -------
-    PopulationDecoder
+    TaskDecoder
         On the CPU, in evaluation mode, its vocabularies as they were.
 
     Raises
@@ -59,7 +60,7 @@ def load_decoder(path: Path | str) -> PopulationDecoder:
     """
     path, weights, header = read_weights(path, systems=tuple(DECODERS))
 
-    def make() -> PopulationDecoder:
+    def make() -> TaskDecoder:
         tasks = [Task.from_dict(each) for each in json.loads(header["tasks"])]
         model = DECODERS[header["system"]](tasks=tasks, **json.loads(header["settings"]))
         for name in _VOCABULARIES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.models.decoder_files import load_decoder
-from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.models.stitching import Stitched
+from neurohorizon.models.task_decoder import TaskDecoder
+from neurohorizon.recordings.decoding.contexts import ContextReader, context_reader
 from neurohorizon.recordings.decoding.identity import identity_features
+from neurohorizon.recordings.decoding.placement import cover_stretches
 from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.decoding.windows import DecodeReader
+from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.reference_pool import cut_stretch, last_stretch
 from neurohorizon.recordings.schema import FloatArray, Recording
 
@@ -39,8 +42,9 @@ class Decoded:
     values : (T, D) float
         In the task's own units; of a categorical task (T, C), the probability of each class.
     truth : (T, D) float or (T,) int
-        What the recording says.
+        What the recording says; zeros where it was not asked.
     weights : (T,) float32
+        Zeros likewise.
     """
 
     task: Task
@@ -61,7 +65,7 @@ class TrainedDecoder:
 
     Parameters
     ----------
-    model : PopulationDecoder
+    model : TaskDecoder
     name : str
         What tables and figures call it.
     signal : str
@@ -76,7 +80,7 @@ class TrainedDecoder:
 
     def __init__(
         self,
-        model: PopulationDecoder,
+        model: TaskDecoder,
         *,
         name: str = "POYO",
         signal: str = "",
@@ -101,7 +105,11 @@ class TrainedDecoder:
         return cls(load_decoder(run), name=name, signal=signal, device=device)
 
     def session(
-        self, recording: Recording, *, reference: FloatArray | None = None
+        self,
+        recording: Recording,
+        *,
+        reference: FloatArray | None = None,
+        clock_s: FloatArray | None = None,
     ) -> DecodeSession:
         """Return a recording as the model knows it.
 
@@ -112,32 +120,49 @@ class TrainedDecoder:
             Of a model that knows units by a reference: stretches that it is computed from, in
             seconds. Default: the last 120 s of the train domain or, without a split, the first
             120 s.
+        clock_s : (T,) float, optional
+            When every task is asked for, in seconds, sorted; default: where the recording tells
+            what was true.
 
         Raises
         ------
         DataError
             If the model does not know its units and reads no reference in their place.
         """
-        reader = DecodeReader(
-            recording, self.model.tasks, length_s=self.model.length_s, signal=self.signal
-        )
-        if self.model.identity is not None:
-            if reference is None:
-                reference = default_reference(recording)
-            features = identity_features(reader, reference)
-            return DecodeSession(reader, np.zeros(reader.num_units, np.int64), 0, features)
+        reader = self._reader(recording, clock_s=clock_s)
+        spec = self.model.context_spec
+        if reference is None:
+            reference = default_reference(recording)
+        features = np.empty((reader.num_units, 0), dtype=np.float32)
+        context = None
+        if spec is not None:
+            computed = compute_reference(recording, reference, spec=spec)
+            context = ContextReader(context_reader(recording, spec), computed)
+        elif self.model.knows_new_units:
+            known = reader if clock_s is None else self._reader(recording)
+            features = identity_features(known, reference)
         words = unit_words(recording)
-        known = [word in self.model.units for word in words]
-        if not any(known):
+        if not self.model.knows_new_units and not any(word in self.model.units for word in words):
+            without = "model.units=identity" if spec is None else "model.offsets=false"
             raise DataError(
                 f"{recording.id}: the model knows none of its {len(words)} units: adapt the model "
-                "to the recording first (`neurohorizon adapt`), or train with model.units=identity"
+                f"to the recording first (`neurohorizon adapt`), or train with {without}"
             )
         return DecodeSession(
             reader,
             self.model.units.rows(words, unknown="zero").numpy(),
             int(self.model.sessions.rows([recording.id], unknown="zero")[0]),
-            np.empty((len(words), 0), dtype=np.float32),
+            features,
+            context,
+        )
+
+    def _reader(self, recording: Recording, *, clock_s: FloatArray | None = None) -> DecodeReader:
+        return DecodeReader(
+            recording,
+            self.model.tasks,
+            length_s=self.model.length_s,
+            signal=self.signal,
+            clock_s=clock_s,
         )
 
     def decode(
@@ -147,6 +172,8 @@ class TrainedDecoder:
         *,
         stride_s: float | None = None,
         reference: FloatArray | None = None,
+        clock_s: FloatArray | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, Decoded]:
         """Decode every task at the time stamps that the recording has for it.
 
@@ -157,14 +184,32 @@ class TrainedDecoder:
             Where, in seconds; the whole recording by default. No window reads two stretches.
         stride_s : float, optional
             Between windows, whose overlaps are averaged; half a window by default.
-        reference : (K, 2) array, optional
-            As `session` takes it.
+        reference, clock_s
+            As `session` takes them.
+        progress : callable, optional
+            Called with (windows decoded, windows in all).
         """
-        session = self.session(recording, reference=reference)
+        session = self.session(recording, reference=reference, clock_s=clock_s)
         where = recording.domain if stretches is None else stretches
         cover = session.cover(where, stride_s=stride_s, tokens_per_batch=_TOKENS_AT_ONCE)
+        if progress is not None:
+            total = len(cover_stretches(where, length_s=self.model.length_s, stride_s=stride_s))
+            cover = _told(cover, progress, total)
         stitched = stitch(self.model, session, cover, device=self.device)
         return decoded_of(session, stitched, where)
+
+
+def _told(
+    cover: Iterable[CoverBatch], progress: Callable[[int, int], None], total: int
+) -> Iterator[CoverBatch]:
+    """Yield windows, and tell how many have been decoded."""
+    done = 0
+    progress(done, total)
+    for each in cover:
+        yield each
+        done += len(each.batch)
+        progress(min(done, total), total)
+    progress(total, total)
 
 
 def default_reference(recording: Recording) -> FloatArray:
@@ -175,7 +220,7 @@ def default_reference(recording: Recording) -> FloatArray:
 
 
 def stitch(
-    model: PopulationDecoder,
+    model: TaskDecoder,
     session: DecodeSession,
     cover: Iterable[CoverBatch],
     *,

@@ -9,9 +9,9 @@ What differs is how things are called, and that token types have a row there tha
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -71,7 +71,7 @@ def load_torch_brain(path: Path | str, *, task: Task | None = None) -> POYO:
         raise CheckpointError(f"{path}: no checkpoint there: give a file that torch_brain wrote")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise CheckpointError(
             f"{path}: reading it would run code that it brings along, which is never done here: "
             "where you trust it, torch.load(..., weights_only=False) and torch.save its "
@@ -133,10 +133,7 @@ def from_torch_brain(
         If state and settings do not belong together.
     """
     try:
-        arguments = {
-            ours: settings[theirs] if default is None else settings.get(theirs, default)
-            for theirs, (ours, default) in _SETTINGS.items()
-        }
+        arguments = settings_here(settings)
         num_outputs = len(state["readout.weight"])
     except KeyError as error:
         raise CheckpointError(f"it lacks {error.args[0]!r}: not a POYO of torch_brain") from error
@@ -161,6 +158,20 @@ def from_torch_brain(
         reason = " ".join(line.strip() for line in str(error).splitlines()[1:2])
         raise CheckpointError(f"its weights do not fit its settings: {reason}") from error
     return model.eval()
+
+
+def settings_here(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of POYO for those of torch_brain's; what is missing has its default there.
+
+    Raises
+    ------
+    KeyError
+        If one that has no default is missing.
+    """
+    return {
+        ours: settings[theirs] if default is None else settings.get(theirs, default)
+        for theirs, (ours, default) in _SETTINGS.items()
+    }
 
 
 def to_torch_brain(model: POYO) -> tuple[dict[str, Any], dict[str, Any]]:

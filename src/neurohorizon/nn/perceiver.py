@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from neurohorizon.nn.attention import Attention, attend
 from neurohorizon.nn.dropout import add_dropped, gate
-from neurohorizon.nn.rotary_pairs import RotaryPairs, split_and_turn_, turn
+from neurohorizon.nn.rotary_pairs import RotaryPairs, split_and_turn_, turn, turn_back_
 
 
 class GatedFeedForward(nn.Module):
@@ -77,7 +77,7 @@ class SelfAttention(nn.Module):
         read = attend(
             queries, keys, values, dropout=self.attention_dropout if self.training else 0.0
         )
-        return self.to_output(turn(read.transpose(1, 2), turns.conj()).flatten(2))
+        return self.to_output(turn_back_(read.transpose(1, 2), turns).flatten(2))
 
 
 class Layer(nn.Module):
@@ -209,6 +209,23 @@ class Perceiver(nn.Module):
         Tensor
             What they read, to be added to them in :meth:`work`.
         """
+        queries, keys, values = self._meet(keys_values_WEK, times_WE)
+        read = self.reading.attend(queries, keys, values, key_mask_BT=mask_WE)
+        read = turn_back_(read.transpose(1, 2), self.latent_turns)
+        return self.reading.to_output(read.flatten(2))
+
+    def attended(self, keys_values_WEK: Tensor, times_WE: Tensor, mask_WE: Tensor) -> Tensor:
+        """Return how much the latents attend to each token as :meth:`read` reads it, (W, E).
+
+        The mean over latents and heads; it sums to 1 over the tokens of a window.
+        """
+        queries, keys, _ = self._meet(keys_values_WEK, times_WE)
+        scores = queries @ keys.transpose(2, 3) / queries.shape[-1] ** 0.5
+        scores = scores.masked_fill(~mask_WE[:, None, None], -torch.inf)
+        return scores.softmax(dim=-1).mean(dim=(1, 2))
+
+    def _meet(self, keys_values_WEK: Tensor, times_WE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries of the latents, and keys and values of tokens, all turned."""
         attention = self.reading
         # A latent's query depends on its kind alone before it is turned.
         kinds = attention.project_queries(self.latents).repeat(self.num_steps, 1)
@@ -220,9 +237,7 @@ class Perceiver(nn.Module):
             num_parts=2,
             num_turned=2,
         )
-        queries = queries.transpose(1, 2).expand(len(keys), -1, -1, -1)
-        read = attention.attend(queries, keys, values, key_mask_BT=mask_WE)
-        return attention.to_output(turn(read.transpose(1, 2), self.latent_turns.conj()).flatten(2))
+        return queries.transpose(1, 2).expand(len(keys), -1, -1, -1), keys, values
 
     def work(self, read_WMD: Tensor) -> Tensor:
         """Return the latents after all layers, (W, M, D)."""

@@ -61,6 +61,22 @@ def turn(heads_BTHF: Tensor, turns: Tensor) -> Tensor:
     return _Turn.apply(heads_BTHF, turns)
 
 
+def turn_back_(heads_BTHF: Tensor, turns: Tensor) -> Tensor:
+    """Return heads turned back, in place where no gradient will be asked for.
+
+    Parameters
+    ----------
+    heads_BTHF : Tensor
+        It may be overwritten: nothing else may hold it but what computes its gradient.
+    turns : Tensor
+        As they were turned.
+    """
+    if torch.is_grad_enabled():
+        return turn(heads_BTHF, turns.conj())
+    _turn_in_place(heads_BTHF, turns.conj())
+    return heads_BTHF
+
+
 def split_and_turn_(
     projected_BTE: Tensor, turns: Tensor, *, num_heads: int, num_parts: int, num_turned: int
 ) -> tuple[Tensor, ...]:
@@ -94,8 +110,15 @@ def _turn_in_place(heads: Tensor, turns: Tensor) -> None:
 
 def _turned(heads: Tensor, turns: Tensor) -> Tensor:
     """Return heads whose first pairs are multiplied."""
-    turned = heads.clone(memory_format=torch.contiguous_format)
-    _turn_in_place(turned, turns)
+    turned = torch.empty(heads.shape, dtype=heads.dtype, device=heads.device)
+    width = 2 * turns.shape[-1]
+    turned[..., width:] = heads[..., width:]
+    if heads.dtype == torch.float32:
+        pairs = [each[..., :width].unflatten(-1, (-1, 2)) for each in (heads, turned)]
+        torch.mul(torch.view_as_complex(pairs[0]), turns, out=torch.view_as_complex(pairs[1]))
+    else:
+        turned[..., :width] = heads[..., :width]
+        _turn_in_place(turned, turns)
     return turned
 
 
@@ -127,13 +150,14 @@ class _SplitAndTurn(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(turns)
         ctx.num_turned = num_turned
-        parts = projected_BTE.detach().unflatten(-1, (num_parts, num_heads, -1))
-        _turn_in_place(parts[:, :, :num_turned].flatten(2, 3), turns)
-        return tuple(part.transpose(1, 2) for part in parts.unbind(2))
+        heads = projected_BTE.detach().unflatten(-1, (num_parts * num_heads, -1))
+        _turn_in_place(heads[:, :, : num_turned * num_heads], turns)
+        return tuple(part.transpose(1, 2) for part in heads.split(num_heads, dim=2))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         (turns,) = ctx.saved_tensors
-        parts = torch.stack([gradient.transpose(1, 2) for gradient in gradients], dim=2)
-        _turn_in_place(parts[:, :, : ctx.num_turned].flatten(2, 3), turns.conj())
-        return parts.flatten(2), None, None, None, None
+        heads = torch.cat([gradient.transpose(1, 2) for gradient in gradients], dim=2)
+        num_heads = gradients[0].shape[1]
+        _turn_in_place(heads[:, :, : ctx.num_turned * num_heads], turns.conj())
+        return heads.flatten(2), None, None, None, None

@@ -173,7 +173,7 @@ def _on_maze(position: Series) -> Table:
 
 def _running(position: Series, on_maze: Table) -> Table:
     """Return when the animal runs: stretches in which its smoothed speed stays above a bound."""
-    times, values = position.timestamps, position.values
+    times, values = position.timestamps, position.values.astype(np.float64)
     stretches = np.column_stack([on_maze.start, on_maze.end])
     known = np.isfinite(values).all(axis=1) & contains(stretches, times)
     known &= np.diff(times, prepend=-np.inf) > 0

@@ -11,6 +11,8 @@ from neurohorizon.errors import ConfigError
 from neurohorizon.models.capoyo import CaPOYO
 from neurohorizon.models.poyo import POYO
 from neurohorizon.models.poyo_plus import POYOPlus
+from neurohorizon.nn.attention import attend
+from neurohorizon.nn.recompute import recompute
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
 from neurohorizon.training.decoding.losses import decoding_loss
@@ -321,3 +323,71 @@ def test_capoyo_needs_an_even_width_and_tasks_names_of_their_own():
         CaPOYO(tasks=(POSITION,), **(SMALL | {"width": 15}))
     with pytest.raises(ConfigError, match="each name once, got position, position"):
         POYOPlus(tasks=(POSITION, POSITION), **SMALL)
+
+
+@pytest.mark.parametrize(("design", "tasks"), [(POYO, (POSITION,)), (CaPOYO, SEVERAL)])
+def test_half_precision_decodes_and_learns(design, tasks):
+    model, batch = made(design, tasks)
+    with torch.no_grad():
+        expected = model(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = model.train()(batch)
+        total, _ = decoding_loss(tasks, outputs, batch.targets, batch.weights)
+    total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        for name, values in model.eval()(batch).items():
+            torch.testing.assert_close(values.float(), expected[name], rtol=0.1, atol=0.1)
+
+
+def test_activations_may_be_computed_again():
+    model, batch = made(POYOPlus, SEVERAL)
+    model.train()
+
+    def gradients():
+        model.zero_grad()
+        torch.manual_seed(7)
+        decoding_loss(SEVERAL, model(batch), batch.targets, batch.weights)[0].backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+    expected = gradients()
+    for layer in model.perceiver.layers:
+        recompute(layer)
+    for name, gradient in gradients().items():
+        torch.testing.assert_close(gradient, expected[name])
+
+
+def test_a_window_without_a_token_and_one_without_a_query_are_answered():
+    model, batch = made(POYO, (POSITION,))
+    empty = batch.token_mask_WE.clone()
+    empty[1] = False
+    asked = batch.query_mask_WQ.clone()
+    asked[0] = False
+    with torch.no_grad():
+        outputs = model(batch)["position"].unflatten(0, (3, -1))
+        found = model(replace(batch, token_mask_WE=empty, query_mask_WQ=asked))["position"]
+        nothing = model(replace(batch, query_mask_WQ=asked & False))
+        alone = model(window(replace(batch, token_mask_WE=empty), 1))["position"]
+    assert nothing == {}
+    found = found.unflatten(0, (2, -1))
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found[1], outputs[2], rtol=2e-5, atol=2e-6)
+    torch.testing.assert_close(found[0], alone, rtol=2e-5, atol=2e-6)
+
+
+def test_attention_over_units_is_what_reading_attends_to():
+    for design in (POYO, CaPOYO):
+        model, batch = made(design, (POSITION,))
+        shares = model.attention_over_units(batch)
+        assert shares.shape == (3, 10)
+        torch.testing.assert_close(shares.sum(1), torch.ones(3))
+        # Windows of one recording attend to its units alone.
+        assert shares[[0, 2], 4:].eq(0).all()
+        assert shares[1, :4].eq(0).all()
+        # Were values the units themselves, what is read would be their shares.
+        ((_, *tokens),) = (part for part in model._parts(window(batch, 0)))
+        queries, keys, _ = model.perceiver._meet(*tokens[:2])
+        units = batch.token_unit_WE[0, batch.token_mask_WE[0]]
+        values = functional.one_hot(units, keys.shape[-1]).float().expand_as(keys)
+        read = attend(queries, keys, values).mean(dim=(1, 2))
+        torch.testing.assert_close(read[0, :4], shares[0, :4].detach())

@@ -5,6 +5,13 @@ import torch
 
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.heads import BinUnitHead
+from neurohorizon.training.speed.decoders import (
+    make_pair,
+    our_forward,
+    random_windows,
+    refuse_unequal,
+    their_forward,
+)
 from neurohorizon.training.speed.encoders import WIDTH, make_poyo, poyo_latents
 from neurohorizon.training.speed.models import (
     JoinedHead,
@@ -12,7 +19,7 @@ from neurohorizon.training.speed.models import (
     training_batches,
     without_cache,
 )
-from neurohorizon.training.speed.plan import SpeedPlan
+from neurohorizon.training.speed.plan import QUICK, SpeedPlan
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +117,17 @@ def test_the_head_that_joins_states_equals_the_one_that_is_split():
 def test_ratios_are_of_the_best_turns():
     speeds = {speed.name: speed.value for speed in measure_heads(2, 2)}
     assert speeds["head_ratio"] == pytest.approx(speeds["head_pairs"] / speeds["head_joined"])
+
+
+def test_decoders_that_are_timed_answer_the_same_and_others_are_refused():
+    settings = {"sequence_length": 1.0, "latent_step": 0.25, "dim": 16, "depth": 1}
+    poyo, model = make_pair(settings, num_units=QUICK.decoded_units)
+    batch = random_windows(QUICK)
+    answers = {"torch_brain": their_forward(poyo, batch), "ours": our_forward(model, batch)}
+    assert batch.token_mask_WE.sum(1).gt(2 * QUICK.decoded_units).all()
+    assert answers["ours"]().abs().max() > 0.01
+    assert refuse_unequal(poyo, model, answers) < 1e-5
+    with torch.no_grad():
+        model.readouts[0].bias += 0.01
+    with pytest.raises(RuntimeError, match="differ by 1"):
+        refuse_unequal(poyo, model, answers)

@@ -20,6 +20,7 @@ from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.constant import Constant
 from neurohorizon.evaluation.decoding.kalman import Kalman
 from neurohorizon.evaluation.decoding.networks import Network
+from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.tuning import Chosen, Decoder
 from neurohorizon.evaluation.decoding.wiener import Wiener
 from neurohorizon.evaluation.protocol import Role
@@ -27,17 +28,6 @@ from neurohorizon.recordings.schema import FloatArray
 
 #: Called with what is being done, how many steps are done, and how many there are.
 Progress = Callable[[str, int, int], None]
-
-ROWS = (
-    "mean",
-    "Wiener",
-    "Kalman",
-    "Kalman smoother",
-    "Bayes",
-    "Bayes, continuous",
-    "MLP",
-    "GRU",
-)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -190,6 +190,32 @@ class DecodingResult:
             if entry is not None and entry.sums is not None:
                 return entry.sums.num_times, entry.sums.block.tolist()
         return None
+
+    def renamed(self, names: Mapping[str, str]) -> DecodingResult:
+        """Return the result with some of its rows alone, under other names.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            New names by the names that rows have.
+        """
+        return DecodingResult(
+            title=self.title,
+            tasks=self.tasks,
+            rows=[replace(row, name=names[row.name]) for row in self.rows if row.name in names],
+            cases=self.cases,
+            entries={
+                (names[row], task, recording): entry
+                for (row, task, recording), entry in self.entries.items()
+                if row in names
+            },
+            predictions={
+                key: replace(
+                    each, decoded={names[r]: v for r, v in each.decoded.items() if r in names}
+                )
+                for key, each in self.predictions.items()
+            },
+        )
 
     def join(self, other: DecodingResult) -> DecodingResult:
         """Return the result with the rows of another one on the same time stamps.

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.cases import Asked, DecodingCase
-from neurohorizon.evaluation.decoding.ladder import ROWS, Decoded, Progress, decode_ladder
+from neurohorizon.evaluation.decoding.ladder import Decoded, Progress, decode_ladder
 from neurohorizon.evaluation.decoding.results import (
     DecodedCase,
     DecodingResult,
     Entry,
     Predictions,
 )
+from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.sums import Sums
 from neurohorizon.evaluation.decoding.tuning import Chosen
 from neurohorizon.evaluation.results import Row

@@ -124,6 +124,9 @@ class DecodeReader:
     scale_stretches : (K, 2) array, optional
         Where mean and deviation of each unit's signal are taken from: the train domain, or all
         of a recording without a split.
+    clock_s : (T,) float, optional
+        When every task is asked for, in seconds, sorted, whatever the recording says of it: its
+        targets then hold nothing. Default: at the time stamps that the recording has of each.
 
     Attributes
     ----------
@@ -148,6 +151,7 @@ class DecodeReader:
         length_s: float,
         signal: str = "",
         scale_stretches: FloatArray | None = None,
+        clock_s: FloatArray | None = None,
     ) -> None:
         if not (np.isfinite(length_s) and length_s >= 1e-3):
             raise ConfigError(f"length_s is {length_s:g}: a window has a millisecond or more")
@@ -156,7 +160,7 @@ class DecodeReader:
         self.length_s = int(to_ticks(length_s)) / TICKS_PER_S
         self.targets: dict[str, Targets] = {}
         for task in self.tasks:
-            found = read_targets(recording, task)
+            found = read_targets(recording, task) if clock_s is None else _nothing(task, clock_s)
             if found is not None:
                 self.targets[task.name] = found
         self.standardised = {
@@ -217,6 +221,11 @@ class DecodeReader:
         rows = zip(kept_WN, low.tolist(), high.tolist(), strict=True)
         spikes = [np.count_nonzero(kept[self._units[i:j]]) for kept, i, j in rows]
         return np.array(spikes, dtype=np.int64) + EDGE_TOKENS * shown
+
+    def count_queries(self, starts_s: ArrayLike, *, asked_s: FloatArray | None = None) -> IntArray:
+        """Count the time stamps, of all tasks, that windows are asked for, (W,)."""
+        starts = to_ticks(starts_s) / TICKS_PER_S
+        return np.diff(self._queries(starts, asked_s)["query_offsets"])
 
     def read(
         self,
@@ -325,6 +334,13 @@ class DecodeReader:
             "targets": targets,
             "weights": weights,
         }
+
+
+def _nothing(task: Task, times_s: FloatArray) -> Targets:
+    """Return time stamps of which nothing is known."""
+    shape = (len(times_s),) if task.spec.is_categorical else (len(times_s), task.num_outputs)
+    kind = np.int64 if task.spec.is_categorical else np.float64
+    return Targets(times_s, np.zeros(shape, dtype=kind), np.zeros(len(times_s), dtype=np.float32))
 
 
 def choose_signal(recording: Recording, name: str) -> Series | None:

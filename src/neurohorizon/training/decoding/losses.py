@@ -66,5 +66,6 @@ def decoding_loss(
         for task in tasks
         if task.name in outputs and task.name in targets
     }
+    assert losses, "a batch that asks for nothing: nobody can learn from it"
     weighted = [task.spec.weight * losses[task.name] for task in tasks if task.name in losses]
     return torch.stack(weighted).sum(), losses

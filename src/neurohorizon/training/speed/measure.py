@@ -32,6 +32,7 @@ from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
 from neurohorizon.training.loop import LoopSettings
+from neurohorizon.training.speed.decoders import measure_decoders
 from neurohorizon.training.speed.models import measure_models
 from neurohorizon.training.speed.plan import (
     Speed,
@@ -62,6 +63,7 @@ def measure_speed(plan: SpeedPlan, *, progress: Progress | None = None) -> list[
         ("reading windows", measure_reading),
         ("training", measure_training),
         ("decoders, heads and encoders", measure_models),
+        ("decoders of behaviour", measure_decoders),
     )
     speeds: list[Speed] = []
     with one_thread(), tempfile.TemporaryDirectory(prefix="neurohorizon-bench-") as folder:

@@ -37,6 +37,12 @@ class SpeedPlan:
         Forecasts.
     num_batches : int
         Batches that parts of the model are compared on.
+    num_decoded : int
+        Windows of 1 s that decoders of behaviour are compared on, in one batch.
+    decoded_spikes, decoded_units : int
+        Spikes in each, on average, and units of each of three recordings.
+    decoder_layers : tuple of int
+        Layers of the smaller, the larger and, for memory, a decoder in between.
     repeats : int
         The best of so many is told.
     """
@@ -51,6 +57,10 @@ class SpeedPlan:
     num_steps: int = 60
     num_origins: int = 512
     num_batches: int = 4
+    num_decoded: int = 8
+    decoded_spikes: int = 3000
+    decoded_units: int = 300
+    decoder_layers: tuple[int, int, int] = (6, 24, 16)
     repeats: int = 5
 
 
@@ -64,6 +74,10 @@ QUICK = SpeedPlan(
     num_steps=3,
     num_origins=32,
     num_batches=1,
+    num_decoded=2,
+    decoded_spikes=100,
+    decoded_units=10,
+    decoder_layers=(1, 1, 1),
     repeats=1,
 )
 """To see that it runs: its numbers mean little."""

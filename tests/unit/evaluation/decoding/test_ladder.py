@@ -12,8 +12,9 @@ from neurohorizon.evaluation.decoding.bayes import Bayes
 from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.constant import Constant
 from neurohorizon.evaluation.decoding.kalman import Kalman
-from neurohorizon.evaluation.decoding.ladder import ROWS, decode_ladder, make_decoder
+from neurohorizon.evaluation.decoding.ladder import decode_ladder, make_decoder
 from neurohorizon.evaluation.decoding.networks import Network
+from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.sums import Sums
 from neurohorizon.evaluation.decoding.tuning import Decoder
 from neurohorizon.evaluation.decoding.wiener import Wiener

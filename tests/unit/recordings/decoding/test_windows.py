@@ -300,6 +300,16 @@ def test_predictions_of_a_cover_can_be_averaged() -> None:
             np.testing.assert_array_equal(asked, READER.targets[task.name].inside(split.test))
 
 
+def test_windows_without_a_question_are_not_evaluated() -> None:
+    tasks = meet_tasks([SPECS[1]], [RECORDING])
+    sparse = session(DecodeReader(RECORDING, tasks, length_s=0.5))
+    parts = list(sparse.cover(np.array([[10.0, 20.0]])))
+    # Five trials, each in two windows that overlap by half (one stamp lies on an edge of both).
+    assert sum(len(part.batch) for part in parts) == 10
+    assert all(bool(part.batch.query_mask_WQ.any(dim=1).all()) for part in parts)
+    assert not list(sparse.cover(np.array([[10.8, 11.2]])))
+
+
 def test_what_cannot_be_trained_on_is_refused() -> None:
     bare: Recording = replace(moving_recording(seed=1, name="bare"), series={}, tables={})
     with pytest.raises(DataError, match=r"bare: no behaviour for any of the tasks \(velocity, "):

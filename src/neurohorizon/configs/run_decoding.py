@@ -1,0 +1,179 @@
+"""Score what a decoder's run folder holds: its model beside every simple decoder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from neurohorizon.configs.decode_build import signal_name
+from neurohorizon.configs.decode_schema import DecodeConfig
+from neurohorizon.configs.records import (
+    CONFIG_FILE,
+    Run,
+    load_any_run,
+    load_decode_run,
+    open_run_sessions,
+)
+from neurohorizon.configs.sessions import Progress, Session
+from neurohorizon.evaluation.decoding.cases import DecodingCase
+from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, save_decoding
+from neurohorizon.evaluation.decoding.results import DecodingResult
+from neurohorizon.evaluation.decoding.scoring import make_cases, score_ladder, score_model
+from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, targets_by_part
+from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName
+from neurohorizon.models.decoding import TrainedDecoder
+from neurohorizon.ops.records import load_records, save_records
+from neurohorizon.recordings.reference_pool import last_stretch
+from neurohorizon.recordings.schema import FloatArray
+
+TITLES = {
+    "poyo": "POYO",
+    "poyo_plus": "POYO+",
+    "capoyo": "CaPOYO",
+    "forecaster": "forecaster's encoder",
+}
+TARGETS_SUFFIX = ".targets.npz"
+SET_TITLES: dict[SetName, str] = {
+    "later": "Test time of the training recordings",
+    "held-out": "Recordings that training never saw, no gradient",
+}
+
+
+def is_decoder(run: Path) -> bool:
+    """Tell whether a run folder holds a decoder; False where it holds no run."""
+    if not (run / CONFIG_FILE).is_file():
+        return False
+    return isinstance(load_any_run(run).config, DecodeConfig)
+
+
+def load_decoder_of(run: Path, *, device: str = "cpu") -> TrainedDecoder:
+    """Load the decoder of a run folder, or of a folder that an adaptation wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none.
+    """
+    named = (run / CONFIG_FILE).is_file()
+    signal = signal_name(load_decode_run(run).config) if named else ""
+    decoder = TrainedDecoder.load(run, signal=signal, device=device)
+    decoder.name = TITLES.get(decoder.model.system, decoder.model.system)
+    return decoder
+
+
+def load_results(run: Path) -> dict[str, DecodingResult]:
+    """Read what was found of a decoder's run, by set; empty if nothing was scored yet.
+
+    Raises
+    ------
+    DataError
+        If results are damaged.
+    """
+    folders = {name: run / RESULTS_FOLDER / name for name in SET_TITLES}
+    return {
+        name: load_decoding(folder) for name, folder in folders.items() if (folder / HEAD).is_file()
+    }
+
+
+def load_targets(run: Path) -> list[TargetByPart]:
+    """Read how what is to be decoded is distributed in the parts of the training recordings."""
+    path = (run / RESULTS_FOLDER / "later").with_suffix(TARGETS_SUFFIX)
+    if not path.is_file():
+        return []
+    found = load_records(TargetByPart, path)
+    return [replace(each, classes=tuple(np.asarray(each.classes).tolist())) for each in found]
+
+
+def evaluate_decoder(
+    run: Path,
+    *,
+    recordings: Path | None = None,
+    again: bool = False,
+    progress: Progress | None = None,
+) -> list[SetName]:
+    """Score a decoder's run into its results: the model and the simple decoders.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder.
+    recordings : Path, optional
+        Where the run's recordings lie now, if they were moved.
+    again : bool
+        Compute what is there already, too.
+    progress : callable, optional
+        Called with (what is being done, steps done, steps in all).
+
+    Returns
+    -------
+    list of {"later", "held-out"}
+        What was computed; empty if all of it was there.
+
+    Raises
+    ------
+    NeuroHorizonError
+        If the run or its recordings cannot be used.
+
+    Notes
+    -----
+    Held-out recordings are scored if the model knows units by a reference. For another, new
+    units are learned first: :mod:`neurohorizon.configs.run_decoder_adaptation`.
+    """
+    record = load_decode_run(run)
+    decoder = load_decoder_of(run)
+    sessions = open_run_sessions(record, recordings=recordings)
+    sets: dict[SetName, tuple[Session, ...]] = {"later": sessions.training}
+    if decoder.model.identity is not None and sessions.held_out:
+        sets["held-out"] = sessions.held_out
+    computed: list[SetName] = []
+    for name, members in sets.items():
+        folder = run / RESULTS_FOLDER / name
+        if (folder / HEAD).is_file() and not again:
+            continue
+        cases = make_cases(
+            [session.recording for session in members],
+            decoder.model.tasks,
+            signal=decoder.signal,
+            held_out=name == "held-out",
+        )
+        started = time.monotonic()
+        model = _decode(decoder, cases, record, progress)
+        seconds = time.monotonic() - started
+        title = SET_TITLES[name]
+        scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
+        rows = record.config.evaluation.rows
+        ladder = score_ladder(cases, rows=rows, title=title, progress=progress)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        save_decoding(scored.join(ladder), folder)
+        save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
+        computed.append(name)
+    return computed
+
+
+def _decode(
+    decoder: TrainedDecoder,
+    cases: Sequence[DecodingCase],
+    record: Run[DecodeConfig],
+    progress: Progress | None,
+) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
+    """Decode the test parts of recordings, stitched."""
+    evaluation, window = record.config.evaluation, record.config.window
+    found = {}
+    every = {case.recording_id: case.activity.recording for case in cases}
+    for done, recording in enumerate(every.values()):
+        if progress is not None:
+            progress(f"decoding with {decoder.name}", done, len(every))
+        split = recording.require_split()
+        decoded = decoder.decode(
+            recording,
+            split.test,
+            stride_s=evaluation.stride_share * window.length_s,
+            reference=last_stretch(split.train, evaluation.reference_s),
+        )
+        for task, each in decoded.items():
+            found[task, recording.id] = each.times_s, each.values
+    return found
