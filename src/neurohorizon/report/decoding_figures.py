@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from neurohorizon.evaluation.decoding.importance import Importance
-from neurohorizon.evaluation.decoding.metrics import balanced_accuracy
 from neurohorizon.evaluation.decoding.results import DecodingResult, Predictions
-from neurohorizon.evaluation.decoding.summary import strongest
+from neurohorizon.evaluation.decoding.summary import pooled, strongest
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart
 from neurohorizon.report import decoding_maps, decoding_scores
 from neurohorizon.report.decoding_importance import draw_importance, importance_table
@@ -30,15 +29,16 @@ class DecodingFigures(FigureMaker):
     @styled()
     def bars(self, result: DecodingResult) -> PageFigure:
         """Draw every row's score, a panel a task."""
-        panels = [
-            each
-            for task in result.tasks
-            if (each := decoding_scores.compute_bars(result, task.name)).rows
-        ]
+        scored = [task.name for task in result.tasks if result.scored_rows(task.name)]
+        some = {row for name in scored for row in result.scored_rows(name)}
+        rows = [row.name for row in result.rows if row.name in some]
+        panels = [decoding_scores.compute_bars(result, name, rows=rows) for name in scored]
         wide = len(panels) > 1
         figure = new_figure(WIDE_MM if wide else NARROW_MM, decoding_scores.bars_height_mm(panels))
         for each, ax in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
             decoding_scores.draw_bars(each, ax, styles=self.styles)
+            if each is not panels[0]:
+                ax.set_yticklabels([])
         over = panels[0].over if panels else "blocks"
         resampled = "sessions" if over == "sessions" else "30 s blocks of time"
         caption = (
@@ -192,7 +192,7 @@ class DecodingFigures(FigureMaker):
         panels = []
         for row in names[:_MOST_MAPS]:
             counts = np.sum([each.confusion for each in result.sums(row, task).values()], axis=0)
-            score = balanced_accuracy(counts)
+            score = float(pooled(result, row, task, "balanced_accuracy").value[0])
             panels.append(
                 decoding_maps.Confusion(task, row, of_task.classes, counts.astype(np.int64), score)
             )
@@ -205,7 +205,10 @@ class DecodingFigures(FigureMaker):
         for each, ax in zip(panels, axes, strict=True):
             image = decoding_maps.draw_confusion(each, ax)
         figure.colorbar(image, ax=list(axes), label="share of the true class", shrink=0.8)
-        caption = "Of the time of each true class (a row), the share that was decoded as which."
+        caption = (
+            "Of the time of each true class (a row), the share that was decoded as which, all "
+            "recordings together; balanced accuracy is the mean of theirs."
+        )
         table = [record for each in panels for record in each.table()]
         name = f"decoding_confusion_{_slug(task)}"
         title = f"{task}: which classes are mixed up"

@@ -189,7 +189,7 @@ class Confusion:
     counts : (C, C) int
         By true and decoded class.
     score : float
-        Balanced accuracy.
+        Balanced accuracy, mean over recordings.
     """
 
     task: str
@@ -245,5 +245,5 @@ def draw_confusion(data: Confusion, ax: Axes) -> AxesImage:
     ax.tick_params(length=0)
     for side in ("left", "bottom"):
         ax.spines[side].set_color(GREY)
-    ax.set_title(f"{data.row}\n{data.task}, balanced accuracy {data.score:.3f}")
+    ax.set_title(f"{data.row}\nbalanced accuracy {data.score:.3f}")
     return image

@@ -70,10 +70,23 @@ class ScoreBars:
         return records
 
 
-def compute_bars(result: DecodingResult, task: str, metric: str = "") -> ScoreBars:
-    """Gather the scores of every row that decoded a task; the task's own metric by default."""
+def compute_bars(
+    result: DecodingResult, task: str, metric: str = "", *, rows: Sequence[str] | None = None
+) -> ScoreBars:
+    """Gather the scores of rows on a task.
+
+    Parameters
+    ----------
+    result : DecodingResult
+    task : str
+    metric : str
+        The task's own by default.
+    rows : sequence of str, optional
+        Those that decoded the task by default; others have no bar.
+    """
     metric = metric or result.task(task).spec.metric_used
-    rows, recordings = result.scored_rows(task), result.recordings(task)
+    rows = list(rows) if rows is not None else result.scored_rows(task)
+    recordings = result.recordings(task)
     intervals = [pooled(result, row, task, metric) for row in rows]
     by_recording = np.full((len(rows), len(recordings)), np.nan)
     for index, row in enumerate(rows):
@@ -90,7 +103,7 @@ def compute_bars(result: DecodingResult, task: str, metric: str = "") -> ScoreBa
         high=np.array([each.high[0] for each in intervals]),
         recordings=recordings,
         by_recording=by_recording,
-        over=intervals[0].over if intervals else "blocks",
+        over="sessions" if any(each.over == "sessions" for each in intervals) else "blocks",
     )
 
 
@@ -270,6 +283,8 @@ def _colour(low: float, high: float, *, lower: bool) -> str:
 
 
 def _with_interval(value: float, low: float, high: float, metric: str) -> str:
+    if not np.isfinite(value):
+        return "left out"
     kind = ".1f" if metric in LOWER_IS_BETTER else ".3f"
     ends = f" [{low:{kind}}, {high:{kind}}]" if np.isfinite(low) else ""
     return f"{value:{kind}}{ends}".replace("-", "−")

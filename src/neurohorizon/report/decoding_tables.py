@@ -63,19 +63,23 @@ def _task_block(result: DecodingResult, name: str) -> str:
     lines.append(f"mean over recordings [95 % interval over {resampled}]; * strongest baseline")
     width = max(len(row) for row in rows) + 2
     headings = [metric_word(each, unit) for each in metrics]
-    head = f"{headings[0]:>24}" + "".join(f"{each:>18}" for each in headings[1:])
+    widths = [25, *(len(each) + 3 for each in headings[1:])]
+    against = f"{headings[0]} - {best}"
+    difference_width = max(28, len(against) + 3)
+    head = "".join(each.rjust(room) for each, room in zip(headings, widths, strict=True))
     if best:
-        head += f"{f'{headings[0]} - {best}':>34}{'better on':>11}"
+        head += against.rjust(difference_width) + "better on".rjust(12)
     lines.append(" " * width + head)
     for row in rows:
         star = "*" if row == best else " "
-        cells = f"{_with_ends(pooled(result, row, name))}{star}".rjust(24)
-        for each in metrics[1:]:
-            cells += _number(pooled(result, row, name, each).value[0], each).rjust(18)
+        cells = f"{_with_ends(pooled(result, row, name))}{star}".rjust(widths[0])
+        for each, room in zip(metrics[1:], widths[1:], strict=True):
+            cells += _number(pooled(result, row, name, each).value[0], each).rjust(room)
         if best and row != best:
             step = difference(result, row, best, name)
             won = f"{step.wins}/{step.recordings}"
-            cells += _with_ends(step.interval, sign=True).rjust(34) + won.rjust(11)
+            told = _with_ends(step.interval, sign=True)
+            cells += told.rjust(difference_width) + won.rjust(12)
         lines.append(f"{row:<{width}}{cells}")
     return "\n".join([*lines, ""])
 

@@ -173,13 +173,18 @@ def _draw_classes(data: Traces, ax: Axes) -> None:
     classes = data.task.classes
     names = ["true", *data.decoded]
     colours = ListedColormap([PALETTE[index % len(PALETTE)] for index in range(len(classes))])
-    edges = np.concatenate([data.shown_s, data.shown_s[-1:] + np.diff(data.shown_s)[-1:]])
+    steps = np.diff(data.times_s)
+    usual = float(np.median(steps)) if len(steps) else 1.0
+    gaps = _gaps(data)
+    # A class holds for a step; where there is no time stamp, nothing is drawn.
+    edges = np.insert(data.shown_s, gaps, data.shown_s[gaps - 1] + usual)
+    edges = np.append(edges, data.shown_s[-1] + usual)
     for place, name in enumerate(names):
         label = data.values if name == "true" else np.argmax(data.decoded[name], axis=1)
         ax.pcolormesh(
             edges,
             [place - 0.4, place + 0.4],
-            label[None, : len(edges) - 1],
+            np.insert(label.astype(float), gaps, np.nan)[None],
             cmap=colours,
             vmin=-0.5,
             vmax=len(classes) - 0.5,
@@ -203,7 +208,7 @@ def _mark_breaks(data: Traces, ax: Axes) -> None:
 
 
 def _gaps(data: Traces) -> NDArray[np.int64]:
-    """Return where a line must be broken: between stretches, and where values are missing."""
+    """Return before which time stamps values are missing, or another stretch begins."""
     steps = np.diff(data.times_s)
     usual = float(np.median(steps)) if len(steps) else 1.0
     return np.flatnonzero(steps > _GAP_STEPS * usual) + 1
