@@ -86,7 +86,7 @@ def test_a_recipe_is_ready_for_a_machine_with_the_data(recipe, capsys):
         ["perich-miller-velocity"],
         ["nlb-maze-velocity"],
         # These sessions are shorter than real ones.
-        ["reaching-mixture", "data.split.block_s=4.0"],
+        ["reaching-mixture", "data.split={name: interleaved, block_s: 4.0}"],
     ],
     ids=lambda words: words[0],
 )
