@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.activity import Activity
-from neurohorizon.ops.intervals import as_intervals, total_s
+from neurohorizon.ops.intervals import total_s
 from neurohorizon.recordings.decoding.targets import read_targets
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.decoding.windows import choose_signal
+from neurohorizon.recordings.reference_pool import cut_stretch
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 
 PartName = Literal["train", "valid", "test"]
@@ -232,33 +233,6 @@ class DecodingCase:
             train, valid = _cut(self, train)
         return FitData(self.activity, self.task, train, valid, self.unit)
 
-    def first_minutes(self, minutes: float) -> DecodingCase:
-        """Return the case with only the first minutes of its training and validation parts.
-
-        Both together are as long as asked, in the proportion that they had.
-
-        Raises
-        ------
-        DataError
-            If they are shorter than that.
-        """
-        lengths = [total_s(as_intervals(each)) for each in (self.train, self.valid)]
-        if sum(lengths) < 60 * minutes - 1e-6:
-            raise DataError(
-                f"{self.recording_id}: {sum(lengths) / 60:.1f} minutes to fit on, fewer than the "
-                f"{minutes:g} asked for"
-            )
-        share = 60 * minutes / sum(lengths)
-        train, valid = (
-            first_seconds(as_intervals(each), share * length)
-            for each, length in zip((self.train, self.valid), lengths, strict=True)
-        )
-        return replace(self, train=train, valid=valid)
-
-    def read_from(self, activity: Activity) -> DecodingCase:
-        """Return the case with other activity of the same recording."""
-        return replace(self, activity=activity)
-
 
 def find_stretch(stretches: FloatArray, times: FloatArray) -> tuple[IntArray, NDArray[np.bool_]]:
     """Return for each time the half-open stretch it lies in, and whether there is one."""
@@ -269,21 +243,12 @@ def find_stretch(stretches: FloatArray, times: FloatArray) -> tuple[IntArray, ND
     return np.maximum(row, 0), inside
 
 
-def first_seconds(stretches: FloatArray, length_s: float) -> FloatArray:
-    """Return the first so many seconds of sorted stretches."""
-    before = np.concatenate([[0.0], np.cumsum(stretches[:, 1] - stretches[:, 0])[:-1]])
-    end = np.minimum(stretches[:, 1], stretches[:, 0] + np.maximum(length_s - before, 0.0))
-    kept = end > stretches[:, 0] + 1e-6
-    return np.column_stack([stretches[kept, 0], end[kept]])
-
-
 def _cut(case: DecodingCase, train: Part) -> tuple[Part, Part]:
     """Cut validation off the end of the training part."""
-    length_s = total_s(train.stretches)
-    early = first_seconds(train.stretches, (1 - VALID_SHARE) * length_s)
-    rest = train.stretches[len(early) - 1 :].copy()
-    rest[0, 0] = early[-1, 1]
-    cut = replace(case, train=early, valid=rest[rest[:, 1] > rest[:, 0] + 1e-6])
+    length_s, stretches = total_s(train.stretches), train.stretches
+    early_s = (1 - VALID_SHARE) * length_s
+    early = cut_stretch(stretches, 0.0, early_s)
+    cut = replace(case, train=early, valid=cut_stretch(stretches, early_s, length_s))
     parts = cut.part("train"), cut.part("valid")
     if not all(map(len, parts)):
         raise DataError(

@@ -253,7 +253,7 @@ def _fit(data: FitData, bin_s: float, order: int, lag: int) -> _Fitted | None:
         states.append(state[steps])
         observed.append(inputs[steps - lag].astype(np.float64))
     x0, x1, x, z = (np.concatenate(each) for each in (before, after, states, observed))
-    if len(x0) < max(_FEWEST_STEPS, 2 * x.shape[1]):
+    if min(len(x0), len(x)) < max(_FEWEST_STEPS, 2 * x.shape[1]):
         return None
     # A target that never changes has no variance at all.
     small = max(1e-6 * float(np.mean(x**2)), 1e-12) * np.eye(x.shape[1])

@@ -71,7 +71,6 @@ def score_ladder(
     *,
     rows: Sequence[str] = ROWS,
     title: str = "",
-    minutes: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> DecodingResult:
@@ -84,9 +83,6 @@ def score_ladder(
         Which simple decoders.
     title : str
         What the recordings have in common.
-    minutes : float, optional
-        Fit on the first so many minutes of training and validation time: what a held-out
-        session's own minutes are worth without a model. Rows are then named "Wiener, 5 min".
     seed : int
         Of the networks.
     progress : callable, optional
@@ -99,11 +95,7 @@ def score_ladder(
             if progress is not None:
                 progress(what, number * total + done, len(cases) * total)
 
-        fitted = case if minutes is None else case.first_minutes(minutes)
-        found = decode_ladder(fitted, rows=rows, seed=seed, progress=tell)
-        if minutes is not None:
-            found = [_renamed(each, f"{each.row}, {minutes:g} min") for each in found]
-        decoded.append(found)
+        decoded.append(decode_ladder(case, rows=rows, seed=seed, progress=tell))
     return score_decoded(cases, decoded, title=title)
 
 
@@ -234,7 +226,3 @@ def score_decoded(
         entries=entries,
         predictions=predictions,
     )
-
-
-def _renamed(each: Decoded, row: str) -> Decoded:
-    return Decoded(row, each.role, each.outputs, each.chosen, each.left_out, each.seconds)

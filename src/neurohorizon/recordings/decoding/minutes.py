@@ -118,8 +118,7 @@ def minutes_of(recording: Recording, minutes: float, *, shortest_s: float = 0.0)
         Of parts in the order of time, and without a split, the last ones of what may be read
         (:func:`readable_stretches`), of which the last fifth is held back. Of parts that take
         turns the first ones of the training and of the validation part, in the proportion that
-        they have, the second of which is held back; as
-        :meth:`neurohorizon.evaluation.decoding.cases.DecodingCase.first_minutes` cuts them.
+        they have, the second of which is held back.
 
     Raises
     ------

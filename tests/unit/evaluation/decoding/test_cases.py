@@ -76,17 +76,6 @@ def test_without_validation_the_last_fifth_of_training_serves():
     assert data.valid.times_s[0] > data.train.times_s[-1]
 
 
-def test_first_minutes_keep_the_proportion():
-    case = world()
-    short = case.first_minutes(1.0)
-    lengths = [float(np.sum(each[:, 1] - each[:, 0])) for each in (short.train, short.valid)]
-    assert sum(lengths) == pytest.approx(60.0)
-    whole = [case.part(name).duration_s for name in ("train", "valid")]
-    assert lengths[0] / lengths[1] == pytest.approx(whole[0] / whole[1])
-    with pytest.raises(DataError, match="minutes to fit on, fewer than the 60 asked for"):
-        case.first_minutes(60)
-
-
 def test_values_of_bins_and_back():
     case = world(columns=1)
     part = case.part("test")

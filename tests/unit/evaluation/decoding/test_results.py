@@ -135,14 +135,6 @@ def test_a_time_stamp_that_a_model_left_out_is_named(cases):
         score_model("POYO", cases[:1], {key: (test.times_s[1:], test.values[1:])})
 
 
-def test_minutes_of_a_session_are_in_the_rows_names(cases):
-    found = score_ladder(cases[:1], rows=("Wiener",), minutes=0.5)
-    assert [row.name for row in found.rows] == ["Wiener, 0.5 min"]
-    few = pooled(found, "Wiener, 0.5 min", "place").value[0]
-    whole = pooled(score_ladder(cases[:1], rows=("Wiener",)), "Wiener", "place").value[0]
-    assert few < whole
-
-
 def test_recordings_without_the_task_are_absent(cases):
     recording = cases[0].activity.recording
     with pytest.raises(DataError, match="none of the 1 recordings has a value of place"):
