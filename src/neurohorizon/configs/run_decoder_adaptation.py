@@ -25,6 +25,7 @@ from neurohorizon.recordings.store import open_recording
 from neurohorizon.training.decoding.adapt import (
     DECODER_MODES,
     MAX_STEPS,
+    TOKENS_PER_BATCH,
     DecoderAdaptation,
     DecoderMode,
     adapt_decoder,
@@ -114,6 +115,7 @@ def adapt_decoder_run(
         mode=mode,
         stages=default_stages(mode, max_steps=max_steps),
         rescale=rescale,
+        tokens_per_batch=_tokens_per_batch(record),
         seed=record.config.run.seed,
         progress=progress,
     )
@@ -206,6 +208,7 @@ def score_decoder_few_shot(
         minutes=fitting_minutes(held_out, wanted),
         baselines=baselines,
         stride_s=config.evaluation.stride_share * config.window.length_s,
+        tokens_per_batch=_tokens_per_batch(record),
         seed=config.run.seed,
         progress=progress,
     )
@@ -219,6 +222,10 @@ def score_decoder_few_shot(
 def few_shot_folder(run: Path) -> Path:
     """Return where the results of :func:`score_decoder_few_shot` lie."""
     return part_path(run / RESULTS_FOLDER, "held-out", FEW_SHOT_PART)
+
+
+def _tokens_per_batch(record: Run[DecodeConfig]) -> int:
+    return min(record.config.training.tokens_per_batch, TOKENS_PER_BATCH)
 
 
 def _from_scratch(record: Run[DecodeConfig], decoder: TrainedDecoder, max_steps: int) -> Way:
