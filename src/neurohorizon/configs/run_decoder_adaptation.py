@@ -135,14 +135,14 @@ def adapt_decoder_run(
 
 
 def score_decoder_few_shot(
-    run: Path,
+    run: Path | str,
     *,
     minutes: Sequence[float] | None = None,
     modes: Sequence[DecoderMode] | None = None,
-    identity_run: Path | None = None,
+    identity_run: Path | str | None = None,
     from_scratch: bool = False,
     baselines: Sequence[str] = BASELINES,
-    recordings: Path | None = None,
+    recordings: Path | str | None = None,
     max_steps: int = MAX_STEPS,
     again: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -151,20 +151,20 @@ def score_decoder_few_shot(
 
     Parameters
     ----------
-    run : Path
+    run : path
         Run folder of a decoder; its results are given the part ``held-out.few-shot``.
     minutes : sequence of float, optional
         Those of the run's configuration by default; what not every recording has is left out.
     modes : sequence of {"units", "full", "none"}, optional
         By default all that fit the run's model.
-    identity_run : Path, optional
+    identity_run : path, optional
         Run of the same tasks and recordings that knows units by a reference: its model is scored
         too, without a gradient.
     from_scratch : bool
         Train an untrained model on the minutes, too: what the other recordings are worth.
     baselines : sequence of str
         Simple decoders, fitted on the same minutes.
-    recordings : Path, optional
+    recordings : path, optional
         Where the run's recordings lie now, if they were moved.
     max_steps : int
         Of each adaptation.
@@ -184,6 +184,7 @@ def score_decoder_few_shot(
     NeuroHorizonError
         If runs, recordings or minutes cannot be used.
     """
+    run = Path(run)
     folder = few_shot_folder(run)
     if not again and (folder / HEAD).is_file():
         return None
@@ -195,7 +196,7 @@ def score_decoder_few_shot(
     if from_scratch:
         ways.append(_from_scratch(record, decoder, max_steps))
     if identity_run is not None:
-        ways.append(_by_reference(identity_run, record))
+        ways.append(_by_reference(Path(identity_run), record))
     sessions = open_run_sessions(record, recordings=recordings)
     held_out = [session.recording for session in sessions.held_out]
     if not held_out:
