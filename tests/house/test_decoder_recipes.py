@@ -58,7 +58,11 @@ def test_a_recipe_builds_a_decoder_that_takes_a_step(name: str, tmp_path: Path) 
         prepare_recording(with_tasks(config, seed), config, path=tmp_path / "a.h5")
         for seed in (0, 1)
     ]
-    small = load_any(name, ["training.tokens_per_batch=2000", "training.num_workers=0"]).config
+    quick = ["training.tokens_per_batch=2000", "training.num_workers=0"]
+    if config.model.name == "forecaster":
+        quick += ["reference.num_references=1", "reference.longest_s=60.0"]
+        quick += ["evaluation.reference_s=60.0"]  # not all that may be read: no folds
+    small = load_any(name, quick).config
     assert isinstance(small, DecodeConfig)
     data = decode_build.decode_data(small, recordings)
     model = decode_build.decoder(small, data.tasks, num_features=data.num_unit_features)

@@ -28,7 +28,7 @@ UNION = {
 def prepared(tmp_path_factory):
     """Where the commands that the recipes name have put recordings."""
     root = tmp_path_factory.mktemp("root")
-    for folder in ("one", "dandi"):
+    for folder in ("one", "dandi", "nlb"):
         (root / folder).mkdir()
     for index, laboratory in enumerate(["churchlandlab", "zadorlab", "angelakilab"]):
         for subject in (f"M{index}0", f"M{index}1"):
@@ -43,6 +43,8 @@ def prepared(tmp_path_factory):
             )
     for day in (21, 22):
         nlb_world.write_perich(root / "dandi", date=f"201610{day}")
+    for part in ("train", "test"):
+        nlb_world.write_nlb(root / "nlb", "mc_maze", part)
     generator = np.random.default_rng(0)
     (root / "scenes").mkdir()
     for number in range(19):
@@ -54,6 +56,7 @@ def prepared(tmp_path_factory):
             "data prepare ibl one --out data/ibl",
             "data prepare allen allen --out data/allen",
             "data prepare perich_miller dandi --out data/perich_miller",
+            "data prepare nlb nlb --out data/nlb",
             "data embed scenes --encoder layout --out scenes --attach data/allen "
             "--table natural_scenes_presentations",
         ):
@@ -74,6 +77,23 @@ def test_a_recipe_is_ready_for_a_machine_with_the_data(recipe, capsys):
     # Mice of each laboratory are held out, and mice of either data set.
     number = {"perich-miller": (2, 0)}.get(recipe, (6, 2) if recipe in UNION else (3, 3))
     assert "{} to train on, {} held out".format(*number) in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ibl-wheel"],
+        ["perich-miller-velocity"],
+        ["nlb-maze-velocity"],
+        # These sessions are shorter than real ones.
+        ["reaching-mixture", "data.split={name: interleaved, block_s: 4.0}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_decoder_is_ready_for_a_machine_with_the_data(words, capsys):
+    assert main(["train", *words, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "all checks passed" in said
 
 
 @pytest.mark.parametrize("recipe", UNION)

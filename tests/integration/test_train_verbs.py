@@ -177,12 +177,12 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path, capsys):
 
 
 def test_what_fails_before_the_first_epoch_leaves_nothing(command, tmp_path, capsys, monkeypatch):
-    from neurohorizon.training import callbacks, fit
+    from neurohorizon.training import fit
 
     def full_disk(*arguments, **settings):
         raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
 
-    for file, name in ((fit, "fit_forecaster"), (callbacks, "save_forecaster")):
+    for file, name in ((fit, "fit_forecaster"), (fit, "save_forecaster")):
         with monkeypatch.context() as patched:
             patched.setattr(file, name, full_disk)
             line = refused(capsys, [*command, "--out", tmp_path / "run"])

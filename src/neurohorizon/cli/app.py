@@ -119,7 +119,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("train", "train:train", "Train a model as a recipe says."),
     Verb("evaluate", "evaluate:evaluate", "Score a run's model beside every baseline."),
     Verb("adapt", "adapt:adapt", "Adapt a run's model to a session with some minutes of it."),
-    Verb("decode", "decode:decode", "Decode behaviour over the whole of a recording."),
+    Verb("decode", "decode:decode", "Decode every task of a run over the whole of a recording."),
     Verb("forecast", "forecast:forecast", "Forecast the rates of every unit of a recording."),
     Verb(
         "export",

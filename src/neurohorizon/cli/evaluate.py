@@ -145,12 +145,15 @@ def evaluate(
 
 def _evaluate_decoder(run: Path, *, recordings: Path | None, again: bool) -> None:
     from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
+    from neurohorizon.report.decoding_page_tables import decoding_answer
     from neurohorizon.report.decoding_tables import format_decoding
 
     with StageProgress() as progress:
         computed = evaluate_decoder(run, recordings=recordings, again=again, progress=progress)
     for result in load_results(run).values():
         print(format_decoding(result))
+        for task in result.tasks:
+            print(decoding_answer(result, task))
     print(f"computed {', '.join(computed)}" if computed else "all was there already")
     print(f"results in {run / 'results'}")
     print(f"next: neurohorizon report {run}")

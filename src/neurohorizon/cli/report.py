@@ -54,7 +54,7 @@ def report_decoder(
     progress: Progress | None = None,
 ) -> Path:
     """Write the page of a decoder's run and return its path; evaluate first if need be."""
-    from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
+    from neurohorizon.configs.run_decoding import evaluate_decoder, load_results, load_targets
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER
     from neurohorizon.report.decoding_page import write_decoding_report
     from neurohorizon.report.run_notes import read_run_notes
@@ -68,6 +68,7 @@ def report_decoder(
         run / RESULTS_FOLDER,
         read_run_notes(run),
         run / "report" / "index.html" if out is None else out,
+        targets=load_targets(run),
         metrics_file=run / METRICS_FILE,
         progress=progress,
     )

@@ -44,6 +44,8 @@ class InterleavedSplit(Section):
     """Length of a block with its guard, in seconds."""
     seed: CountOrNone = 0
     """Seed of the order of the blocks."""
+    within: Text | None = None
+    """Table within whose intervals the blocks lie; null for all that was recorded."""
 
 
 class HoldOutNone(Section):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurohorizon.configs.build import loop_settings
 from neurohorizon.configs.decode_schema import CapoyoModel, DecodeConfig
+from neurohorizon.configs.forecaster_build import context_spec, forecaster_decoder, refuse_seen
+from neurohorizon.configs.forecaster_schema import ForecasterModel
 from neurohorizon.configs.sessions import Progress, as_stage
 from neurohorizon.recordings.decoding.meeting import check_spec
 from neurohorizon.recordings.decoding.tasks import Task
@@ -14,7 +16,7 @@ from neurohorizon.recordings.decoding.unit_dropout import UnitDropout
 from neurohorizon.recordings.schema import Recording
 
 if TYPE_CHECKING:
-    from neurohorizon.models.poyo_trunk import PopulationDecoder
+    from neurohorizon.models.task_decoder import TaskDecoder
     from neurohorizon.training.decoding.data import DecodeData
 
 
@@ -29,6 +31,7 @@ def check_decoder(config: DecodeConfig) -> None:
     for spec in config.task_specs():
         check_spec(spec)
     _unit_dropout(config)
+    context_spec(config)
 
 
 def decode_data(
@@ -38,6 +41,7 @@ def decode_data(
     from neurohorizon.training.decoding.data import DecodeData
 
     training = config.training
+    refuse_seen(config, recordings)
     report = as_stage("reading recordings", progress)
     if report is not None:
         report(0, len(recordings))
@@ -47,6 +51,7 @@ def decode_data(
         length_s=config.window.length_s,
         signal=signal_name(config),
         units=config.model.units,
+        context=context_spec(config),
         num_references=config.reference.num_references,
         shortest_reference_s=config.reference.shortest_s,
         longest_reference_s=config.reference.longest_s,
@@ -67,7 +72,7 @@ def signal_name(config: DecodeConfig) -> str:
     return (config.model.signal or "") if isinstance(config.model, CapoyoModel) else ""
 
 
-def decoder(config: DecodeConfig, tasks: Sequence[Task], *, num_features: int) -> PopulationDecoder:
+def decoder(config: DecodeConfig, tasks: Sequence[Task], *, num_features: int) -> TaskDecoder:
     """Make the untrained model; its weights are a function of the run's seed.
 
     Parameters
@@ -83,6 +88,8 @@ def decoder(config: DecodeConfig, tasks: Sequence[Task], *, num_features: int) -
 
     model = config.model
     torch.manual_seed(config.run.seed)
+    if isinstance(model, ForecasterModel):
+        return forecaster_decoder(config, model, tasks)
     return DECODERS[model.name](
         tasks=tasks,
         length_s=config.window.length_s,
@@ -103,13 +110,17 @@ def decoder(config: DecodeConfig, tasks: Sequence[Task], *, num_features: int) -
 
 def fit_arguments(config: DecodeConfig) -> dict[str, Any]:
     """Return the settings of :func:`~neurohorizon.training.decoding.fit.fit_decoder`."""
-    training = config.training
+    training, model = config.training, config.model
+    rate_share = 1.0
+    if isinstance(model, ForecasterModel) and model.is_pretrained:
+        rate_share = model.encoder_rate_share
     return {
         "settings": loop_settings(training, seed=config.run.seed),
         "learning_rate": training.learning_rate,
         "weight_decay": training.weight_decay,
         "warmup_share": training.warmup_share,
         "ema_decay": training.ema_decay,
+        "encoder_rate_share": rate_share,
         "checkpoint_activations": training.checkpoint_activations,
     }
 

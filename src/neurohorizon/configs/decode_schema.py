@@ -13,6 +13,7 @@ from neurohorizon.configs.data_schema import (
     StoredSplit,
     TimeSplit,
 )
+from neurohorizon.configs.forecaster_schema import ForecasterModel
 from neurohorizon.configs.schema import RunConfig
 from neurohorizon.configs.section import (
     Count,
@@ -62,8 +63,6 @@ class BlockSplit(InterleavedSplit):
 
     guard_s: NotNegative = 1.0
     """Seconds left empty between blocks of different parts."""
-    within: Text | None = None
-    """Table within whose intervals the blocks lie; null for all that was recorded."""
 
 
 class TrialSplit(Section):
@@ -211,7 +210,9 @@ class CapoyoModel(DecoderModel):
     """Signal that is read, by name; null where the recordings have one."""
 
 
-DecoderConfig = Annotated[PoyoModel | PoyoPlusModel | CapoyoModel, Field(discriminator="name")]
+DecoderConfig = Annotated[
+    PoyoModel | PoyoPlusModel | CapoyoModel | ForecasterModel, Field(discriminator="name")
+]
 
 
 class DecodeWindowConfig(Section):
@@ -255,7 +256,7 @@ class DecodeEvaluationConfig(Section):
     stride_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.5
     """Step between windows, as a share of their length; overlapping ones are averaged."""
     reference_s: Annotated[float, Field(strict=True, ge=10)] | None = 120.0
-    """With model.units=identity: seconds read of a session to know its units; null for all."""
+    """Seconds read of a session to know units by a reference; null for all that may be read."""
     minutes: tuple[Positive, ...] = (1.0, 2.0, 4.0)
     """Of a new session, minutes with behaviour that it may be adapted with."""
 
@@ -282,6 +283,13 @@ class DecodeConfig(Section):
                 f"model.name is poyo, which decodes one task, and tasks are "
                 f"{', '.join(self.tasks)}: use model.name=poyo_plus"
             )
+        if isinstance(self.model, ForecasterModel):
+            if self.training.unit_dropout is not None:
+                raise ConfigError(
+                    "training.unit_dropout with model.name=forecaster: its encoder reads all "
+                    "units of a recording; leave it out"
+                )
+            return self
         steps = self.window.length_s / self.model.latent_step_s
         if abs(steps - round(steps)) > 1e-6 or steps < 1:
             raise ConfigError(
@@ -295,6 +303,8 @@ class DecodeConfig(Section):
 
     def sized(self) -> dict[str, int]:
         """Return the keys that `model.size` stands for."""
+        if isinstance(self.model, ForecasterModel):
+            return self.model.sized()
         return DECODER_SIZES[self.model.size]
 
     def task_specs(self) -> tuple[TaskSpec, ...]:

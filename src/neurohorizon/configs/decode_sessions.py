@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from neurohorizon.configs.decode_schema import BlockSplit, CapoyoModel, DecodeConfig, TrialSplit
-from neurohorizon.configs.split_rules import split_recording
+from neurohorizon.configs.split_rules import split_recording, table_of
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.ops.intervals import as_intervals, intersect
-from neurohorizon.recordings.schema import Recording, Table
+from neurohorizon.recordings.schema import Recording
 from neurohorizon.recordings.splits import PARTS
 from neurohorizon.recordings.trial_splits import split_by_trials
 
@@ -33,19 +30,23 @@ def prepare_for_decoding(recording: Recording, config: DecodeConfig, path: Path)
             f"{path}: holds no spikes and {held}: decode signals with model.name=capoyo, or leave "
             "it out with data.leave_out"
         )
+    if model.name == "forecaster" and recording.num_units < 2:
+        raise DataError(
+            f"{path}: one unit: a forecaster reads populations of 2 or more; leave it out with "
+            "data.leave_out"
+        )
     try:
         if isinstance(rule, TrialSplit):
             split = split_by_trials(
                 recording.domain,
-                _table(recording, rule.table),
+                table_of(recording, rule.table),
                 fractions=rule.fractions,
                 stratify=rule.stratify_by or "",
                 seed=rule.seed,
             )
         else:
             guard_s = rule.guard_s if isinstance(rule, BlockSplit) else config.window.length_s
-            within = rule.within if isinstance(rule, BlockSplit) else None
-            split = split_recording(_only(recording, within), rule, guard_s=guard_s)
+            split = split_recording(recording, rule, guard_s=guard_s)
     except ConfigError as error:
         raise ConfigError(f"data.split: {error}") from error
     except DataError as error:
@@ -59,22 +60,6 @@ def prepare_for_decoding(recording: Recording, config: DecodeConfig, path: Path)
                 f"(window.length_s={length_s:g}): choose longer blocks or a shorter window"
             )
     return replace(recording, split=split)
-
-
-def _table(recording: Recording, name: str) -> Table:
-    if name not in recording.tables:
-        has = ", ".join(recording.tables) or "none"
-        raise DataError(f"no table {name} to split by, there are: {has}")
-    return recording.tables[name]
-
-
-def _only(recording: Recording, name: str | None) -> Recording:
-    """Return the recording as if it had run within the intervals of a table alone."""
-    if name is None:
-        return recording
-    table = _table(recording, name)
-    rows = as_intervals(np.column_stack([table.start, table.end]))
-    return replace(recording, domain=intersect(recording.domain, rows))
 
 
 def signal_of(recording: Recording, name: str | None, path: Path) -> str:

@@ -19,6 +19,7 @@ ROOTS: dict[str, type[ForecastConfig] | type[DecodeConfig]] = {
     "poyo": DecodeConfig,
     "poyo_plus": DecodeConfig,
     "capoyo": DecodeConfig,
+    "forecaster": DecodeConfig,
 }
 """By ``model.name``."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from neurohorizon.configs.decode_build import signal_name
 from neurohorizon.configs.decode_schema import DecodeConfig
@@ -20,12 +23,20 @@ from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, save_decoding
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import make_cases, score_ladder, score_model
+from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, targets_by_part
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName
 from neurohorizon.models.decoding import TrainedDecoder
+from neurohorizon.ops.records import load_records, save_records
 from neurohorizon.recordings.reference_pool import last_stretch
 from neurohorizon.recordings.schema import FloatArray
 
-TITLES = {"poyo": "POYO", "poyo_plus": "POYO+", "capoyo": "CaPOYO"}
+TITLES = {
+    "poyo": "POYO",
+    "poyo_plus": "POYO+",
+    "capoyo": "CaPOYO",
+    "forecaster": "forecaster's encoder",
+}
+TARGETS_SUFFIX = ".targets.npz"
 SET_TITLES: dict[SetName, str] = {
     "later": "Test time of the training recordings",
     "held-out": "Recordings that training never saw, no gradient",
@@ -68,6 +79,15 @@ def load_results(run: Path) -> dict[str, DecodingResult]:
     }
 
 
+def load_targets(run: Path) -> list[TargetByPart]:
+    """Read how what is to be decoded is distributed in the parts of the training recordings."""
+    path = (run / RESULTS_FOLDER / "later").with_suffix(TARGETS_SUFFIX)
+    if not path.is_file():
+        return []
+    found = load_records(TargetByPart, path)
+    return [replace(each, classes=tuple(np.asarray(each.classes).tolist())) for each in found]
+
+
 def evaluate_decoder(
     run: Path,
     *,
@@ -107,7 +127,7 @@ def evaluate_decoder(
     decoder = load_decoder_of(run)
     sessions = open_run_sessions(record, recordings=recordings)
     sets: dict[SetName, tuple[Session, ...]] = {"later": sessions.training}
-    if decoder.model.identity is not None and sessions.held_out:
+    if decoder.model.knows_new_units and sessions.held_out:
         sets["held-out"] = sessions.held_out
     computed: list[SetName] = []
     for name, members in sets.items():
@@ -129,6 +149,7 @@ def evaluate_decoder(
         ladder = score_ladder(cases, rows=rows, title=title, progress=progress)
         folder.parent.mkdir(parents=True, exist_ok=True)
         save_decoding(scored.join(ladder), folder)
+        save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
         computed.append(name)
     return computed
 

@@ -9,22 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from neurohorizon.models.capoyo import CaPOYO
+from neurohorizon.models.forecaster_decoder import ForecasterDecoder
 from neurohorizon.models.poyo import POYO
 from neurohorizon.models.poyo_plus import POYOPlus
-from neurohorizon.models.poyo_trunk import PopulationDecoder
+from neurohorizon.models.task_decoder import TaskDecoder
 from neurohorizon.models.weights_file import build, read_weights, save_weights
 from neurohorizon.nn.vocabulary import encode_words
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.schema import FloatArray
 
-DECODERS: dict[str, type[PopulationDecoder]] = {
-    design.system: design for design in (POYO, POYOPlus, CaPOYO)
+DECODERS: dict[str, type[TaskDecoder]] = {
+    design.system: design for design in (POYO, POYOPlus, CaPOYO, ForecasterDecoder)
 }
 _VOCABULARIES = ("units", "sessions")
 
 
 def save_decoder(
-    model: PopulationDecoder,
+    model: TaskDecoder,
     path: Path | str,
     *,
     signal: str = "",
@@ -34,8 +35,8 @@ def save_decoder(
 
     Parameters
     ----------
-    model : PopulationDecoder
-        POYO, POYOPlus or CaPOYO.
+    model : TaskDecoder
+        POYO, POYOPlus, CaPOYO or ForecasterDecoder.
     path : path
         A ``.safetensors`` file; written to a temporary name first.
     signal : str
@@ -60,7 +61,7 @@ def save_decoder(
     save_weights(path, weights, system=model.system, header=header)
 
 
-def load_decoder(path: Path | str) -> PopulationDecoder:
+def load_decoder(path: Path | str) -> TaskDecoder:
     """Read a decoder from a run folder or a ``.safetensors`` file.
 
     Parameters
@@ -69,7 +70,7 @@ def load_decoder(path: Path | str) -> PopulationDecoder:
 
     Returns
     -------
-    PopulationDecoder
+    TaskDecoder
         On the CPU, in evaluation mode, its vocabularies as they were.
 
     Raises
@@ -82,12 +83,12 @@ def load_decoder(path: Path | str) -> PopulationDecoder:
 
 def read_decoder(
     path: Path | str,
-) -> tuple[PopulationDecoder, str, dict[str, FloatArray]]:
+) -> tuple[TaskDecoder, str, dict[str, FloatArray]]:
     """Read a decoder as `load_decoder` does, with its signal and its references."""
     path, weights, header = read_weights(path, systems=tuple(DECODERS))
     references: dict[str, FloatArray] = {}
 
-    def make() -> PopulationDecoder:
+    def make() -> TaskDecoder:
         tasks = [Task.from_dict(each) for each in json.loads(header["tasks"])]
         model = DECODERS[header["system"]](tasks=tasks, **json.loads(header["settings"]))
         for name in _VOCABULARIES:

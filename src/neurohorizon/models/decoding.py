@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.models.decoder_files import read_decoder
-from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.models.stitching import Stitched
+from neurohorizon.models.task_decoder import TaskDecoder
+from neurohorizon.recordings.decoding.contexts import ContextReader, context_reader
 from neurohorizon.recordings.decoding.identity import identity_features
 from neurohorizon.recordings.decoding.placement import cover_stretches
 from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.decoding.windows import DecodeReader
+from neurohorizon.recordings.reference import compute_reference
 from neurohorizon.recordings.reference_pool import cut_stretch, last_stretch
 from neurohorizon.recordings.schema import FloatArray, Recording
 
@@ -63,7 +65,7 @@ class TrainedDecoder:
 
     Parameters
     ----------
-    model : PopulationDecoder
+    model : TaskDecoder
     name : str
         What tables and figures call it.
     signal : str
@@ -81,7 +83,7 @@ class TrainedDecoder:
 
     def __init__(
         self,
-        model: PopulationDecoder,
+        model: TaskDecoder,
         *,
         name: str = "POYO",
         signal: str = "",
@@ -134,26 +136,32 @@ class TrainedDecoder:
             If the model does not know its units and reads no reference in their place.
         """
         reader = self._reader(recording, clock_s=clock_s)
-        if self.model.identity is not None:
-            if reference is None:
-                reference = self.references.get(recording.id)
-            if reference is None:
-                reference = default_reference(recording)
+        spec = self.model.context_spec
+        if reference is None:
+            reference = self.references.get(recording.id)
+        if reference is None:
+            reference = default_reference(recording)
+        features = np.empty((reader.num_units, 0), dtype=np.float32)
+        context = None
+        if spec is not None:
+            computed = compute_reference(recording, reference, spec=spec)
+            context = ContextReader(context_reader(recording, spec), computed)
+        elif self.model.knows_new_units:
             known = reader if clock_s is None else self._reader(recording)
             features = identity_features(known, reference)
-            return DecodeSession(reader, np.zeros(reader.num_units, np.int64), 0, features)
         words = unit_words(recording)
-        known = [word in self.model.units for word in words]
-        if not any(known):
+        if not self.model.knows_new_units and not any(word in self.model.units for word in words):
+            without = "model.units=identity" if spec is None else "model.offsets=false"
             raise DataError(
                 f"{recording.id}: the model knows none of its {len(words)} units: adapt the model "
-                "to the recording first (`neurohorizon adapt`), or train with model.units=identity"
+                f"to the recording first (`neurohorizon adapt`), or train with {without}"
             )
         return DecodeSession(
             reader,
             self.model.units.rows(words, unknown="zero").numpy(),
             int(self.model.sessions.rows([recording.id], unknown="zero")[0]),
-            np.empty((len(words), 0), dtype=np.float32),
+            features,
+            context,
         )
 
     def _reader(self, recording: Recording, *, clock_s: FloatArray | None = None) -> DecodeReader:
@@ -220,7 +228,7 @@ def default_reference(recording: Recording) -> FloatArray:
 
 
 def stitch(
-    model: PopulationDecoder,
+    model: TaskDecoder,
     session: DecodeSession,
     cover: Iterable[CoverBatch],
     *,

@@ -344,6 +344,11 @@ class HorizonForecaster(nn.Module):
         copied.load_state_dict(self.state_dict(), strict=False)
         return copied.to(next(self.parameters()).device)
 
+    def drop_forecast(self) -> None:
+        """Leave out what forecasts alone need; afterwards only `read` and `identities` work."""
+        del self.decoder
+        self.cosmoother = None
+
     def _rates(self, batch: ForecastBatch) -> Tensor:
         """Return the rates that forecasts are relative to, in Hz, (S, N)."""
         if self.offsets is None:

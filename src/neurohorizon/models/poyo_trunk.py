@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.models.task_decoder import TaskDecoder, refuse_tasks
 from neurohorizon.nn.identity import Standardise
 from neurohorizon.nn.perceiver import Perceiver
 from neurohorizon.nn.ragged import parts_of_windows
@@ -55,7 +56,7 @@ class UnitIdentity(nn.Module):
         return self.layers(self.standardise(features_UF))
 
 
-class PopulationDecoder(nn.Module):
+class PopulationDecoder(TaskDecoder):
     """Decode tasks from what a population does; a base of POYO, POYO+ and CaPOYO.
 
     A subclass says whether tasks share the cross-attention that answers (`one_task`) and, where
@@ -91,7 +92,6 @@ class PopulationDecoder(nn.Module):
     with equal classes.
     """
 
-    system = ""
     one_task = False
     """Whether there is but one, so that a query need not say which it asks for."""
     unit_share = 1.0
@@ -174,9 +174,12 @@ class PopulationDecoder(nn.Module):
             longest_s=longest_s,
             scale=scale,
         )
-        self.readouts = nn.ModuleList(nn.Linear(width, task.num_outputs) for task in tasks)
-        for parameter in self.readouts.parameters():
-            nn.init.zeros_(parameter)
+        self.readouts = self.make_readouts(width)
+
+    @property
+    def knows_new_units(self) -> bool:
+        """Whether units are known by a reference alone, so that new ones need no gradient."""
+        return self.identity is not None
 
     def forward(self, batch: DecodeBatch) -> dict[str, Tensor]:
         """Decode every task that the batch asks for.
@@ -194,13 +197,7 @@ class PopulationDecoder(nn.Module):
             times_WQ=batch.query_time_WQ,
             mask_WQ=batch.query_mask_WQ,
         )
-        task_n = batch.query_task_WQ[batch.query_mask_WQ]
-        outputs = {}
-        for index, (task, readout) in enumerate(zip(self.tasks, self.readouts, strict=True)):
-            asked_n = task_n == index
-            if asked_n.any():
-                outputs[task.name] = readout(rows_nD[asked_n])
-        return outputs
+        return self.read_out(rows_nD, batch)
 
     def encode(self, batch: DecodeBatch) -> Tensor:
         """Return the latents that have read the windows, (W, M, D)."""
@@ -270,24 +267,10 @@ class PopulationDecoder(nn.Module):
             return sessions_WGD
         return sessions_WGD + self.task_embedding
 
-    def vocabulary_parameters(self) -> list[nn.Parameter]:
-        """Return the tables whose rows are learned only where a batch reads them."""
-        tables = (self.units.weight, self.sessions.weight)
-        return [table for table in tables if table.requires_grad]
-
 
 def _refuse_impossible(tasks: Sequence[Task], settings: dict[str, Any]) -> None:
     """Raise where settings make no model."""
-    if not tasks:
-        raise ConfigError("tasks: a decoder needs at least one")
-    names = [task.name for task in tasks]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"tasks: each name once, got {', '.join(names)}")
-    for task in tasks:
-        if task.num_outputs < 1:
-            raise ConfigError(
-                f"tasks.{task.name}: it has no outputs: let it meet the training recordings first"
-            )
+    refuse_tasks(tasks)
     if settings["units"] not in ("vocabulary", "identity"):
         raise ConfigError(f"units is {settings['units']!r}: expected vocabulary or identity")
     for key in ("length_s", "latent_step_s", "shortest_s"):

@@ -1,4 +1,4 @@
-"""Dropout fused with what stands before or behind it; what it drops is kept as one byte a feature.
+"""Dropout fused with what stands before or behind it.
 
 On a processor most of torch's dropout is the drawing of one random number for each feature. Here
 one draw of 64 bits serves four of them, so a rate is rounded to 1/65536; what is kept is scaled by
@@ -27,68 +27,63 @@ def add_dropped(tokens: Tensor, update: Tensor, rate: float) -> Tensor:
 
 def gate(expanded: Tensor, rate: float) -> Tensor:
     """Return the first half of the features times GELU of the second, a share of them dropped."""
+    values, gates = expanded.chunk(2, dim=-1)
     if expanded.device.type != "cpu":
-        values, gates = expanded.chunk(2, dim=-1)
         return functional.dropout(values * functional.gelu(gates), rate, training=rate > 0)
+    if not torch.is_grad_enabled() and not rate:
+        return functional.gelu(gates).mul_(values)
     return _Gate.apply(expanded, rate)
 
 
-def draw_kept(shape: torch.Size, rate: float) -> tuple[Tensor, float]:
-    """Draw which features stay, and by how much those are scaled.
-
-    Returns
-    -------
-    kept : Tensor of bool
-    scale : float
+def draw_kept(like: Tensor, rate: float) -> Tensor:
+    """Draw a factor for each feature: 0, or what scales those that stay.
 
     Examples
     --------
-    >>> kept, scale = draw_kept(torch.Size([1000, 100]), 0.25)
-    >>> round(scale, 4), bool(abs(kept.float().mean() - 0.75) < 0.01)
-    (1.3333, True)
+    >>> factors = draw_kept(torch.zeros(1000, 100), 0.2)
+    >>> factors.unique().tolist(), round(factors.mean().item(), 2)
+    ([0.0, 1.25], 1.0)
     """
     dropped = round(rate * _STEPS)
     if dropped >= _STEPS:
-        return torch.zeros(shape, dtype=torch.bool), 0.0
-    count = shape.numel()
+        return torch.zeros_like(like)
+    count = like.numel()
     drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
     kept = drawn.view(torch.int16)[:count] >= dropped - _STEPS // 2
-    return kept.view(shape), _STEPS / (_STEPS - dropped)
+    return kept.view(like.shape).to(like.dtype).mul_(_STEPS / (_STEPS - dropped))
 
 
 class _AddDropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tokens: Tensor, update: Tensor, rate: float) -> Tensor:
-        kept, ctx.scale = draw_kept(update.shape, rate)
-        ctx.save_for_backward(kept)
-        return torch.addcmul(tokens, update, kept.to(update.dtype), value=ctx.scale)
+        factors = draw_kept(update, rate)
+        ctx.save_for_backward(factors)
+        return torch.addcmul(tokens, update, factors)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        (kept,) = ctx.saved_tensors
-        return gradients[0], (gradients[0] * kept).mul_(ctx.scale), None
+        (factors,) = ctx.saved_tensors
+        return gradients[0], gradients[0] * factors, None
 
 
 class _Gate(torch.autograd.Function):
-    """The gates' GELU is kept, their product with the values is not."""
+    """One buffer for the gradient of both halves."""
 
     @staticmethod
     def forward(ctx: Any, expanded: Tensor, rate: float) -> Tensor:
         values, gates = expanded.chunk(2, dim=-1)
         opened = functional.gelu(gates)
-        gated, kept, ctx.scale = opened * values, None, 1.0
+        gated, factors = opened * values, None
         if rate:
-            kept, ctx.scale = draw_kept(gated.shape, rate)
-            gated.mul_(kept).mul_(ctx.scale)
-        ctx.save_for_backward(expanded, opened, kept)
+            factors = draw_kept(gated, rate)
+            gated.mul_(factors)
+        ctx.save_for_backward(expanded, opened, factors)
         return gated
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        expanded, opened, kept = ctx.saved_tensors
-        (gradient,) = gradients
-        if kept is not None:
-            gradient = (gradient * kept).mul_(ctx.scale)
+        expanded, opened, factors = ctx.saved_tensors
+        gradient = gradients[0] if factors is None else gradients[0] * factors
         values, gates = expanded.chunk(2, dim=-1)
         back = torch.empty_like(expanded)
         to_values, to_gates = back.chunk(2, dim=-1)

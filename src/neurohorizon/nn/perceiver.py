@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from neurohorizon.nn.attention import Attention, attend
 from neurohorizon.nn.dropout import add_dropped, gate
-from neurohorizon.nn.rotary_pairs import RotaryPairs, split_and_turn_, turn
+from neurohorizon.nn.rotary_pairs import RotaryPairs, split_and_turn_, turn, turn_back_
 
 
 class GatedFeedForward(nn.Module):
@@ -77,7 +77,7 @@ class SelfAttention(nn.Module):
         read = attend(
             queries, keys, values, dropout=self.attention_dropout if self.training else 0.0
         )
-        return self.to_output(turn(read.transpose(1, 2), turns.conj()).flatten(2))
+        return self.to_output(turn_back_(read.transpose(1, 2), turns).flatten(2))
 
 
 class Layer(nn.Module):
@@ -211,9 +211,8 @@ class Perceiver(nn.Module):
         """
         queries, keys, values = self._meet(keys_values_WEK, times_WE)
         read = self.reading.attend(queries, keys, values, key_mask_BT=mask_WE)
-        return self.reading.to_output(
-            turn(read.transpose(1, 2), self.latent_turns.conj()).flatten(2)
-        )
+        read = turn_back_(read.transpose(1, 2), self.latent_turns)
+        return self.reading.to_output(read.flatten(2))
 
     def attended(self, keys_values_WEK: Tensor, times_WE: Tensor, mask_WE: Tensor) -> Tensor:
         """Return how much the latents attend to each token as :meth:`read` reads it, (W, E).

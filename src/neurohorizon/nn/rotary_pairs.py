@@ -61,6 +61,22 @@ def turn(heads_BTHF: Tensor, turns: Tensor) -> Tensor:
     return _Turn.apply(heads_BTHF, turns)
 
 
+def turn_back_(heads_BTHF: Tensor, turns: Tensor) -> Tensor:
+    """Return heads turned back, in place where no gradient will be asked for.
+
+    Parameters
+    ----------
+    heads_BTHF : Tensor
+        It may be overwritten: nothing else may hold it but what computes its gradient.
+    turns : Tensor
+        As they were turned.
+    """
+    if torch.is_grad_enabled():
+        return turn(heads_BTHF, turns.conj())
+    _turn_in_place(heads_BTHF, turns.conj())
+    return heads_BTHF
+
+
 def split_and_turn_(
     projected_BTE: Tensor, turns: Tensor, *, num_heads: int, num_parts: int, num_turned: int
 ) -> tuple[Tensor, ...]:

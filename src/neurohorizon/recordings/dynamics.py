@@ -240,16 +240,19 @@ class StateHistory:
         age = (delay_s - self.filter.bin_s / 2)[:, None]
         return weights * np.exp(age * self.filter.log_poles)
 
-    def at(self, times_s: ArrayLike) -> FloatArray:
+    def at(self, times_s: ArrayLike, *, inside_s: FloatArray | None = None) -> FloatArray:
         """Return the latents at given times, (T, R).
 
         Parameters
         ----------
         times_s : (T,) array_like
             Seconds, in any order, each within a segment (or at its end).
+        inside_s : (T,) array, optional
+            Earlier times that tell which segment each belongs to; default: `times_s`.
         """
         times = np.asarray(times_s, dtype=np.float64)
-        segment = np.searchsorted(self.segments[:, 0], times + 1e-9, side="right") - 1
+        inside = times if inside_s is None else inside_s
+        segment = np.searchsorted(self.segments[:, 0], inside + 1e-9, side="right") - 1
         assert np.all(segment >= 0), "a time lies before the first segment"
         start = self.segments[segment, 0]
         row = np.floor((times - start) / self.stride_s + 1e-9).astype(np.int64)

@@ -8,6 +8,7 @@ session is read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,11 @@ from neurohorizon.recordings.adapter import (
 )
 from neurohorizon.recordings.conditions import ConditionReader
 from neurohorizon.recordings.dynamics_fit import fit_linear_dynamics
-from neurohorizon.recordings.reference_features import reference_features
+from neurohorizon.recordings.reference_features import (
+    FeatureScaler,
+    reference_features,
+    skewed_reference_features,
+)
 from neurohorizon.recordings.reference_samples import ReferenceSamples, draw_samples
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
 from neurohorizon.recordings.tuning import Tuning
@@ -85,9 +90,28 @@ class Reference:
         """Seconds read."""
         return total_s(self.intervals)
 
-    def read_windows(self, reader: WindowReader, origins_s: ArrayLike) -> Windows:
-        """Read windows with all of the past that a forecast from this reference needs."""
-        return reader.read(origins_s, start_rate_hz=self.rate_hz, dynamics=self.adapter.dynamics)
+    def read_windows(
+        self,
+        reader: WindowReader,
+        origins_s: ArrayLike,
+        *,
+        inside_s: FloatArray | None = None,
+    ) -> Windows:
+        """Read windows with all of the past that a forecast from this reference needs.
+
+        Parameters
+        ----------
+        reader : WindowReader
+        origins_s : (T,) array_like
+        inside_s : (T,) array, optional
+            As :meth:`neurohorizon.recordings.windows.History.at` takes it.
+        """
+        return reader.read(
+            origins_s,
+            start_rate_hz=self.rate_hz,
+            dynamics=self.adapter.dynamics,
+            inside_s=inside_s,
+        )
 
 
 def compute_reference(
@@ -181,6 +205,16 @@ def compute_reference(
         adapter=adapter,
         tuning=tuning,
         samples=samples,
+    )
+
+
+def fit_scalers(references: Sequence[Reference]) -> tuple[FeatureScaler, FeatureScaler]:
+    """Fit the standardisation of statistics, and of functional identity, on training references."""
+    statistics = np.concatenate([reference.statistics for reference in references])
+    functional = np.concatenate([reference.functional for reference in references])
+    return (
+        FeatureScaler.fit(statistics, log=skewed_reference_features()),
+        FeatureScaler.fit(functional, log=np.zeros(functional.shape[1], dtype=bool)),
     )
 
 

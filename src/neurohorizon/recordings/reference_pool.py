@@ -48,6 +48,7 @@ def draw_cross_fits(
     spec: WindowSpec,
     lengths_s: tuple[float, ...],
     seed: int,
+    guard_s: float | None = None,
 ) -> list[CrossFit]:
     """Draw references of given lengths at random places, each with the windows it may serve.
 
@@ -60,6 +61,8 @@ def draw_cross_fits(
     lengths_s : tuple of float
         Length of each reference to draw; capped at half of the domain.
     seed : int
+    guard_s : float, optional
+        Seconds between a reference and what it serves; a whole window by default.
 
     Returns
     -------
@@ -78,11 +81,12 @@ def draw_cross_fits(
             f"{recording.id}: {total:.3g} s of training data are too short for a reference of "
             f"{SHORTEST_REFERENCE_S:g} s and windows beside it"
         )
+    guard_s = spec.context_s + spec.horizon_s if guard_s is None else guard_s
     cross_fits = []
     for length_s in lengths_s:
         length_s = min(length_s, total / 2)
         stretch = cut_stretch(domain, generator.uniform(0, total - length_s), length_s)
-        free = subtract(domain, dilate(stretch, spec.context_s + spec.horizon_s))
+        free = subtract(domain, dilate(stretch, guard_s))
         cross_fits.append(CrossFit(compute_reference(recording, stretch, spec=spec), free))
     return cross_fits
 
@@ -97,7 +101,12 @@ def has_folds(split: Split, reference_s: float | None) -> bool:
 
 
 def draw_folds(
-    recording: Recording, blocks: FloatArray, *, spec: WindowSpec, seed: int
+    recording: Recording,
+    blocks: FloatArray,
+    *,
+    spec: WindowSpec,
+    seed: int,
+    guard_s: float | None = None,
 ) -> list[CrossFit]:
     """Leave out one block in four at a time: the others are the reference of its windows.
 
@@ -109,6 +118,8 @@ def draw_folds(
     spec : WindowSpec
     seed : int
         Seed of the order in which blocks are dealt out to folds.
+    guard_s : float, optional
+        Seconds between a reference and what it serves; a whole window by default.
 
     Returns
     -------
@@ -120,12 +131,13 @@ def draw_folds(
     Where evaluation reads all blocks around what it scores, a stretch at one place imitates
     it badly: it is shorter, and rates have drifted further away from it.
     """
+    guard_s = spec.context_s + spec.horizon_s if guard_s is None else guard_s
     fold = np.random.default_rng(seed).permutation(np.arange(len(blocks)) % NUM_FOLDS)
     cross_fits = []
     for index in range(NUM_FOLDS):
         reference = compute_reference(recording, blocks[fold != index], spec=spec)
         # Blocks of one part may be divided by a gap in the recording that is shorter than this.
-        guard = dilate(reference.intervals, spec.context_s + spec.horizon_s)
+        guard = dilate(reference.intervals, guard_s)
         cross_fits.append(CrossFit(reference, subtract(blocks[fold == index], guard)))
     return cross_fits
 

@@ -153,7 +153,13 @@ class History:
             for times in self._state_times
         ]
 
-    def at(self, times_s: ArrayLike, *, start_rate_hz: FloatArray) -> FloatArray:
+    def at(
+        self,
+        times_s: ArrayLike,
+        *,
+        start_rate_hz: FloatArray,
+        inside_s: FloatArray | None = None,
+    ) -> FloatArray:
         """Return the traces at given times.
 
         Parameters
@@ -162,6 +168,9 @@ class History:
             Seconds, in any order, each within a segment (or at its end).
         start_rate_hz : (N,) array
             Rate that stands for what came before a segment.
+        inside_s : (T,) array, optional
+            Earlier times that tell which segment each belongs to, where one ends as the next
+            starts; default: `times_s`.
 
         Returns
         -------
@@ -169,7 +178,8 @@ class History:
             Traces in Hz.
         """
         times = np.asarray(times_s, dtype=np.float64)
-        segment = np.searchsorted(self.segments[:, 0], times + 1e-9, side="right") - 1
+        inside = times if inside_s is None else inside_s
+        segment = np.searchsorted(self.segments[:, 0], inside + 1e-9, side="right") - 1
         assert np.all(segment >= 0), "a time lies before the first segment"
         state = np.empty((len(times), self.recording.num_units, len(self.time_constants_s)))
         state_time = np.empty(len(times))
@@ -225,6 +235,7 @@ class WindowReader:
         *,
         start_rate_hz: FloatArray,
         dynamics: LinearDynamics | None = None,
+        inside_s: FloatArray | None = None,
     ) -> Windows:
         """Read the windows at the given origins.
 
@@ -236,6 +247,8 @@ class WindowReader:
             Rate that stands for the time before history starts (the reference rate).
         dynamics : LinearDynamics, optional
             Population dynamics to follow up to each origin.
+        inside_s : (T,) array, optional
+            As `History.at` takes it.
         """
         origins = np.asarray(origins_s, dtype=np.float64)
         recording, spec = self.recording, self.spec
@@ -253,11 +266,11 @@ class WindowReader:
                 bin_s=spec.bin_s,
                 num_bins=spec.num_bins,
             ),
-            traces_hz=self.history.at(origins, start_rate_hz=start_rate_hz),
+            traces_hz=self.history.at(origins, start_rate_hz=start_rate_hz, inside_s=inside_s),
             event_time_s=(ticks / TICKS_PER_S - spec.context_s).astype(np.float32),
             event_unit_index=np.asarray(recording.spike_unit_index[spike]),
             event_offsets=offsets,
-            states=self._states(origins, dynamics),
+            states=self._states(origins, dynamics, inside_s),
             conditions=(
                 None
                 if self._conditions is None
@@ -265,7 +278,9 @@ class WindowReader:
             ),
         )
 
-    def _states(self, origins: FloatArray, dynamics: LinearDynamics | None) -> FloatArray:
+    def _states(
+        self, origins: FloatArray, dynamics: LinearDynamics | None, inside_s: FloatArray | None
+    ) -> FloatArray:
         """Follow the dynamics; a history is kept for each, since many reads share few."""
         if dynamics is None:
             return np.empty((len(origins), 0))
@@ -274,7 +289,7 @@ class WindowReader:
             history = StateHistory(self.recording, dynamics, segments=self.history.segments)
             # The dynamics are kept with it: as long as they live no other has their id.
             known = self._state_histories[id(dynamics)] = (dynamics, history)
-        return known[1].at(origins)
+        return known[1].at(origins, inside_s=inside_s)
 
     def inside(self, origins_s: FloatArray, intervals: FloatArray) -> NDArray[np.bool_]:
         """Tell for which origins the whole horizon lies inside the stretches."""

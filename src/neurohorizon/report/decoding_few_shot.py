@@ -14,7 +14,7 @@ from neurohorizon.evaluation.bootstrap import Interval
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import Step, difference, pooled
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.report.decoding_tables import METRIC_WORDS
+from neurohorizon.report.decoding_rows import METRIC_WORDS
 from neurohorizon.report.style import BLACK, GREY, LIGHT_GREY, PALETTE
 from neurohorizon.training.decoding.few_shot import name_and_minutes
 

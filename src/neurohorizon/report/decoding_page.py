@@ -10,9 +10,10 @@ from neurohorizon import __version__
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import pooled
+from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, warnings_of
 from neurohorizon.ops.files import atomic_path
-from neurohorizon.report.decoding_figures import make_decoding_figures
-from neurohorizon.report.decoding_tables import (
+from neurohorizon.report.decoding_gallery import make_decoding_figures
+from neurohorizon.report.decoding_page_tables import (
     chosen_rows,
     decoding_answer,
     decoding_headings,
@@ -51,6 +52,7 @@ def write_decoding_report(
     notes: RunNotes,
     out: Path | str,
     *,
+    targets: Sequence[TargetByPart] = (),
     metrics_file: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -66,6 +68,8 @@ def write_decoding_report(
     out : path
         The page, a ``.html`` file; ``figures/`` beside it receives SVG, PNG and CSV. The
         page itself needs none of them.
+    targets : sequence of TargetByPart
+        What is to be decoded, part by part.
     metrics_file : Path, optional
         ``metrics.csv`` of the training.
     progress : callable, optional
@@ -88,10 +92,11 @@ def write_decoding_report(
         results,
         folder,
         out.parent / FIGURES_FOLDER,
+        targets=targets,
         metrics_file=metrics_file,
         progress=progress,
     )
-    page = render_decoding_page(results, notes, figures)
+    page = render_decoding_page(results, notes, figures, warnings=warnings_of(targets))
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
@@ -101,6 +106,8 @@ def render_decoding_page(
     results: Mapping[str, DecodingResult],
     notes: RunNotes,
     figures: Mapping[str, Sequence[PageFigure]],
+    *,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Fill the template."""
     every = list(results.values())
@@ -115,7 +122,7 @@ def render_decoding_page(
             over=_over(every),
             figures=figures,
             colours={},
-            warnings=[],
+            warnings=warnings,
             chosen=[
                 (task.name, *told)
                 for each in every

@@ -1,154 +1,97 @@
-"""The tables of decoders' results: what is printed, apart from how."""
+"""Tables of decoders' scores for a terminal."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from neurohorizon.evaluation.bootstrap import Interval
 from neurohorizon.evaluation.decoding.results import DecodingResult
-from neurohorizon.evaluation.decoding.summary import Step, difference, pooled, strongest
-from neurohorizon.evaluation.decoding.sums import LOWER_IS_BETTER
-from neurohorizon.recordings.decoding.tasks import Task
-from neurohorizon.report.tables import Cell, TableRow
+from neurohorizon.evaluation.decoding.summary import difference, pooled, strongest
+from neurohorizon.report.decoding_rows import metric_word
+from neurohorizon.report.tables import count
 
-METRIC_WORDS = {
-    "r2": "R²",
-    "r2_weighted": "R² by variance",
-    "correlation": "correlation",
-    "median_error": "median error",
-    "mean_error": "mean error",
-    "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-}
-
-
-def shown_metrics(result: DecodingResult, task: Task) -> list[str]:
-    """Return the metrics of a task in the order of columns, its own first."""
-    own = task.spec.metric_used
-    if task.spec.is_categorical:
-        return [own, *(name for name in ("balanced_accuracy", "accuracy") if name != own)]
-    more = ["r2", "correlation"] + (["median_error"] if task.num_outputs > 1 else [])
-    return [own, *(name for name in more if name != own)]
-
-
-def decoding_headings(result: DecodingResult, task: Task) -> list[str]:
-    """Return the headings of a task's table."""
-    units = {case.unit for case in result.cases if case.task == task.name and case.unit}
-    unit = f" ({units.pop()})" if len(units) == 1 else ""
-    words = [
-        METRIC_WORDS[name] + (unit if name in LOWER_IS_BETTER else "")
-        for name in shown_metrics(result, task)
-    ]
-    best = strongest(result, task.name)
-    return [*words, f"minus {best}" if best else "difference", "better on"]
-
-
-def decoding_rows(result: DecodingResult, task: Task) -> list[TableRow]:
-    """Return every row's scores of a task and its difference to the strongest simple decoder."""
-    names, best = result.scored_rows(task.name), strongest(result, task.name)
-    metrics = shown_metrics(result, task)
-    found = {
-        name: {metric: pooled(result, name, task.name, metric) for metric in metrics}
-        for name in names
-    }
-    table = []
-    for row in (row for row in result.rows if row.name in names):
-        cells = []
-        for metric in metrics:
-            values = [found[name][metric].value[0] for name in names]
-            top = np.nanmin(values) if metric in LOWER_IS_BETTER else np.nanmax(values)
-            here = found[row.name][metric]
-            mark = "best" if here.value[0] == top else ""
-            cells.append(Cell(*_number(here, metric), mark))
-        if row.name == best or not best:
-            cells += [Cell(""), Cell("")]
-        else:
-            cells += _step(difference(result, row.name, best, task.name))
-        table.append(TableRow(row.name, row.role, cells))
-    return table
-
-
-def decoding_answer(result: DecodingResult, task: Task) -> str:
-    """Say in a sentence what the model decodes, beside the strongest simple decoder."""
-    words = METRIC_WORDS[task.spec.metric_used]
-    best, models = strongest(result, task.name), result.names("model")
-    scored = [name for name in models if name in result.scored_rows(task.name)]
-    if not scored:
-        level = pooled(result, best, task.name).value[0] if best else float("nan")
-        return f"{task.name}: {best or 'nothing'} decodes it best, {words} {level:.3f}"
-    model = scored[0]
-    level = pooled(result, model, task.name).value[0]
-    if not best:
-        return f"{task.name}: {model} decodes it at {words} {level:.3f}"
-    step = difference(result, model, best, task.name)
-    gap, low, high = (float(each[0]) for each in _parts(step.interval))
-    verdict = "above" if step.better else "below" if step.worse else "on a par with"
-    return (
-        f"{task.name}: {model} decodes it at {words} {level:.3f}, {verdict} the strongest simple "
-        f"decoder, {best} ({gap:+.3f} [{low:+.3f}, {high:+.3f}])"
-    )
+#: What is printed beside a task's own metric.
+_BESIDE = {"continuous": ("correlation", "median_error")}
+_BESIDE_CLASSES = ("accuracy", "balanced_accuracy")
 
 
 def format_decoding(result: DecodingResult) -> str:
-    """Write the tables of all tasks for a terminal."""
-    lines = [result.title]
-    for task in result.tasks:
-        if not result.scored_rows(task.name):
-            continue
-        headings = decoding_headings(result, task)
-        rows = decoding_rows(result, task)
-        texts = [[" ".join(filter(None, (c.value, c.interval))) for c in row.cells] for row in rows]
-        width = max(len(row.name) for row in rows)
-        widths = [
-            max(len(heading), *(len(text[i]) for text in texts))
-            for i, heading in enumerate(headings)
-        ]
-        lines += ["", decoding_answer(result, task)]
-        head = "  ".join(f"{h:>{w}}" for h, w in zip(headings, widths, strict=True))
-        lines.append(f"{'':<{width}}  {head}")
-        for row, text in zip(rows, texts, strict=True):
-            cells = "  ".join(f"{t:>{w}}" for t, w in zip(text, widths, strict=True))
-            lines.append(f"{row.name:<{width}}  {cells}".rstrip())
-        lines += [f"  left out: {row}: {why}" for row, why in left_out(result, task).items()]
-    return "\n".join(lines) + "\n"
+    """Write every task's scores by row: mean over recordings, with interval and difference.
+
+    Returns
+    -------
+    str
+        One block of lines a task; * marks its strongest baseline, to which differences are
+        taken.
+    """
+    return "\n".join(_task_block(result, task.name) for task in result.tasks)
 
 
-def left_out(result: DecodingResult, task: Task) -> dict[str, str]:
-    """Return why rows decoded a task on no recording."""
-    scored = result.scored_rows(task.name)
-    return {
-        row: entry.left_out
-        for (row, name, _), entry in result.entries.items()
-        if name == task.name and row not in scored and entry.left_out
-    }
+def format_settings(result: DecodingResult) -> str:
+    """Write what simple decoders chose on validation, and which were left out, and why."""
+    lines = ["settings chosen on the validation part"]
+    names = [row.name for row in result.rows]
+    width = max(len(name) for name in names) + 2
+    for case in result.cases:
+        told = []
+        for name in names:
+            entry = result.entries.get((name, case.task, case.recording))
+            if entry is None:
+                continue
+            if entry.left_out:
+                told.append(f"  {name:<{width}}left out: {entry.left_out}")
+            elif entry.chosen.settings:
+                tried = f"of {entry.chosen.num_tried}, {entry.seconds:.0f} s"
+                told.append(f"  {name:<{width}}{entry.chosen} ({tried})")
+        if told:
+            lines += [f"{case.recording}, {case.task}", *told]
+    return "\n".join([*lines, ""])
 
 
-def chosen_rows(result: DecodingResult, task: Task) -> list[tuple[str, str, str]]:
-    """Return (row, recording, settings) of the simple decoders of a task."""
-    return [
-        (row, recording, f"{entry.chosen} (of {entry.chosen.num_tried})")
-        for (row, name, recording), entry in result.entries.items()
-        if name == task.name and entry.sums is not None and entry.chosen.settings
-    ]
+def _task_block(result: DecodingResult, name: str) -> str:
+    task = result.task(name)
+    metric, best = task.spec.metric_used, strongest(result, name)
+    beside = _BESIDE.get(task.spec.kind, _BESIDE_CLASSES)
+    metrics = [metric, *(each for each in beside if each != metric)]
+    rows, recordings = result.scored_rows(name), result.recordings(name)
+    units = {case.unit for case in result.cases if case.task == name}
+    unit = units.pop() if len(units) == 1 else ""
+    title = f"{result.title}: " if result.title else ""
+    lines = [f"{title}{name}, {count(len(recordings), 'recording')}"]
+    if not rows:
+        return "\n".join([*lines, "no row decoded it", ""])
+    over = pooled(result, rows[0], name).over
+    resampled = "sessions" if over == "sessions" else "30 s blocks of time"
+    lines.append(f"mean over recordings [95 % interval over {resampled}]; * strongest baseline")
+    width = max(len(row) for row in rows) + 2
+    headings = [metric_word(each, unit) for each in metrics]
+    widths = [25, *(len(each) + 3 for each in headings[1:])]
+    against = f"{headings[0]} - {best}"
+    difference_width = max(28, len(against) + 3)
+    head = "".join(each.rjust(room) for each, room in zip(headings, widths, strict=True))
+    if best:
+        head += against.rjust(difference_width) + "better on".rjust(12)
+    lines.append(" " * width + head)
+    for row in rows:
+        star = "*" if row == best else " "
+        cells = f"{_with_ends(pooled(result, row, name))}{star}".rjust(widths[0])
+        for each, room in zip(metrics[1:], widths[1:], strict=True):
+            cells += _number(pooled(result, row, name, each).value[0], each).rjust(room)
+        if best and row != best:
+            step = difference(result, row, best, name)
+            won = f"{step.wins}/{step.recordings}"
+            told = _with_ends(step.interval, sign=True)
+            cells += told.rjust(difference_width) + won.rjust(12)
+        lines.append(f"{row:<{width}}{cells}")
+    return "\n".join([*lines, ""])
 
 
-def _parts(interval: Interval) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return interval.value, interval.low, interval.high
+def _with_ends(interval: Interval, *, sign: bool = False) -> str:
+    plus = "+" if sign else ""
+    text = f"{interval.value[0]:{plus}.3f}"
+    low, high = interval.low[0], interval.high[0]
+    return f"{text} [{low:{plus}.3f}, {high:{plus}.3f}]" if low == low else text
 
 
-def _number(interval: Interval, metric: str) -> tuple[str, str]:
-    value, low, high = (float(each[0]) for each in _parts(interval))
-    digits = 1 if metric in LOWER_IS_BETTER else 3
-    if not np.isfinite(value):
-        return "-", ""
-    told = f"[{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) else ""
-    return f"{value:.{digits}f}", told
-
-
-def _step(step: Step) -> list[Cell]:
-    value, low, high = (float(each[0]) for each in _parts(step.interval))
-    if not np.isfinite(value):
-        return [Cell("-"), Cell("")]
-    told = f"[{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else ""
-    mark = "above" if step.better else "below" if step.worse else ""
-    return [Cell(f"{value:+.3f}", told, mark), Cell(f"{step.wins} of {step.recordings}")]
+def _number(value: float, metric: str) -> str:
+    if value != value:
+        return "–"
+    return f"{value:.3g}" if metric.endswith("_error") else f"{value:.3f}"

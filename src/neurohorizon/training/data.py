@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 from neurohorizon.errors import DataError
 from neurohorizon.models.encoder import event_parts
 from neurohorizon.recordings.batches import ForecastBatch, WindowGroup
-from neurohorizon.recordings.reference import compute_reference
-from neurohorizon.recordings.reference_features import FeatureScaler, skewed_reference_features
+from neurohorizon.recordings.reference import compute_reference, fit_scalers
+from neurohorizon.recordings.reference_features import FeatureScaler
 from neurohorizon.recordings.reference_pool import (
     SHORTEST_REFERENCE_S,
     draw_cross_fits,
@@ -169,13 +169,7 @@ class ForecastData:
 
     def feature_scalers(self) -> tuple[FeatureScaler, FeatureScaler]:
         """Fit the standardisation of statistics and functional identity on all references."""
-        references = [c.reference for session in self.sessions for c in session.cross_fits]
-        statistics = np.concatenate([reference.statistics for reference in references])
-        functional = np.concatenate([reference.functional for reference in references])
-        return (
-            FeatureScaler.fit(statistics, log=skewed_reference_features()),
-            FeatureScaler.fit(functional, log=np.zeros(functional.shape[1], dtype=bool)),
-        )
+        return fit_scalers([c.reference for s in self.sessions for c in s.cross_fits])
 
     def picture_scaler(self) -> tuple[NDArray[np.float64], float]:
         """Return the mean and the deviation of the training pictures' embeddings, each once."""

@@ -90,7 +90,7 @@ class OptimisedModule(TrainedModule, Generic[M]):
         optimizer = self.make_optimizer()
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=self.learning_rate,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
             total_steps=self.num_steps,
             # The cycle divides by its rising steps less one.
             pct_start=min(max(self.warmup_share, 2 / self.num_steps), 0.9),

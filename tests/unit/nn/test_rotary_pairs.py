@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from neurohorizon.nn.rotary_pairs import RotaryPairs, split_and_turn_, turn
+from neurohorizon.nn.rotary_pairs import RotaryPairs, split_and_turn_, turn, turn_back_
 
 
 def drawn(*shape, dtype=torch.float32):
@@ -65,6 +65,9 @@ def test_turning_is_the_rotation_and_so_is_its_gradient(turns):
         (expected * weights).sum().backward()
         torch.testing.assert_close(one.grad, other.grad)
     torch.testing.assert_close(turn(turn(heads, turns), turns.conj()), heads)
+    torch.testing.assert_close(turn_back_(turn(heads, turns), turns), heads)
+    with torch.no_grad():
+        torch.testing.assert_close(turn_back_(turn(heads, turns), turns), heads)
 
 
 @pytest.mark.parametrize(("num_parts", "num_turned"), [(3, 3), (2, 2), (2, 1), (1, 1)])

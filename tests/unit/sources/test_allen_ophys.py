@@ -6,6 +6,7 @@ from the answers to the HDF5 file is torch_brain's own pipeline.
 """
 
 import sys
+from dataclasses import replace
 from datetime import datetime
 from types import ModuleType, SimpleNamespace
 
@@ -13,7 +14,9 @@ import h5py
 import numpy as np
 import pytest
 
+from neurohorizon.cli.app import main
 from neurohorizon.errors import DataError
+from neurohorizon.recordings.store import write_recording
 from neurohorizon.sources import allen_ophys
 from neurohorizon.sources.allen_ophys import TRACES, convert
 from neurohorizon.sources.source import RemoteSession
@@ -142,6 +145,12 @@ class TestConvert:
         units = convert(path).units
         assert units.id.tolist() == [str(517399188 + cell) for cell in range(NUM_CELLS)]
         assert set(units.area) == {"VISp"}
+
+    def test_the_recipe_of_a_decoder_is_ready_for_it(self, path, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_recording(replace(convert(path), source="allen_ophys"), tmp_path / "data" / "a.h5")
+        settings = ["data.recordings=data", "data.split.block_s=20.0", "training.num_workers=0"]
+        assert main(["train", "allen-ophys-running", "--dry-run", *settings]) == 0
 
     def test_running_is_on_the_traces_clock(self, path):
         running = convert(path).series["running.running_speed"]

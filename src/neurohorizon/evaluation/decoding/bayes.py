@@ -87,7 +87,8 @@ class Grid:
     @classmethod
     def over(cls, values: FloatArray, num_cells: int) -> Grid:
         """Lay a grid over values (T, D), so many cells along the longest side."""
-        low, high = values.min(axis=0), values.max(axis=0)
+        # A few far values must not make the cells coarse: they count as the outermost ones.
+        low, high = np.quantile(values, [0.001, 0.999], axis=0)
         extent = np.where(high > low, high - low, 1.0)
         cell = np.full(len(low), extent.max() / num_cells)
         # Columns of different units (a position and a speed) have cells of their own.

@@ -19,10 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control
 
 from neurohorizon.errors import DataError
-from neurohorizon.evaluation.bootstrap import FEWEST_RESAMPLED, NUM_DRAWS
+from neurohorizon.evaluation.bootstrap import FEWEST_RESAMPLED
 from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.sums import LOWER_IS_BETTER, Sums
@@ -37,6 +37,10 @@ Progress = Callable[[int, int], None]
 WINDOW_S = 1.0
 REPEATS = 5
 FALSE_DISCOVERY = 0.05
+#: More than for intervals: a p-value is no smaller than one over them.
+NUM_DRAWS = 10_000
+#: A median is slow to resample.
+FEWER_DRAWS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +164,8 @@ def measure_importance(
     Notes
     -----
     The loss is averaged over repeats, and resampled over blocks of 30 s in pairs with the
-    decoder as it is. Its standard error over resamplings gives a z-score, that a p-value.
+    decoder as it is. The p-value is the share of resamplings in which nothing is lost: a normal
+    approximation would not do, since an R² that is lost in a few blocks is far from normal.
     """
     metric = metric or case.task.spec.metric_used
     recording, test = case.activity.recording, case.part("test")
@@ -178,12 +183,13 @@ def measure_importance(
     groups += [np.flatnonzero(recording.units.area == area) for area in areas]
     count = len(whole.block)
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(count, np.full(count, 1.0 / count), size=NUM_DRAWS)
+    num_draws = NUM_DRAWS if metric != "median_error" else FEWER_DRAWS
+    drawn = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     base = whole.resampled(metric, drawn)
     found = np.full((len(groups), 4), np.nan)
     for number, group in enumerate(groups):
-        value, spread = 0.0, np.zeros(NUM_DRAWS)
+        value, spread = 0.0, np.zeros(num_draws)
         for repeat in range(repeats):
             if progress is not None:
                 progress(number * repeats + repeat, len(groups) * repeats)
@@ -198,7 +204,7 @@ def measure_importance(
             sums = Sums.of(case.task, test.times_s, test.values, decode(moved))
             value += sign * (score - sums.score(metric)) / repeats
             spread += sign * (base - sums.resampled(metric, drawn)) / repeats
-        found[number] = value, *_interval(spread, count), _p_value(value, spread, count)
+        found[number] = value, *_interval(spread, count), _p_value(spread, count)
     if progress is not None:
         progress(len(groups) * repeats, len(groups) * repeats)
     of_units, of_areas = found[: len(chosen)], found[len(chosen) :]
@@ -297,6 +303,8 @@ def _interval(drawn: FloatArray, num_blocks: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _p_value(value: float, drawn: FloatArray, num_blocks: int) -> float:
-    error = float(np.nanstd(drawn)) if num_blocks >= FEWEST_RESAMPLED else 0.0
-    return float(norm.sf(value / error)) if error > 0 else 1.0
+def _p_value(drawn: FloatArray, num_blocks: int) -> float:
+    known = drawn[np.isfinite(drawn)]
+    if num_blocks < FEWEST_RESAMPLED or not len(known):
+        return 1.0
+    return float((1 + np.sum(known <= 0)) / (1 + len(known)))

@@ -10,31 +10,30 @@ Glaser et al. 2020, eNeuro 7:0506-19 (both as decoders); Cho et al. 2014, EMNLP 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from neurohorizon.evaluation.decoding.activity import Activity, Binned, scale_of, standardised
 from neurohorizon.evaluation.decoding.cases import Asked, FitData, Part
 from neurohorizon.evaluation.decoding.grid import at_times, bin_classes, bin_values
+from neurohorizon.evaluation.decoding.network_training import (
+    BINS_A_BATCH,
+    MOST_LOOKS,
+    Prepared,
+    optimise,
+    run_in_windows,
+)
 from neurohorizon.evaluation.decoding.tuning import Chosen, Search
 from neurohorizon.evaluation.protocol import Role
 from neurohorizon.recordings.schema import FloatArray
 
-LEARNING_RATE = 5e-3
-#: The loss on the validation part is looked at after so many steps, and training ends after so
-#: many looks without a better one.
-STEPS_A_LOOK, PATIENCE, MOST_LOOKS = 20, 8, 60
 #: Clocks are told apart after so many looks; the best is then trained to its end.
 LOOKS_A_CLOCK = 10
-_BINS_A_BATCH = 2000
 
 
 @dataclass(frozen=True)
@@ -128,15 +127,6 @@ class WindowGRU(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
-    """Bins of a part as a network takes them: inputs, targets and weights of each stretch."""
-
-    inputs: Binned
-    targets: list[NDArray[np.floating]] | list[NDArray[np.int64]]
-    weights: list[FloatArray]
-
-
-@dataclass(frozen=True, eq=False)
 class _Fitted:
     module: nn.Module
     settings: NetworkSettings
@@ -170,6 +160,8 @@ class Network:
         Changes to try of it, one after another.
     most_looks : int
         Longest training, in looks at the validation loss (every 20 steps).
+    bins_a_batch : int
+        How many bins a step sees, in windows.
     seed : int
         Of weights, dropout and windows: two fits are equal.
     """
@@ -183,6 +175,7 @@ class Network:
         clocks: Sequence[tuple[float, float]] | None = None,
         variations: Sequence[dict[str, float]] = VARIATIONS,
         most_looks: int = MOST_LOOKS,
+        bins_a_batch: int = BINS_A_BATCH,
         seed: int = 0,
     ) -> None:
         self.name = kind
@@ -190,6 +183,7 @@ class Network:
         self.clocks = clocks or (GRU_CLOCKS if kind == "GRU" else MLP_CLOCKS)
         self.variations = variations
         self.most_looks = most_looks
+        self.bins_a_batch = bins_a_batch
         self.seed = seed
         self._fitted: _Fitted | None = None
 
@@ -204,9 +198,11 @@ class Network:
         clocks = [each for each in self.clocks if each[0] >= shortest] or [
             (data.activity.shortest_bin_s, 20 * data.activity.shortest_bin_s)
         ]
-        for bin_s, window_s in clocks:
-            self._try(search, data, NetworkSettings(bin_s, window_s), LOOKS_A_CLOCK)
-        best: NetworkSettings = search.best.settings
+        best = NetworkSettings(*clocks[0])
+        if len(clocks) > 1:
+            for bin_s, window_s in clocks:
+                self._try(search, data, NetworkSettings(bin_s, window_s), LOOKS_A_CLOCK)
+            best = search.best.settings
         varied = [best]
         varied += [replace(best, **each) for each in self.variations]  # type: ignore[arg-type]
         if data.task.spec.is_categorical:
@@ -245,9 +241,9 @@ class Network:
             num_outputs = len(target_mean)
         scale = target_mean, target_deviation
 
-        def prepared(part: Part, counts: Binned) -> _Prepared:
+        def prepared(part: Part, counts: Binned) -> Prepared:
             inputs = standardised(counts, mean, deviation)
-            return _Prepared(inputs, *_targets(part, data, bin_s, scale))
+            return Prepared(inputs, *_targets(part, data, bin_s, scale))
 
         train = prepared(data.train, binned)
         valid = prepared(data.valid, data.activity.binned(data.valid.stretches, bin_s))
@@ -256,14 +252,16 @@ class Network:
             module = self._module(settings, data.activity.num_units, num_outputs)
             class_weights = _class_weights(train, settings, task.num_outputs)
             window = _window_bins(settings, self.kind == "GRU")
-            _optimise(
+            optimise(
                 module,
                 train,
                 valid,
-                settings=settings,
                 window=window,
+                unit_dropout=settings.unit_dropout,
+                weight_decay=settings.weight_decay,
                 class_weights=class_weights,
                 most_looks=most_looks,
+                bins_a_batch=self.bins_a_batch,
                 seed=self.seed,
             )
         return _Fitted(
@@ -287,25 +285,6 @@ class Network:
         )
 
 
-def run_in_windows(module: nn.Module, inputs: NDArray[np.float32], window: int) -> FloatArray:
-    """Run a network over a stretch (B, N) in windows that overlap by half, (B, P).
-
-    Each bin is taken from the window in whose middle it lies most.
-    """
-    length = len(inputs)
-    step = max(window // 2, 1)
-    starts = np.unique(np.minimum(np.arange(0, length, step), max(length - window, 0)))
-    window = min(window, length)
-    stacked = torch.from_numpy(np.stack([inputs[start : start + window] for start in starts]))
-    module.eval()
-    with torch.inference_mode():
-        outputs = module(stacked).double().numpy()
-    middle = starts + (window - 1) / 2
-    at = np.arange(length)
-    nearest = np.abs(at[:, None] - middle).argmin(axis=1)
-    return outputs[nearest, at - starts[nearest]]
-
-
 def _window_bins(settings: NetworkSettings, recurrent: bool) -> int:
     bins = round(settings.window_s / settings.bin_s)
     # A moment of the MLP sees its window whole only away from the ends of what it is given.
@@ -326,101 +305,9 @@ def _deviation(part: Part) -> FloatArray:
     return np.where(deviation > 0, deviation, 1.0)
 
 
-def _class_weights(train: _Prepared, settings: NetworkSettings, size: int) -> Tensor | None:
+def _class_weights(train: Prepared, settings: NetworkSettings, size: int) -> Tensor | None:
     if settings.classes_weigh == "as they are":
         return None
     label = np.concatenate(train.targets)
     counts = np.bincount(label[label >= 0], minlength=size)
     return torch.tensor(counts.sum() / np.maximum(counts, 1) / size, dtype=torch.float32)
-
-
-def _optimise(
-    module: nn.Module,
-    train: _Prepared,
-    valid: _Prepared,
-    *,
-    settings: NetworkSettings,
-    window: int,
-    class_weights: Tensor | None,
-    most_looks: int,
-    seed: int,
-) -> None:
-    """Train until the validation loss has not fallen for some time; keep the best weights."""
-    generator = np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(
-        module.parameters(), lr=LEARNING_RATE, weight_decay=settings.weight_decay
-    )
-    best, best_state, waited = np.inf, copy.deepcopy(module.state_dict()), 0
-    for _ in range(most_looks):
-        module.train()
-        for _ in range(STEPS_A_LOOK):
-            inputs, targets, weights = _draw(train, window, generator)
-            kept = torch.rand(len(inputs), 1, inputs.shape[2]) >= settings.unit_dropout
-            outputs = module(inputs * kept / (1 - settings.unit_dropout))
-            loss = _loss(outputs, targets, weights, class_weights)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimiser.step()
-        level = _level(module, valid, window)
-        if level < best - 1e-4 * abs(best if np.isfinite(best) else 0.0):
-            best, best_state, waited = level, copy.deepcopy(module.state_dict()), 0
-        else:
-            waited += 1
-            if waited >= PATIENCE:
-                break
-    module.load_state_dict(best_state)
-
-
-def _draw(
-    train: _Prepared, window: int, generator: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw windows around bins that have a target; shorter stretches end in weight 0."""
-    lengths = [len(each) for each in train.inputs]
-    asked = np.concatenate([each > 0 for each in train.weights])
-    count = max(_BINS_A_BATCH // window, 4)
-    picked = generator.choice(np.flatnonzero(asked), size=count)
-    edges = np.concatenate([[0], np.cumsum(lengths)])
-    longest, first = min(window, max(lengths)), train.targets[0]
-    inputs = np.zeros((count, longest, train.inputs[0].shape[1]), dtype=np.float32)
-    targets = np.zeros((count, longest, *first.shape[1:]), dtype=first.dtype)
-    weights = np.zeros((count, longest), dtype=np.float32)
-    for row, place in enumerate(picked):
-        stretch = int(np.searchsorted(edges, place, side="right")) - 1
-        length = lengths[stretch]
-        start = int(place - edges[stretch] - generator.integers(longest))
-        start = min(max(start, 0), max(length - longest, 0))
-        size = min(longest, length)
-        for into, source in ((inputs, train.inputs), (targets, train.targets)):
-            into[row, :size] = source[stretch][start : start + size]
-        weights[row, :size] = train.weights[stretch][start : start + size]
-    if targets.dtype != np.int64:
-        targets = targets.astype(np.float32)
-    return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights)
-
-
-def _loss(
-    outputs: Tensor, targets: Tensor, weights: Tensor, class_weights: Tensor | None = None
-) -> Tensor:
-    if targets.dtype == torch.int64:
-        flat = functional.cross_entropy(
-            outputs.flatten(0, -2),
-            targets.flatten().clamp(min=0),
-            weight=class_weights,
-            reduction="none",
-        )
-        error = flat.reshape(weights.shape)
-    else:
-        error = ((outputs - targets) ** 2).mean(dim=-1)
-    return (weights * error).sum() / weights.sum().clamp(min=1e-6)
-
-
-def _level(module: nn.Module, valid: _Prepared, window: int) -> float:
-    total, weight = 0.0, 0.0
-    for inputs, target, weights in zip(valid.inputs, valid.targets, valid.weights, strict=True):
-        outputs = torch.from_numpy(run_in_windows(module, inputs, window))
-        here = torch.from_numpy(weights)
-        level = float(_loss(outputs, torch.from_numpy(np.asarray(target)), here))
-        total += level * float(here.sum())
-        weight += float(here.sum())
-    return total / max(weight, 1e-12)

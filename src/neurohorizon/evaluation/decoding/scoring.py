@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.sums import Sums
 from neurohorizon.evaluation.decoding.tuning import Chosen
 from neurohorizon.evaluation.results import Row
+from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.schema import FloatArray, Recording
 
@@ -142,6 +143,26 @@ def score_model(
         outputs = at_test_times(case, *decoded[key])
         found.append([Decoded(name, "model", outputs, Chosen({}), seconds=seconds / len(cases))])
     return score_decoded(cases, found, title=title)
+
+
+def decode_test_part(
+    decoder: TrainedDecoder, case: DecodingCase, *, stride_s: float | None = None
+) -> Callable[[Recording], FloatArray]:
+    """Return what decodes a case's test part of other spikes, as importance of units asks for.
+
+    Parameters
+    ----------
+    decoder : TrainedDecoder
+    case : DecodingCase
+    stride_s : float, optional
+        Between windows; half a window by default.
+    """
+
+    def decode(recording: Recording) -> FloatArray:
+        found = decoder.decode(recording, case.test, stride_s=stride_s)[case.task.name]
+        return at_test_times(case, found.times_s, found.values)
+
+    return decode
 
 
 def at_test_times(case: DecodingCase, times_s: FloatArray, outputs: FloatArray) -> FloatArray:

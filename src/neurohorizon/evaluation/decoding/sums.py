@@ -22,6 +22,8 @@ CONTINUOUS = ("r2", "r2_weighted", "correlation", "median_error", "mean_error")
 CATEGORICAL = ("balanced_accuracy", "accuracy")
 LOWER_IS_BETTER = ("median_error", "mean_error")
 _EDGES = 2000
+_MOMENTS = ("n", "y", "p", "yy", "pp", "py")
+_NEEDED = {"mean_error": ("n", "distance"), "median_error": ("n", "distance_counts")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +136,7 @@ class Sums:
 
     def by_column(self, metric: str) -> FloatArray:
         """Return R² or correlation of each column, (D,)."""
-        return _COLUMN_SCORES[metric](self._totals(None))[0]
+        return _COLUMN_SCORES[metric](self._totals(None, _MOMENTS))[0]
 
     def score(self, metric: str) -> float:
         """Return a score over all blocks."""
@@ -159,7 +161,7 @@ class Sums:
                 f"no score {metric!r} of a {self.kind} task: choose one of "
                 f"{', '.join(self.metrics)}"
             )
-        total = self._totals(times)
+        total = self._totals(times, _NEEDED.get(metric, _MOMENTS))
         if self.kind != "continuous":
             return _class_score(metric, total["confusion"])
         if metric in ("r2", "correlation"):
@@ -188,7 +190,7 @@ class Sums:
             return ""
         if metric in LOWER_IS_BETTER:
             return ""
-        variance = _squares(self._totals(None))[1][0]
+        variance = _squares(self._totals(None, _MOMENTS))[1][0]
         if not np.any(variance > 0):
             return "the target is constant in the test part"
         if metric == "correlation" and not np.isfinite(self.score(metric)):
@@ -198,11 +200,12 @@ class Sums:
             return f"column {names} is constant in the test part and left out"
         return ""
 
-    def _totals(self, times: NDArray[Any] | None) -> dict[str, FloatArray]:
+    def _totals(self, times: NDArray[Any] | None, names: tuple[str, ...]) -> dict[str, FloatArray]:
         if times is None:
             times = np.ones((1, len(self.block)))
         totals = {}
-        for name, each in self.arrays.items():
+        for name in names if self.kind == "continuous" else ("confusion",):
+            each = self.arrays[name]
             flat = each.reshape(len(each), int(np.prod(each.shape[1:]))).astype(np.float64)
             totals[name] = (times @ flat).reshape(len(times), *each.shape[1:])
         return totals

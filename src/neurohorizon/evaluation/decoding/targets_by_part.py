@@ -201,7 +201,7 @@ def _classes(case: DecodingCase, parts: Sequence[Part]) -> TargetByPart:
         mean=nothing,
         deviation=nothing,
         quantiles=np.full((len(PARTS), len(QUANTILES)), np.nan),
-        edges=np.arange(size + 1) - 0.5,
+        edges=np.arange(size + 1, dtype=np.float64) - 0.5,
         shares=shares,
         classes=case.task.classes,
         shift=nothing,

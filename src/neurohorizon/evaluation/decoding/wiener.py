@@ -12,7 +12,7 @@ Wiener 1949; Carmena et al. 2003, PLoS Biology 1:e42; Glaser et al. 2020, eNeuro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +27,12 @@ from neurohorizon.evaluation.protocol import Role
 from neurohorizon.recordings.schema import FloatArray
 
 BINS_S = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-NUM_LAGS = (0, 1, 2, 5, 10, 20)
+NUM_LAGS = (0, 1, 3, 5, 10, 20)
 #: Of the largest eigenvalue's scale: times rows, since inputs are standardised.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 #: Designs with more columns are left out: solving them takes minutes.
-MOST_COLUMNS = 1500
+MOST_COLUMNS = 2000
 _LOGISTIC_ROWS = 20_000
 
 
@@ -64,10 +64,11 @@ def designs(
     num_lags: tuple[int, ...] = NUM_LAGS,
     most_columns: int = MOST_COLUMNS,
 ) -> list[Design]:
-    """List the designs to choose from; the smallest one at least."""
+    """List the designs to choose from; those of fewest lags at least."""
     usable = [bin_s for bin_s in bins_s if bin_s >= 0.9 * shortest_bin_s] or [shortest_bin_s]
     every = [Design(bin_s, lags) for bin_s in usable for lags in num_lags]
-    return [d for d in every if (2 * d.num_lags + 1) * num_units <= most_columns] or every[:1]
+    small = [each for each in every if (2 * each.num_lags + 1) * num_units <= most_columns]
+    return small or [each for each in every if each.num_lags == min(num_lags)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +160,7 @@ class Wiener:
         bin_s = self.fitted.design.bin_s
         by_bin = list(self.fitted.by_bin(activity.binned(asked.stretches, bin_s)))
         if self.categorical:
-            by_bin = [_probabilities(each) for each in by_bin]
+            by_bin = [probabilities(each) for each in by_bin]
         return at_times(asked, bin_s, by_bin)
 
     def _targets(self, data: FitData, bin_s: float) -> tuple[list[FloatArray], list[FloatArray]]:
@@ -171,36 +172,25 @@ class Wiener:
 
     def _logistic(self, data: FitData, by_ridge: Search) -> Chosen:
         """Fit the logistic regression on the design that ridge regression chose."""
-        from sklearn.linear_model import LogisticRegression
-
         design = by_ridge.best.design
-        scale = by_ridge.best.mean, by_ridge.best.deviation
         bin_s, num_classes = design.bin_s, data.task.num_outputs
         classes, weights = bin_classes(data.train, bin_s, num_classes)
         binned = data.activity.binned(data.train.stretches, bin_s)
-        inputs = np.concatenate(
-            [lagged(each, design.num_lags) for each in standardised(binned, *scale)]
-        )
-        label, weight = np.concatenate(classes), np.concatenate(weights)
-        rows = np.flatnonzero(label >= 0)
-        rows = rows[:: max(-(-len(rows) // _LOGISTIC_ROWS), 1)]
-        if len(np.unique(label[rows])) < 2:
-            return by_ridge.chosen()
         valid = data.activity.binned(data.valid.stretches, bin_s)
         search = Search(data.task, data.valid)
-        for inverse in self.inverse_penalties:
-            for classes_weigh in ("as they are", "alike"):
-                model = LogisticRegression(
-                    C=inverse,
-                    class_weight="balanced" if classes_weigh == "alike" else None,
-                    max_iter=300,
-                    tol=1e-3,
-                )
-                model.fit(inputs[rows], label[rows], sample_weight=weight[rows])
-                fitted = LinearWeights(design, *scale, *_all_classes(model, num_classes))
-                by_bin = [_probabilities(each) for each in fitted.by_bin(valid)]
-                settings = {**design.settings, "C": inverse, "classes weigh": classes_weigh}
-                search.offer(at_times(data.valid, bin_s, by_bin), settings, fitted)
+        for settings, fitted in fit_logistic(
+            binned,
+            classes,
+            weights,
+            by_ridge.best,
+            num_classes=num_classes,
+            inverse_penalties=self.inverse_penalties,
+        ):
+            by_bin = [probabilities(each) for each in fitted.by_bin(valid)]
+            decoded = at_times(data.valid, bin_s, by_bin)
+            search.offer(decoded, {**design.settings, **settings}, fitted)
+        if search.best is None:
+            return by_ridge.chosen()
         search.num_tried += by_ridge.num_tried
         self.fitted = search.best
         return search.chosen()
@@ -257,6 +247,53 @@ def ridge_path(
         )
 
 
+def fit_logistic(
+    binned: Binned,
+    classes: Sequence[NDArray[np.int64]],
+    weights: Sequence[FloatArray],
+    ridge: LinearWeights,
+    *,
+    num_classes: int,
+    inverse_penalties: tuple[float, ...],
+) -> Iterator[tuple[dict[str, float | str], LinearWeights]]:
+    """Yield settings and logistic regressions on the design of a ridge regression.
+
+    Parameters
+    ----------
+    binned : list of (B, N) array
+        Stretch by stretch; lags never cross from one to another.
+    classes : sequence of (B,) int
+        -1 where there is none.
+    weights : sequence of (B,) array
+    ridge : LinearWeights
+    num_classes : int
+    inverse_penalties : tuple of float
+        scikit-learn's C. Nothing is yielded where training has one class alone.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    design, mean, deviation = ridge.design, ridge.mean, ridge.deviation
+    inputs = np.concatenate(
+        [lagged(each, design.num_lags) for each in standardised(binned, mean, deviation)]
+    )
+    label, weight = np.concatenate(classes), np.concatenate(weights)
+    rows = np.flatnonzero(label >= 0)
+    rows = rows[:: max(-(-len(rows) // _LOGISTIC_ROWS), 1)]
+    if len(np.unique(label[rows])) < 2:
+        return
+    for inverse in inverse_penalties:
+        for classes_weigh in ("as they are", "alike"):
+            model = LogisticRegression(
+                C=inverse,
+                class_weight="balanced" if classes_weigh == "alike" else None,
+                max_iter=300,
+                tol=1e-3,
+            )
+            model.fit(inputs[rows], label[rows], sample_weight=weight[rows])
+            fitted = LinearWeights(design, mean, deviation, *_all_classes(model, num_classes))
+            yield {"C": inverse, "classes weigh": classes_weigh}, fitted
+
+
 def _all_classes(model: object, num_classes: int) -> tuple[FloatArray, FloatArray]:
     """Return weights and intercepts of all classes; those not met in training are never told."""
     coefficients, intercepts = model.coef_, model.intercept_  # type: ignore[attr-defined]
@@ -270,6 +307,7 @@ def _all_classes(model: object, num_classes: int) -> tuple[FloatArray, FloatArra
     return weights, intercept
 
 
-def _probabilities(logits: NDArray[np.floating]) -> FloatArray:
+def probabilities(logits: NDArray[np.floating]) -> FloatArray:
+    """Return the probability of each class, (B, P)."""
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)

@@ -16,6 +16,8 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from neurohorizon.recordings.batches import ForecastBatch
+
 
 class TokenType(IntEnum):
     """What a token says of its unit."""
@@ -61,6 +63,9 @@ class DecodeBatch:
         are absent.
     weights : mapping of str to (n,) Tensor
         Weight of each target in the loss.
+    context : ForecastBatch or None
+        The same windows as a forecaster reads them, each from its end back; None where no model
+        asks for it.
     """
 
     unit_row_U: Tensor
@@ -76,6 +81,7 @@ class DecodeBatch:
     query_mask_WQ: Tensor
     targets: Mapping[str, Tensor]
     weights: Mapping[str, Tensor]
+    context: ForecastBatch | None = None
 
     def __len__(self) -> int:
         return len(self.session_row_W)
@@ -90,7 +96,9 @@ class DecodeBatch:
         moved = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, Tensor):
+            if value is None:
+                continue
+            if isinstance(value, Tensor | ForecastBatch):
                 moved[field.name] = value.to(device)
             else:
                 moved[field.name] = {key: each.to(device) for key, each in value.items()}

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neurohorizon.recordings.batches import WindowGroup
+from neurohorizon.recordings.collate import collate_groups
 from neurohorizon.recordings.decoding.batches import DecodeBatch, TokenType
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.decoding.windows import DecodeWindows
@@ -30,12 +32,15 @@ class DecodeGroup:
     session_row : int
     unit_features : (N, F) float32
         Raw features of their reference; F = 0 where no identity reads them.
+    context : WindowGroup or None
+        The same windows as a forecaster reads them; of all groups of a batch, or of none.
     """
 
     windows: DecodeWindows
     unit_rows: NDArray[np.int64]
     session_row: int
     unit_features: NDArray[np.float32]
+    context: WindowGroup | None = None
 
 
 def collate_decode(groups: Sequence[DecodeGroup], tasks: Sequence[Task]) -> DecodeBatch:
@@ -107,7 +112,10 @@ def collate_decode(groups: Sequence[DecodeGroup], tasks: Sequence[Task]) -> Deco
         "query_mask_WQ": np.arange(num_queries) < np.concatenate(asked)[:, None],
     }
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    return DecodeBatch(**tensors, targets=targets, weights=weights)
+    contexts = [group.context for group in groups if group.context is not None]
+    assert len(contexts) in (0, len(groups)), "some groups without a context"
+    context = collate_groups(contexts) if contexts else None
+    return DecodeBatch(**tensors, targets=targets, weights=weights, context=context)
 
 
 def _shown_units(

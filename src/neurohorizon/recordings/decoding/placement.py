@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,3 +168,31 @@ def require_room(reader: DecodeReader, stretches: FloatArray) -> NDArray[np.int6
         f"{where} of {total_s(stretches):.3g} s holds no time stamp of any task in a stretch as "
         f"long as a window of {reader.length_s:g} s"
     )
+
+
+def rooms_beside(reader: DecodeReader, free: Sequence[FloatArray]) -> list[NDArray[np.int64]]:
+    """Return where windows may start beside each of several references.
+
+    Parameters
+    ----------
+    reader : DecodeReader
+    free : sequence of (K, 2) array
+        The train domain without each reference, in seconds.
+
+    Returns
+    -------
+    list of (R, 2) int64
+        As of :func:`start_rooms`; some may be empty.
+
+    Raises
+    ------
+    DataError
+        If all are.
+    """
+    rooms = [start_rooms(reader, each) for each in free]
+    if not any(len(each) for each in rooms):
+        raise DataError(
+            f"{reader.recording.id}: no training window fits beside a reference: the train domain "
+            f"must hold stretches longer than {reader.length_s:g} s"
+        )
+    return rooms

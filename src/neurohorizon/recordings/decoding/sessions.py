@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.recordings.batches import WindowGroup
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.collate import DecodeGroup, collate_decode
+from neurohorizon.recordings.decoding.contexts import ContextReader
 from neurohorizon.recordings.decoding.placement import Cover, cover_stretches
 from neurohorizon.recordings.decoding.windows import DecodeReader, DecodeWindows
 from neurohorizon.recordings.schema import FloatArray, IntArray, Recording
@@ -44,16 +46,23 @@ class DecodeSession:
     session_row : int
     unit_features : (N, F) float32
         Raw features of a reference; F = 0 where no identity reads them.
+    context : ContextReader or None
+        For a model that reads windows as a forecaster does.
     """
 
     reader: DecodeReader
     unit_rows: NDArray[np.int64]
     session_row: int
     unit_features: NDArray[np.float32]
+    context: ContextReader | None = None
 
     def group(self, windows: DecodeWindows) -> DecodeGroup:
         """Return windows of this recording, ready to be collated."""
-        return DecodeGroup(windows, self.unit_rows, self.session_row, self.unit_features)
+        context = None
+        if self.context is not None:
+            read = self.context.read(windows)
+            context = WindowGroup(self.context.reference, read, self.unit_rows)
+        return DecodeGroup(windows, self.unit_rows, self.session_row, self.unit_features, context)
 
     def cover(
         self,

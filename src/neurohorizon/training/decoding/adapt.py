@@ -161,6 +161,11 @@ def adapt_decoder(
     """
     began = time.perf_counter()
     model = decoder.model
+    if not isinstance(model, PopulationDecoder):
+        raise ConfigError(
+            "a decoder on a forecaster's encoder is not adapted: train it with "
+            "model.offsets=false, and it decodes new recordings from a reference"
+        )
     _refuse_misfit(model, recording, mode)
     given = minutes_of(recording, minutes, shortest_s=model.length_s)
     inside = given.cut(recording)

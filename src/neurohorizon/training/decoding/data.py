@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from torch.utils.data import DataLoader
 
-from neurohorizon.errors import DataError
-from neurohorizon.ops.binning import TICKS_PER_S
+from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.ops.binning import TICKS_PER_S, to_ticks
 from neurohorizon.recordings.decoding.batches import DecodeBatch
+from neurohorizon.recordings.decoding.contexts import ContextReader, context_reader
 from neurohorizon.recordings.decoding.identity import identity_features, skewed_identity_features
 from neurohorizon.recordings.decoding.meeting import meet_tasks
 from neurohorizon.recordings.decoding.placement import (
     require_behaviour,
     require_room,
-    start_rooms,
+    rooms_beside,
 )
 from neurohorizon.recordings.decoding.references import draw_references, fold_references
 from neurohorizon.recordings.decoding.sessions import CoverBatch, DecodeSession, unit_words
 from neurohorizon.recordings.decoding.tasks import Task, TaskSpec
 from neurohorizon.recordings.decoding.unit_dropout import UnitDropout
 from neurohorizon.recordings.decoding.windows import DecodeReader
+from neurohorizon.recordings.reference import compute_reference, fit_scalers
 from neurohorizon.recordings.reference_features import FeatureScaler
 from neurohorizon.recordings.reference_pool import (
     SHORTEST_REFERENCE_S,
+    draw_cross_fits,
+    draw_folds,
     has_folds,
     last_stretch,
     random_reference_lengths,
 )
 from neurohorizon.recordings.schema import FloatArray, Recording
+from neurohorizon.recordings.window_spec import WindowSpec
+from neurohorizon.recordings.windows import WindowReader
 from neurohorizon.training.batches import EpochNumbers, Sampling
 from neurohorizon.training.data import Progress
 from neurohorizon.training.decoding.batches import (
@@ -61,9 +68,13 @@ class DecodeData:
     units : {"vocabulary", "identity"}
         Whether a model learns a row for each unit, or is given the features of a reference
         (:mod:`~neurohorizon.recordings.decoding.identity`): then all rows are 0, those of
-        recordings too, as they are in a recording that is new.
+        recordings too, as they are in a recording that is new. With a `context` no features are
+        read.
+    context : WindowSpec, optional
+        Geometry of a forecaster, for a model that reads windows as it does, each from its end
+        back: `length_s` is its context. Units then have references either way.
     num_references : int
-        Of "identity": references of random length drawn from each recording. A window never
+        References of random length drawn from each recording, where any are read. A window never
         touches the reference that it is read with.
     shortest_reference_s, longest_reference_s : float
         Their lengths are log-uniform between these (at most half of the train domain).
@@ -100,7 +111,8 @@ class DecodeData:
     Raises
     ------
     ConfigError
-        If a task's settings do not go together, or no recording has what it names.
+        If a task's settings do not go together, or no recording has what it names; if windows are
+        no contexts of the forecaster.
     DataError
         If a recording has no split, nothing to decode or no room for a window in its train
         domain.
@@ -116,6 +128,7 @@ class DecodeData:
         unit_rows: Mapping[str, int] | None = None,
         session_rows: Mapping[str, int] | None = None,
         units: Literal["vocabulary", "identity"] = "vocabulary",
+        context: WindowSpec | None = None,
         num_references: int = 6,
         shortest_reference_s: float = 20.0,
         longest_reference_s: float = 300.0,
@@ -131,6 +144,8 @@ class DecodeData:
     ) -> None:
         if not recordings:
             raise DataError("no training recordings: check the folder and what is held out")
+        if context is not None:
+            _require_context(context, length_s=length_s, unit_dropout=unit_dropout)
         self.tasks = _meet(tasks, recordings)
         self.units = units
         self.unit_dropout = unit_dropout
@@ -150,8 +165,8 @@ class DecodeData:
             reader = DecodeReader(recording, self.tasks, length_s=length_s, signal=signal)
             require_behaviour(reader)
             rooms = require_room(reader, split.train)
-            stretch = None
-            if units == "identity":
+            valid = self.session(reader)
+            if units == "identity" or context is not None:
                 lengths = random_reference_lengths(
                     num_references,
                     shortest_s=max(shortest_reference_s, SHORTEST_REFERENCE_S),
@@ -159,12 +174,20 @@ class DecodeData:
                     seed=seed + index,
                 )
                 folds = has_folds(split, valid_reference_s)
-                views.append(self._identity_views(reader, lengths, folds=folds, seed=seed + index))
                 stretch = last_stretch(split.train, valid_reference_s)
+                given = {"folds": folds, "seed": seed + index}
+                if context is None:
+                    views.append(self._identity_views(reader, lengths, **given))
+                    valid = self.session(reader, stretch)
+                else:
+                    windows = context_reader(recording, context)
+                    views.append(self._context_views(reader, windows, lengths, **given))
+                    reference = compute_reference(recording, stretch, spec=context)
+                    valid = replace(valid, context=ContextReader(windows, reference))
             else:
-                views.append((TrainingView(self.session(reader), rooms),))
+                views.append((TrainingView(valid, rooms),))
             if any(len(targets.inside(split.valid)) for targets in reader.targets.values()):
-                self.valid_sessions.append(self.session(reader, stretch))
+                self.valid_sessions.append(valid)
             if progress is not None:
                 progress(index + 1, len(recordings))
         _require_alike(view[0].session.reader for view in views)
@@ -211,15 +234,36 @@ class DecodeData:
         references = draw_references(recording, train, lengths_s=lengths_s, seed=seed)
         if folds:
             references += fold_references(train, seed=seed)
-        rooms = [start_rooms(reader, each.free) for each in references]
-        if not any(len(each) for each in rooms):
-            raise DataError(
-                f"{recording.id}: no training window fits beside a reference: the train domain "
-                f"must hold stretches longer than {reader.length_s:g} s"
-            )
+        rooms = rooms_beside(reader, [each.free for each in references])
         return tuple(
             TrainingView(self.session(reader, reference.stretches), room)
             for reference, room in zip(references, rooms, strict=True)
+            if len(room)
+        )
+
+    def _context_views(
+        self,
+        reader: DecodeReader,
+        windows: WindowReader,
+        lengths_s: tuple[float, ...],
+        *,
+        folds: bool,
+        seed: int,
+    ) -> tuple[TrainingView, ...]:
+        """Return the recording as a forecaster sees it from several references."""
+        recording, spec = reader.recording, windows.spec
+        train = recording.require_split().train
+        # What is asked of a window lies inside of it, not after it: no guard is needed.
+        drawn = draw_cross_fits(
+            recording, train, spec=spec, lengths_s=lengths_s, seed=seed, guard_s=0.0
+        )
+        if folds:
+            drawn += draw_folds(recording, train, spec=spec, seed=seed, guard_s=0.0)
+        rooms = rooms_beside(reader, [each.free for each in drawn])
+        session = self.session(reader)
+        return tuple(
+            TrainingView(replace(session, context=ContextReader(windows, each.reference)), room)
+            for each, room in zip(drawn, rooms, strict=True)
             if len(room)
         )
 
@@ -236,6 +280,12 @@ class DecodeData:
         return FeatureScaler.fit_in_one_pass(
             (view.session.unit_features.astype(np.float64) for view in views), log=log
         )
+
+    def reference_scalers(self) -> tuple[FeatureScaler, FeatureScaler]:
+        """Fit the standardisation of what a forecaster reads of its references."""
+        views = [view for recording in self.recordings for view in recording.views]
+        contexts = [view.session.context for view in views]
+        return fit_scalers([each.reference for each in contexts if each is not None])
 
     def numbered_batches(self) -> DecodeBatches:
         """Return the training batches by their numbers, without end."""
@@ -294,6 +344,21 @@ def _meet(
     if met and len(met) == len(tasks):
         return met
     return meet_tasks([task for task in tasks if isinstance(task, TaskSpec)], recordings)
+
+
+def _require_context(
+    context: WindowSpec, *, length_s: float, unit_dropout: UnitDropout | None
+) -> None:
+    """Refuse windows that are no contexts of a forecaster."""
+    if to_ticks(length_s) != to_ticks(context.context_s):
+        raise ConfigError(
+            f"length_s is {length_s:g} s and the forecaster reads {context.context_s:g} s before "
+            f"an origin: set the windows' length to {context.context_s:g} s"
+        )
+    if unit_dropout is not None:
+        raise ConfigError(
+            "unit_dropout: a forecaster's encoder reads all units of a recording: leave it out"
+        )
 
 
 def _rows(known: Mapping[str, int] | None, words: Sequence[str]) -> dict[str, int]:

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
-from neurohorizon.models.poyo_trunk import PopulationDecoder
+import torch
+from torch import nn
+
+from neurohorizon.models.task_decoder import TaskDecoder
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.training.decoding.losses import decoding_loss
 from neurohorizon.training.optimisation import OptimisedModule
 from neurohorizon.training.row_optimizer import RowAdamW
 
 
-class DecodeModule(OptimisedModule[PopulationDecoder]):
+class DecodeModule(OptimisedModule[TaskDecoder]):
     """Train a decoder: AdamW, rows of units by themselves, one cycle of the learning rate.
 
     Parameters
     ----------
-    model : PopulationDecoder
+    model : TaskDecoder
     num_steps, learning_rate, weight_decay, warmup_share, ema_decay
         As :class:`~neurohorizon.training.optimisation.OptimisedModule` takes them.
+    encoder_rate_share : float
+        Of the learning rate, what an encoder that was learned elsewhere is tuned with.
     """
 
     def __init__(
         self,
-        model: PopulationDecoder,
+        model: TaskDecoder,
         *,
         num_steps: int,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.01,
         warmup_share: float = 0.1,
         ema_decay: float = 0.0,
+        encoder_rate_share: float = 1.0,
     ) -> None:
         super().__init__(
             model,
@@ -39,6 +45,7 @@ class DecodeModule(OptimisedModule[PopulationDecoder]):
             warmup_share=warmup_share,
             ema_decay=ema_decay,
         )
+        self.encoder_rate_share = encoder_rate_share
 
     def loss(self, batch: DecodeBatch) -> torch.Tensor:
         """Return the sum of the tasks' losses, each with its weight."""
@@ -55,11 +62,13 @@ class DecodeModule(OptimisedModule[PopulationDecoder]):
     def make_optimizer(self) -> torch.optim.Optimizer:
         """AdamW in which rows of a vocabulary that a batch does not hold stay as they are."""
         tables = self.model.vocabulary_parameters()
-        rows = {id(table) for table in tables}
-        others = [p for p in self.model.parameters() if p.requires_grad and id(p) not in rows]
+        encoder = self.model.encoder_parameters()
+        apart = {id(parameter) for parameter in [*tables, *encoder]}
+        others = [p for p in self.model.parameters() if p.requires_grad and id(p) not in apart]
+        slow = {"lr": self.encoder_rate_share * self.learning_rate}
         groups = [
-            {"params": [p for p in others if p.ndim > 1]},
-            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+            *_by_decay(others, {}),
+            *_by_decay(encoder, slow),
             {"params": tables, "lazy_rows": True},
         ]
         return RowAdamW(
@@ -68,3 +77,11 @@ class DecodeModule(OptimisedModule[PopulationDecoder]):
             betas=(0.9, 0.98),
             weight_decay=self.weight_decay,
         )
+
+
+def _by_decay(parameters: list[nn.Parameter], settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return groups for an optimiser: matrices, and all else, which does not decay."""
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], **settings},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, **settings},
+    ]

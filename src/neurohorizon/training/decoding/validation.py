@@ -7,8 +7,8 @@ import torch
 
 from neurohorizon.evaluation.decoding.sums import Sums
 from neurohorizon.models.decoding import decoded_of, empty_stitches
-from neurohorizon.models.poyo_trunk import PopulationDecoder
 from neurohorizon.models.stitching import Stitched
+from neurohorizon.models.task_decoder import TaskDecoder
 from neurohorizon.training.decoding.data import DecodeData
 from neurohorizon.training.processes import exchange
 
@@ -33,7 +33,7 @@ class DecodeValidation:
 
     def score(
         self,
-        model: PopulationDecoder,
+        model: TaskDecoder,
         device: torch.device | str,
         *,
         rank: int = 0,
@@ -69,7 +69,7 @@ class DecodeValidation:
         return scores
 
     def _sums(
-        self, model: PopulationDecoder, device: torch.device | str, rank: int, world_size: int
+        self, model: TaskDecoder, device: torch.device | str, rank: int, world_size: int
     ) -> list[dict[str, Stitched]]:
         sessions = self.data.valid_sessions
         sums = [empty_stitches(session, model.tasks) for session in sessions]

@@ -4,12 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from decoding_world import world
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.activity import Activity
+from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.importance import measure_importance, out_of_time
+from neurohorizon.evaluation.decoding.scoring import decode_test_part
 from neurohorizon.evaluation.decoding.wiener import Wiener
+from neurohorizon.models.decoding import TrainedDecoder
+from neurohorizon.models.poyo import POYO
+from neurohorizon.recordings.decoding.meeting import meet_tasks
+from neurohorizon.recordings.decoding.tasks import TaskSpec
+from neurohorizon.recordings.splits import split_interleaved
+from worlds import waving_recording
 
 
 def fitted(case):
@@ -93,3 +102,38 @@ def test_no_score_no_importance():
     still = replace(case, values=np.ones_like(case.values))
     with pytest.raises(DataError, match=r"no importance without a score \(the target is constant"):
         measure_importance(still, lambda recording: still.part("test").values + 0.1)
+
+
+def test_a_trained_model_is_asked_for_the_test_part_alone():
+    recording = replace(
+        waving_recording(duration_s=60.0),
+        split=split_interleaved(np.array([[0.0, 60.0]]), block_s=6.0, guard_s=0.0),
+    )
+    (task,) = meet_tasks([TaskSpec(name="position", series="position", rate_hz=10.0)], [recording])
+    torch.manual_seed(0)
+    model = POYO(
+        tasks=(task,),
+        width=16,
+        head_width=8,
+        num_layers=1,
+        num_self_heads=2,
+        num_latents_per_step=2,
+        latent_step_s=0.5,
+        length_s=1.0,
+    )
+    model.units.extend([f"{recording.id}/{unit}" for unit in recording.units.id.tolist()])
+    model.sessions.extend([recording.id])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    decoder = TrainedDecoder(model)
+    case = DecodingCase.of(recording, task)
+    assert case is not None
+    decode = decode_test_part(decoder, case)
+    outputs = decode(recording)
+    assert np.allclose(outputs, decoder.decode(recording, case.test)["position"].values)
+    assert len(outputs) == len(case.part("test"))
+    moved = out_of_time(
+        case.activity, np.arange(12), case.test, way="shift", generator=np.random.default_rng(0)
+    )
+    assert not np.allclose(decode(moved), outputs)

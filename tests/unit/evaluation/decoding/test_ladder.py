@@ -13,8 +13,8 @@ from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.constant import Constant
 from neurohorizon.evaluation.decoding.kalman import Kalman
 from neurohorizon.evaluation.decoding.ladder import decode_ladder, make_decoder
-from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.networks import Network
+from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.sums import Sums
 from neurohorizon.evaluation.decoding.tuning import Decoder
 from neurohorizon.evaluation.decoding.wiener import Wiener
@@ -38,8 +38,8 @@ def quick() -> list[Decoder]:
             doubts=(0.01,),
             pseudo_steps=(1.0,),
         ),
-        Network("MLP", clocks=clocks, variations=(), most_looks=2),
-        Network("GRU", clocks=clocks, variations=(), most_looks=3),
+        Network("MLP", clocks=clocks, variations=(), most_looks=3, bins_a_batch=300),
+        Network("GRU", clocks=clocks, variations=(), most_looks=4, bins_a_batch=300),
     ]
 
 
@@ -72,7 +72,7 @@ def test_every_row_decodes_what_units_tell(kind):
 
 
 def test_nothing_outside_of_a_stretch_changes_what_is_decoded():
-    case = world()
+    case = world(length_s=120.0)
     data, test = case.fit_data(), case.part("test")
     recording = case.activity.recording
     start, end = test.stretches[1]
@@ -130,7 +130,9 @@ def test_networks_are_the_same_twice():
     case = world(length_s=120.0)
     outputs = []
     for _ in range(2):
-        network = Network("GRU", clocks=((0.5, 5.0),), variations=(), most_looks=2, seed=3)
+        network = Network(
+            "GRU", clocks=((0.5, 5.0),), variations=(), most_looks=2, bins_a_batch=300, seed=3
+        )
         network.fit(case.fit_data())
         outputs.append(network.predict(case.activity, case.part("test").asked))
     assert np.array_equal(*outputs)

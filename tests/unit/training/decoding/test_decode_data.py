@@ -12,6 +12,7 @@ import torch
 from decoding_worlds import calcium_recording, moving_recording, with_split
 from neurohorizon.errors import DataError
 from neurohorizon.ops.intervals import contains
+from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.decoding.batches import DecodeBatch, TokenType
 from neurohorizon.recordings.decoding.identity import num_identity_features
 from neurohorizon.recordings.decoding.tasks import TaskSpec
@@ -43,8 +44,14 @@ def make(recordings: list[Recording] = RECORDINGS, **settings: Any) -> DecodeDat
 def equal(left: DecodeBatch, right: DecodeBatch) -> bool:
     for field in fields(left):
         one, other = getattr(left, field.name), getattr(right, field.name)
+        if one is None or other is None:
+            if one is not other:
+                return False
+            continue
         if isinstance(one, torch.Tensor):
             one, other = {"": one}, {"": other}
+        elif isinstance(one, ForecastBatch):
+            one, other = vars(one), vars(other)
         if list(one) != list(other) or not all(torch.equal(one[k], other[k]) for k in one):
             return False
     return True

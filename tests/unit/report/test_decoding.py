@@ -1,0 +1,162 @@
+"""Figures and tables of decoders say what was decoded."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from decoding_world import world
+from neurohorizon.errors import DataError
+from neurohorizon.evaluation.decoding.importance import Importance
+from neurohorizon.evaluation.decoding.results import DecodingResult
+from neurohorizon.evaluation.decoding.scoring import score_ladder, score_model
+from neurohorizon.evaluation.decoding.summary import pooled
+from neurohorizon.evaluation.decoding.targets_by_part import targets_by_part
+from neurohorizon.report.decoding_figures import DecodingFigures
+from neurohorizon.report.decoding_maps import compute_density, compute_error_map
+from neurohorizon.report.decoding_rows import rows_to_look_at, style_decoders, styles_apart
+from neurohorizon.report.decoding_scores import compute_bars, compute_steps
+from neurohorizon.report.decoding_tables import format_decoding, format_settings
+from neurohorizon.report.decoding_traces import compute_traces
+from neurohorizon.report.rows import FAINT_STYLE
+
+CASES = [world(seed=seed, length_s=100.0) for seed in (1, 2)]
+CASES.append(world(seed=1, length_s=100.0, kind="binary"))
+
+
+@pytest.fixture(scope="module")
+def result() -> DecodingResult:
+    decoded = {}
+    for case in CASES:
+        test = case.part("test")
+        generator = np.random.default_rng(0)
+        outputs = test.values + 0.1 * generator.normal(size=test.values.shape)
+        if case.task.spec.is_categorical:
+            outputs = np.eye(2)[test.values]
+        decoded[case.task.name, case.recording_id] = (test.times_s, outputs)
+    ladder = score_ladder(CASES, rows=("mean", "Wiener", "Kalman"), title="wandering")
+    return score_model("POYO", CASES, decoded).join(ladder)
+
+
+def read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_figure_is_drawn_with_its_numbers(result, tmp_path):
+    figures = DecodingFigures(tmp_path, style_decoders(result))
+    one = CASES[0].recording_id
+    predictions = {task: result.predictions[task, one] for task in ("place", "side")}
+    made = [
+        figures.bars(result),
+        figures.differences(result),
+        figures.traces(result, one, predictions, "place"),
+        figures.traces(result, one, predictions, "side", rows=["POYO", "Wiener", "mean"]),
+        figures.density(result, one, predictions, "place"),
+        figures.error_maps(result, one, predictions, "place"),
+        figures.confusion(result, "side"),
+        figures.targets(targets_by_part(CASES)),
+    ]
+    for each in made:
+        assert each is not None
+        assert each.svg.stat().st_size > 2000
+        assert read(each.svg.with_suffix(".csv"))
+        assert each.caption
+    assert figures.confusion(result, "place") is None
+    bars = read(tmp_path / "decoding_scores.csv")
+    mean = next(r for r in bars if (r["task"], r["row"]) == ("place", "Wiener"))
+    assert float(mean["value"]) == pytest.approx(pooled(result, "Wiener", "place").value[0])
+
+
+def test_without_a_model_there_is_nothing_to_compare(tmp_path):
+    ladder = score_ladder(CASES[:1], rows=("mean", "Wiener"))
+    figures = DecodingFigures(tmp_path, style_decoders(ladder))
+    assert figures.differences(ladder) is None
+    assert rows_to_look_at(ladder, "place") == ["Wiener"]
+    figures.bars(ladder)
+
+
+def test_rows_look_the_same_and_can_be_told_apart(result):
+    styles = style_decoders(result)
+    assert styles["POYO"].bold
+    assert styles["mean"] is FAINT_STYLE
+    apart = styles_apart(["POYO", "Wiener", "Kalman", "mean"], styles)
+    assert len({each.colour for each in apart.values()}) == 4
+    assert apart["POYO"] is styles["POYO"]
+
+
+def test_bars_and_steps_hold_each_recording(result):
+    bars = compute_bars(result, "place")
+    row = bars.rows.index("Wiener")
+    assert bars.by_recording[row].mean() == pytest.approx(bars.value[row])
+    steps = compute_steps(result, "POYO", "Wiener", "place")
+    assert sorted(steps.recordings) == sorted(bars.recordings)
+    assert np.all(np.diff(steps.value) >= 0)
+    assert steps.table()[-1]["recording"] == "all recordings"
+
+
+def test_traces_show_a_lively_part_once(result):
+    case = CASES[0]
+    predictions = result.predictions["place", case.recording_id]
+    data = compute_traces(case.recording_id, case.task, predictions, ["POYO"], length_s=15.0)
+    assert np.all(np.diff(data.shown_s) > 0)
+    assert data.shown_s[-1] >= 0.8 * 15.0 - 0.1
+    at = np.searchsorted(predictions.times_s, data.times_s)
+    assert np.array_equal(predictions.values[at], data.values)
+    assert np.array_equal(predictions.decoded["POYO"][at], data.decoded["POYO"])
+    with pytest.raises(DataError, match="'GRU' did not decode place: choose of POYO, mean"):
+        compute_traces(case.recording_id, case.task, predictions, ["GRU"])
+
+
+def test_maps_count_every_time_stamp(result):
+    case = CASES[0]
+    predictions = result.predictions["place", case.recording_id]
+    density = compute_density(case.recording_id, predictions, "POYO", 0)
+    assert density.counts.sum() == len(predictions.times_s)
+    assert np.trace(density.counts) > 0.2 * density.counts.sum()
+    found = compute_error_map(case.recording_id, predictions, "POYO", num_bins=6)
+    error = np.linalg.norm(predictions.values - predictions.decoded["POYO"], axis=1)
+    assert found.overall == pytest.approx(np.median(error), rel=1e-5)
+    assert np.nanmax(found.median) < error.max()
+
+
+def test_importance_is_drawn(tmp_path, result):
+    found = Importance(
+        recording="one",
+        task="place",
+        row="POYO",
+        metric="r2",
+        way="windows",
+        score=0.8,
+        unit_id=np.array(["a", "b", "c"]),
+        unit_area=np.array(["", "", ""]),
+        loss=np.array([0.01, 0.3, 0.0]),
+        low=np.array([-0.01, 0.2, -0.01]),
+        high=np.array([0.02, 0.4, 0.01]),
+        p=np.array([0.4, 0.001, 0.5]),
+        read=np.array([False, True, False]),
+        area=np.array([], dtype=np.str_),
+        area_loss=np.empty(0),
+        area_low=np.empty(0),
+        area_high=np.empty(0),
+    )
+    figure = DecodingFigures(tmp_path, style_decoders(result)).importance([found])
+    assert [row["read"] for row in read(figure.svg.with_suffix(".csv"))] == [
+        "False",
+        "True",
+        "False",
+    ]
+
+
+def test_the_table_of_a_terminal(result):
+    text = format_decoding(result)
+    assert "wandering: place, 2 recordings" in text
+    assert "median error (m)" in text
+    (line,) = [each for each in text.splitlines() if each.startswith("Wiener") and "*" in each][:1]
+    assert f"{pooled(result, 'Wiener', 'place').value[0]:.3f}" in line
+    poyo = next(each for each in text.splitlines() if each.startswith("POYO"))
+    assert poyo.rstrip().endswith("2/2")
+    assert "balanced accuracy" in text
+    settings = format_settings(result)
+    assert "left out: classes have no linear state" in settings
+    assert "reach_s" in settings
