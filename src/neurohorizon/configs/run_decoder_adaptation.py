@@ -25,6 +25,7 @@ from neurohorizon.recordings.store import open_recording
 from neurohorizon.training.decoding.adapt import (
     DECODER_MODES,
     MAX_STEPS,
+    TOKENS_PER_BATCH,
     DecoderAdaptation,
     DecoderMode,
     adapt_decoder,
@@ -114,6 +115,7 @@ def adapt_decoder_run(
         mode=mode,
         stages=default_stages(mode, max_steps=max_steps),
         rescale=rescale,
+        tokens_per_batch=_tokens_per_batch(record),
         seed=record.config.run.seed,
         progress=progress,
     )
@@ -133,14 +135,14 @@ def adapt_decoder_run(
 
 
 def score_decoder_few_shot(
-    run: Path,
+    run: Path | str,
     *,
     minutes: Sequence[float] | None = None,
     modes: Sequence[DecoderMode] | None = None,
-    identity_run: Path | None = None,
+    identity_run: Path | str | None = None,
     from_scratch: bool = False,
     baselines: Sequence[str] = BASELINES,
-    recordings: Path | None = None,
+    recordings: Path | str | None = None,
     max_steps: int = MAX_STEPS,
     again: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -149,20 +151,20 @@ def score_decoder_few_shot(
 
     Parameters
     ----------
-    run : Path
+    run : path
         Run folder of a decoder; its results are given the part ``held-out.few-shot``.
     minutes : sequence of float, optional
         Those of the run's configuration by default; what not every recording has is left out.
     modes : sequence of {"units", "full", "none"}, optional
         By default all that fit the run's model.
-    identity_run : Path, optional
+    identity_run : path, optional
         Run of the same tasks and recordings that knows units by a reference: its model is scored
         too, without a gradient.
     from_scratch : bool
         Train an untrained model on the minutes, too: what the other recordings are worth.
     baselines : sequence of str
         Simple decoders, fitted on the same minutes.
-    recordings : Path, optional
+    recordings : path, optional
         Where the run's recordings lie now, if they were moved.
     max_steps : int
         Of each adaptation.
@@ -182,6 +184,7 @@ def score_decoder_few_shot(
     NeuroHorizonError
         If runs, recordings or minutes cannot be used.
     """
+    run = Path(run)
     folder = few_shot_folder(run)
     if not again and (folder / HEAD).is_file():
         return None
@@ -193,7 +196,7 @@ def score_decoder_few_shot(
     if from_scratch:
         ways.append(_from_scratch(record, decoder, max_steps))
     if identity_run is not None:
-        ways.append(_by_reference(identity_run, record))
+        ways.append(_by_reference(Path(identity_run), record))
     sessions = open_run_sessions(record, recordings=recordings)
     held_out = [session.recording for session in sessions.held_out]
     if not held_out:
@@ -206,6 +209,7 @@ def score_decoder_few_shot(
         minutes=fitting_minutes(held_out, wanted),
         baselines=baselines,
         stride_s=config.evaluation.stride_share * config.window.length_s,
+        tokens_per_batch=_tokens_per_batch(record),
         seed=config.run.seed,
         progress=progress,
     )
@@ -219,6 +223,10 @@ def score_decoder_few_shot(
 def few_shot_folder(run: Path) -> Path:
     """Return where the results of :func:`score_decoder_few_shot` lie."""
     return part_path(run / RESULTS_FOLDER, "held-out", FEW_SHOT_PART)
+
+
+def _tokens_per_batch(record: Run[DecodeConfig]) -> int:
+    return min(record.config.training.tokens_per_batch, TOKENS_PER_BATCH)
 
 
 def _from_scratch(record: Run[DecodeConfig], decoder: TrainedDecoder, max_steps: int) -> Way:

@@ -45,6 +45,7 @@ DecoderMode = Literal["units", "full", "none"]
 DECODER_MODES: tuple[DecoderMode, ...] = ("units", "full", "none")
 RowStart = Literal["mean", "random"]
 MAX_STEPS = 400
+TOKENS_PER_BATCH = 16_000
 
 _NOISE_SHARE = 0.1
 _NUM_REFERENCES = 6
@@ -105,7 +106,7 @@ def adapt_decoder(
     patience: int = 8,
     start: RowStart = "mean",
     rescale: bool = False,
-    tokens_per_batch: int = 16_000,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[TrainedDecoder, DecoderAdaptation]:

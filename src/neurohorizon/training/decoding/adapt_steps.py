@@ -35,7 +35,7 @@ class Stage:
     row_rate : float
         Learning rate of rows.
     weight_rate : float
-        Learning rate of all other weights.
+        Learning rate of all other weights, the network that reads references among them.
     """
 
     learns: Literal["rows", "all"]
@@ -101,7 +101,7 @@ def learn_in_stages(
         rows, others = _opened(model, stage)
         trained = [*rows, *others]
         opened |= {id(each): each for each in trained}
-        optimizer = _optimizer(rows, others, stage, lazy_rows=model.identity is None)
+        optimizer = _optimizer(rows, others, stage, are_rows=model.identity is None)
         best = [each.detach().clone() for each in trained]
         first = last_better = told.steps
         while told.steps - first < stage.max_steps:
@@ -158,9 +158,10 @@ def _opened(
 
 
 def _optimizer(
-    rows: list[nn.Parameter], others: list[nn.Parameter], stage: Stage, *, lazy_rows: bool
+    rows: list[nn.Parameter], others: list[nn.Parameter], stage: Stage, *, are_rows: bool
 ) -> torch.optim.Optimizer:
-    groups = [{"params": rows, "lr": stage.row_rate, "lazy_rows": lazy_rows}]
+    rate = stage.row_rate if are_rows else stage.weight_rate
+    groups = [{"params": rows, "lr": rate, "lazy_rows": are_rows}]
     if others:
         groups.append({"params": others, "lr": stage.weight_rate, "lazy_rows": False})
     return RowAdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)

@@ -19,7 +19,12 @@ from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.ops.intervals import total_s
 from neurohorizon.recordings.decoding.minutes import minutes_of, readable_stretches
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.training.decoding.adapt import DecoderAdaptation, DecoderMode, adapt_decoder
+from neurohorizon.training.decoding.adapt import (
+    TOKENS_PER_BATCH,
+    DecoderAdaptation,
+    DecoderMode,
+    adapt_decoder,
+)
 from neurohorizon.training.decoding.adapt_steps import Stage
 
 #: Simple decoders beside the ways: the strongest on most recordings, and one that is quick.
@@ -114,6 +119,7 @@ def measure_decoding_few_shot(
     minutes: Sequence[float] = (1.0, 2.0, 4.0, 8.0),
     baselines: Sequence[str] = BASELINES,
     stride_s: float | None = None,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> FewShotDecoding:
@@ -131,6 +137,8 @@ def measure_decoding_few_shot(
         Simple decoders (:data:`neurohorizon.evaluation.decoding.rows.ROWS`).
     stride_s : float, optional
         Between windows of the test part; half a window by default.
+    tokens_per_batch : int
+        Of each adaptation.
     seed : int
         Of each adaptation, and of the simple decoders.
     progress : callable, optional
@@ -180,6 +188,7 @@ def measure_decoding_few_shot(
                     minutes=length,
                     mode=way.mode,
                     stages=way.stages,
+                    tokens_per_batch=tokens_per_batch,
                     seed=seed,
                 )
                 decoded = adapted.decode(inside, inside.require_split().test, stride_s=stride_s)

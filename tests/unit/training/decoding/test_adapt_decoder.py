@@ -37,6 +37,7 @@ SMALL = {
     "dropout": 0.0,
     "layer_dropout": 0.0,
 }
+FEW = 1500
 ROWS = (Stage("rows", 60),)
 BOTH = (Stage("rows", 10), Stage("all", 10, weight_rate=1e-3))
 
@@ -49,7 +50,7 @@ def train(units: str, *, steps: int) -> TrainedDecoder:
         units=units,
         num_references=2,
         longest_reference_s=40.0,
-        tokens_per_batch=1500,
+        tokens_per_batch=FEW,
     )
     torch.manual_seed(0)
     model = POYO(
@@ -80,6 +81,13 @@ def new():
     return moving_recording(duration_s=120.0, seed=9, name="new")
 
 
+def adapt(decoder: TrainedDecoder, recording, **settings):
+    """Adapt with a minute and small batches."""
+    return adapt_decoder(
+        decoder, recording, **({"minutes": 1.0, "tokens_per_batch": FEW} | settings)
+    )
+
+
 def state_of(decoder: TrainedDecoder) -> dict[str, torch.Tensor]:
     return {name: each.clone() for name, each in decoder.model.state_dict().items()}
 
@@ -92,7 +100,7 @@ def r2(decoder: TrainedDecoder, recording) -> float:
 
 def test_rows_are_learned_and_all_else_stays_to_the_bit(decoder, new):
     before = state_of(decoder)
-    adapted, told = adapt_decoder(decoder, new, minutes=1.0, mode="units", stages=ROWS)
+    adapted, told = adapt(decoder, new, mode="units", stages=ROWS)
     after = state_of(adapted)
     for name, values in state_of(decoder).items():
         assert torch.equal(values, before[name]), "the given model is left as it is"
@@ -105,13 +113,13 @@ def test_rows_are_learned_and_all_else_stays_to_the_bit(decoder, new):
     assert told.num_trained == 11 * SMALL["width"]
     assert told.best_step > 0
     assert told.valid_loss[told.best_step // 10] == min(told.valid_loss)
-    start, _ = adapt_decoder(decoder, new, minutes=1.0, mode="units", stages=())
+    start, _ = adapt(decoder, new, mode="units", stages=())
     assert r2(adapted, new) > r2(start, new) + 0.1
     assert all(parameter.requires_grad for parameter in adapted.model.parameters())
 
 
 def test_weights_are_let_go_one_stage_after_the_other(decoder, new):
-    adapted, told = adapt_decoder(decoder, new, minutes=1.0, mode="full", stages=BOTH)
+    adapted, told = adapt(decoder, new, mode="full", stages=BOTH)
     before, after = state_of(decoder), state_of(adapted)
     assert told.stage_steps == (10, 10)
     assert told.best_step == 20
@@ -122,7 +130,7 @@ def test_weights_are_let_go_one_stage_after_the_other(decoder, new):
     moved = [n for n in before if not n.startswith(others) and not torch.equal(after[n], before[n])]
     assert any("readouts" in name for name in moved)
     assert any("perceiver" in name for name in moved)
-    rows_alone, _ = adapt_decoder(decoder, new, minutes=1.0, mode="full", stages=BOTH[:1])
+    rows_alone, _ = adapt(decoder, new, mode="full", stages=BOTH[:1])
     shared = {n: v for n, v in state_of(rows_alone).items() if not n.startswith(others)}
     assert all(torch.equal(values, before[name]) for name, values in shared.items())
 
@@ -130,9 +138,7 @@ def test_weights_are_let_go_one_stage_after_the_other(decoder, new):
 def test_the_seed_tells_all(decoder, new):
     def weights(seed: int) -> torch.Tensor:
         stages = (Stage("rows", 10),)
-        return adapt_decoder(decoder, new, minutes=1.0, mode="units", stages=stages, seed=seed)[
-            0
-        ].model.units.weight
+        return adapt(decoder, new, mode="units", stages=stages, seed=seed)[0].model.units.weight
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
@@ -159,8 +165,7 @@ def test_nothing_but_the_minutes_is_read(decoder, new, split):
     )
     stages = (Stage("rows", 10),)
     one, other = (
-        adapt_decoder(decoder, each, minutes=1.0, mode="units", stages=stages, rescale=True)
-        for each in (new, other)
+        adapt(decoder, each, mode="units", stages=stages, rescale=True) for each in (new, other)
     )
     assert one[1].valid_loss == other[1].valid_loss
     assert torch.equal(one[0].model.units.weight, other[0].model.units.weight)
@@ -168,7 +173,7 @@ def test_nothing_but_the_minutes_is_read(decoder, new, split):
 
 
 def test_a_model_that_reads_references_needs_no_gradient(reader_of_references, new, tmp_path):
-    adapted, told = adapt_decoder(reader_of_references, new, minutes=1.0, mode="none")
+    adapted, told = adapt(reader_of_references, new, mode="none")
     for name, values in state_of(adapted).items():
         assert torch.equal(values, state_of(reader_of_references)[name])
     assert (told.steps, told.valid_loss, told.num_trained) == (0, (), 0)
@@ -180,9 +185,7 @@ def test_a_model_that_reads_references_needs_no_gradient(reader_of_references, n
     save_decoder(adapted.model, tmp_path / "model.safetensors", references=adapted.references)
     again = TrainedDecoder.load(tmp_path)
     np.testing.assert_allclose(again.decode(new, test)["velocity"].values, wanted, atol=1e-6)
-    tuned, told = adapt_decoder(
-        reader_of_references, new, minutes=1.0, mode="full", stages=BOTH, tokens_per_batch=1500
-    )
+    tuned, told = adapt(reader_of_references, new, mode="full", stages=BOTH)
     assert told.steps == 20
     assert not torch.equal(tuned.model.any_session, reader_of_references.model.any_session)
 
@@ -194,11 +197,9 @@ def test_other_units_of_the_behaviour_need_another_scale(decoder, new):
         new, series={"velocity": Series(velocity.timestamps, 100 * velocity.values + 30)}
     )
     stages = (Stage("rows", 30),)
-    plain, _ = adapt_decoder(decoder, large, minutes=1.0, mode="units", stages=stages)
+    plain, _ = adapt(decoder, large, mode="units", stages=stages)
     assert plain.model.tasks == decoder.model.tasks
-    rescaled, _ = adapt_decoder(
-        decoder, large, minutes=1.0, mode="units", stages=stages, rescale=True
-    )
+    rescaled, _ = adapt(decoder, large, mode="units", stages=stages, rescale=True)
     (task,) = rescaled.model.tasks
     (old,) = decoder.model.tasks
     np.testing.assert_allclose(task.scale, 100 * np.array(old.scale), rtol=0.2)
@@ -208,23 +209,23 @@ def test_other_units_of_the_behaviour_need_another_scale(decoder, new):
 def test_what_cannot_be_adapted_is_refused(decoder, reader_of_references, new):
     known = moving_recording(duration_s=100.0, seed=0, name="m0")
     with pytest.raises(DataError, match=r"m0: the model knows it already \(10 of 10 units\)"):
-        adapt_decoder(decoder, known, minutes=1.0, mode="units")
+        adapt(decoder, known, mode="units")
     with pytest.raises(ConfigError, match="no mode 'offsets': choose among units, full, none"):
-        adapt_decoder(decoder, new, minutes=1.0, mode="offsets")
+        adapt(decoder, new, mode="offsets")
     with pytest.raises(ConfigError, match="mode none needs a model that knows units by a ref"):
-        adapt_decoder(decoder, new, minutes=1.0, mode="none")
+        adapt(decoder, new, mode="none")
     with pytest.raises(ConfigError, match="mode units learns rows"):
-        adapt_decoder(reader_of_references, new, minutes=1.0, mode="units")
+        adapt(reader_of_references, new, mode="units")
     with pytest.raises(DataError, match="give fewer"):
-        adapt_decoder(decoder, new, minutes=9.0, mode="units")
+        adapt(decoder, new, minutes=9.0, mode="units")
     for each in (decoder, reader_of_references):
         mode = "units" if each is decoder else "none"
         with pytest.raises(DataError, match=r"new: no behaviour for any of the tasks \(velocity\)"):
-            adapt_decoder(each, replace(new, series={}), minutes=1.0, mode=mode)
+            adapt(each, replace(new, series={}), mode=mode)
     velocity = new.series["velocity"]
     late = Series(velocity.timestamps[-50:], velocity.values[-50:])
     with pytest.raises(DataError, match="new: no "):
-        adapt_decoder(decoder, replace(new, series={"velocity": late}), minutes=0.6, mode="units")
+        adapt(decoder, replace(new, series={"velocity": late}), minutes=0.6, mode="units")
 
 
 def test_the_curve_sets_every_way_beside_simple_decoders(decoder, reader_of_references, new):
@@ -239,7 +240,7 @@ def test_the_curve_sets_every_way_beside_simple_decoders(decoder, reader_of_refe
         Way("none", reader_of_references, "none"),
     ]
     curve = measure_decoding_few_shot(
-        ways, [new], minutes=(0.6, 1.0, 30.0), baselines=("mean", "Wiener")
+        ways, [new], minutes=(0.6, 1.0, 30.0), baselines=("mean", "Wiener"), tokens_per_batch=FEW
     )
     rows = [row.name for row in curve.result.rows]
     assert sorted(rows) == sorted(
@@ -247,7 +248,7 @@ def test_the_curve_sets_every_way_beside_simple_decoders(decoder, reader_of_refe
         for minutes in ("0.6", "1")
     )  # fmt: skip
     assert {name_and_minutes(row)[0] for row, _ in curve.adaptations} == {"units", "none"}
-    adapted, _ = adapt_decoder(decoder, new, minutes=1.0, mode="units", stages=ways[0].stages)
+    adapted, _ = adapt(decoder, new, mode="units", stages=ways[0].stages)
     sums = curve.result.sums("units, 1 min", "velocity")["new"]
     assert sums.score("r2") == pytest.approx(r2(adapted, new), abs=1e-6)
     data = compute_decoding_few_shot(curve.result)
