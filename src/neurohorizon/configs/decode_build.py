@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from neurohorizon.models.task_decoder import TaskDecoder
     from neurohorizon.training.decoding.data import DecodeData
 
+# Of the published models, whose windows are of 1 s.
+_LONGEST_PERIOD_S = 2.0627
+
 
 def check_decoder(config: DecodeConfig) -> None:
     """Make all that is cheap to make, so that each part checks its own settings.
@@ -105,6 +108,8 @@ def decoder(config: DecodeConfig, tasks: Sequence[Task], *, num_features: int) -
         dropout=model.dropout,
         layer_dropout=model.layer_dropout,
         attention_dropout=model.attention_dropout,
+        shortest_s=model.shortest_period_s,
+        longest_s=model.longest_period_s or max(_LONGEST_PERIOD_S, 2 * config.window.length_s),
     )
 
 

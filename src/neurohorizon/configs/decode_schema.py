@@ -164,6 +164,10 @@ class DecoderModel(Section):
     """Heads of the self-attention layers."""
     num_cross_heads: Count = 2
     """Heads of what reads the spikes, and of what reads the latents."""
+    shortest_period_s: Positive = 1e-4
+    """Shortest period by which attention tells times apart, in seconds."""
+    longest_period_s: Positive | None = None
+    """Longest such period; null for twice the window, and no less than the published 2.0627 s."""
     units: Literal["vocabulary", "identity"] = "vocabulary"
     """What stands for a unit: a learned vector, or a function of its reference."""
     dropout: ShareOrNone = 0.2

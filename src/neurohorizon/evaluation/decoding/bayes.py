@@ -228,7 +228,7 @@ class Bayes:
         self.trusts = trusts
         self.doubts = doubts
         self.pseudo_steps = pseudo_steps
-        self.name = "Bayes, continuous" if continuous else "Bayes"
+        self.name = "Bayes continuous" if continuous else "Bayes"
         self._fitted: _Fitted | None = None
 
     def why_not(self, data: FitData) -> str:

@@ -31,7 +31,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class DecodedRow:
     """What one row decoded of one task of one recording.
 
     Parameters
@@ -71,7 +71,7 @@ def make_decoder(name: str, *, seed: int = 0) -> Decoder:
         "Kalman": Kalman,
         "Kalman smoother": lambda: Kalman(smooth=True),
         "Bayes": Bayes,
-        "Bayes, continuous": lambda: Bayes(continuous=True),
+        "Bayes continuous": lambda: Bayes(continuous=True),
         "MLP": lambda: Network("MLP", seed=seed),
         "GRU": lambda: Network("GRU", seed=seed),
     }
@@ -87,7 +87,7 @@ def decode_ladder(
     decoders: Sequence[Decoder] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[Decoded]:
+) -> list[DecodedRow]:
     """Fit simple decoders on a case and decode its test part.
 
     Parameters
@@ -104,7 +104,7 @@ def decode_ladder(
 
     Returns
     -------
-    list of Decoded
+    list of DecodedRow
         One a row; one that cannot decode the task says why.
     """
     ladder = list(decoders) if decoders is not None else [make_decoder(n, seed=seed) for n in rows]
@@ -115,14 +115,14 @@ def decode_ladder(
             progress(f"{case.recording_id}, {case.task.name}: {decoder.name}", index, len(ladder))
         why = decoder.why_not(data) if len(test) else "no value in the test part"
         if why:
-            found.append(Decoded(decoder.name, decoder.role, None, Chosen({}), why))
+            found.append(DecodedRow(decoder.name, decoder.role, None, Chosen({}), why))
             continue
         start = time.perf_counter()
         chosen = decoder.fit(data)
         outputs = decoder.predict(case.activity, test.asked)
         assert np.isfinite(outputs).all(), decoder.name
         seconds = time.perf_counter() - start
-        found.append(Decoded(decoder.name, decoder.role, outputs, chosen, "", seconds))
+        found.append(DecodedRow(decoder.name, decoder.role, outputs, chosen, "", seconds))
     if progress is not None:
         progress(f"{case.recording_id}, {case.task.name}", len(ladder), len(ladder))
     return found

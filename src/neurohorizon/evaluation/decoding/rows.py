@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 RowName = Literal[
-    "mean", "Wiener", "Kalman", "Kalman smoother", "Bayes", "Bayes, continuous", "MLP", "GRU"
+    "mean", "Wiener", "Kalman", "Kalman smoother", "Bayes", "Bayes continuous", "MLP", "GRU"
 ]
 ROWS: tuple[RowName, ...] = (
     "mean",
@@ -13,7 +13,7 @@ ROWS: tuple[RowName, ...] = (
     "Kalman",
     "Kalman smoother",
     "Bayes",
-    "Bayes, continuous",
+    "Bayes continuous",
     "MLP",
     "GRU",
 )

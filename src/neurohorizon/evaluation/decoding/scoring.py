@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.cases import Asked, DecodingCase
-from neurohorizon.evaluation.decoding.ladder import Decoded, Progress, decode_ladder
+from neurohorizon.evaluation.decoding.ladder import DecodedRow, Progress, decode_ladder
 from neurohorizon.evaluation.decoding.results import (
     DecodedCase,
     DecodingResult,
@@ -130,10 +130,10 @@ def score_model(
     for case in cases:
         key = (case.task.name, case.recording_id)
         if key not in decoded:
-            found.append([Decoded(name, "model", None, Chosen({}), "the model lacks the task")])
+            found.append([DecodedRow(name, "model", None, Chosen({}), "the model lacks the task")])
             continue
         outputs = at_test_times(case, *decoded[key])
-        found.append([Decoded(name, "model", outputs, Chosen({}), seconds=seconds / len(cases))])
+        found.append([DecodedRow(name, "model", outputs, Chosen({}), seconds=seconds / len(cases))])
     return score_decoded(cases, found, title=title)
 
 
@@ -189,7 +189,7 @@ def nearest_times(times_s: FloatArray, asked: Asked) -> tuple[NDArray[np.int64],
 
 def score_decoded(
     cases: Sequence[DecodingCase],
-    decoded: Sequence[Sequence[Decoded]],
+    decoded: Sequence[Sequence[DecodedRow]],
     *,
     title: str = "",
 ) -> DecodingResult:
@@ -198,7 +198,7 @@ def score_decoded(
     Parameters
     ----------
     cases : sequence of DecodingCase
-    decoded : sequence of sequence of Decoded
+    decoded : sequence of sequence of DecodedRow
         For each case, its rows.
     title : str
     """

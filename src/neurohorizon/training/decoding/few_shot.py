@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.decoding.cases import DecodingCase
-from neurohorizon.evaluation.decoding.ladder import Decoded, decode_ladder
+from neurohorizon.evaluation.decoding.ladder import DecodedRow, decode_ladder
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import at_test_times, make_cases, score_decoded
 from neurohorizon.evaluation.decoding.tuning import Chosen
@@ -83,8 +83,8 @@ def name_and_minutes(row: str) -> tuple[str, float]:
 
     Examples
     --------
-    >>> name_and_minutes("Bayes, continuous, 0.5 min")
-    ('Bayes, continuous', 0.5)
+    >>> name_and_minutes("Bayes continuous, 0.5 min")
+    ('Bayes continuous', 0.5)
     """
     name, minutes = row.removesuffix(" min").rsplit(", ", 1)
     return name, float(minutes)
@@ -162,7 +162,7 @@ def measure_decoding_few_shot(
             raise DataError(f"{recording.id}: no test part to score: split it otherwise")
     first = ways[0].decoder
     cases = make_cases(recordings, first.model.tasks, signal=first.signal, held_out=True)
-    found: dict[tuple[str, str], list[Decoded]] = {
+    found: dict[tuple[str, str], list[DecodedRow]] = {
         (case.recording_id, case.task.name): [] for case in cases
     }
     told: dict[tuple[str, str], DecoderAdaptation] = {}
@@ -196,7 +196,7 @@ def measure_decoding_few_shot(
                     each = decoded[case.task.name]
                     outputs = at_test_times(case, each.times_s, each.values)
                     found[recording.id, case.task.name].append(
-                        Decoded(
+                        DecodedRow(
                             row,
                             "model",
                             outputs,
@@ -222,7 +222,7 @@ def _simple(
     baselines: Sequence[str],
     length: float,
     seed: int,
-) -> list[Decoded]:
+) -> list[DecodedRow]:
     """Fit simple decoders on the minutes that `inside` is split by."""
     if not baselines:
         return []
@@ -233,9 +233,9 @@ def _simple(
     except DataError as error:
         # Nothing of this task in so few minutes; there may be of another.
         none = Chosen({})
-        decoded = [Decoded(name, "baseline", None, none, str(error)) for name in baselines]
+        decoded = [DecodedRow(name, "baseline", None, none, str(error)) for name in baselines]
     return [
-        Decoded(
+        DecodedRow(
             row_of(each.row, length),
             each.role,
             each.outputs,

@@ -99,7 +99,7 @@ def test_nothing_outside_of_a_stretch_changes_what_is_decoded():
 def test_signals_are_decoded_and_bayes_says_why_not():
     case = world(signal=True)
     found = {each.row: each for each in decode_ladder(case, decoders=quick())}
-    for name in ("Bayes", "Bayes, continuous"):
+    for name in ("Bayes", "Bayes continuous"):
         assert "need spikes" in found[name].left_out
     for name in ("Wiener", "Kalman", "MLP", "GRU"):
         outputs = found[name].outputs
