@@ -7,26 +7,23 @@ import pytest
 
 from decoding_worlds import calcium_recording, moving_recording, with_split
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.ops.intervals import contains, intersect, total_s
-from neurohorizon.recordings.decoding.meeting import meet_tasks
 from neurohorizon.recordings.decoding.minutes import minutes_of, readable_stretches
-from neurohorizon.recordings.decoding.tasks import TaskSpec
 from neurohorizon.recordings.splits import split_in_time
 
-VELOCITY = TaskSpec(name="velocity", series="velocity")
 
-
-def test_of_blocks_that_take_turns_they_are_those_of_the_simple_decoders():
+def test_of_blocks_that_take_turns_they_are_the_first_of_both_parts_in_their_proportion():
     recording = moving_recording(duration_s=240.0)
-    (task,) = meet_tasks([VELOCITY], [recording])
-    case = DecodingCase.of(recording, task)
-    assert case is not None
+    split = recording.require_split()
+    share = total_s(split.valid) / (total_s(split.train) + total_s(split.valid))
     for minutes in (1.0, 2.5):
-        given, theirs = minutes_of(recording, minutes), case.first_minutes(minutes)
-        np.testing.assert_allclose(given.learn, theirs.train)
-        np.testing.assert_allclose(given.held, theirs.valid)
+        given = minutes_of(recording, minutes)
         assert total_s(given.stretches) == pytest.approx(60 * minutes)
+        assert total_s(given.held) == pytest.approx(60 * minutes * share)
+        for part, whole in ((given.learn, split.train), (given.held, split.valid)):
+            before = whole[whole[:, 0] < part[-1, 1]]
+            np.testing.assert_allclose(part[:-1], before[:-1])
+            np.testing.assert_allclose(part[-1, 0], before[-1, 0])
     fewer, more = (minutes_of(recording, minutes).stretches for minutes in (1.0, 2.0))
     assert total_s(intersect(fewer, more)) == pytest.approx(60.0), "more minutes contain fewer"
 
