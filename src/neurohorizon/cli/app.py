@@ -58,6 +58,11 @@ VERBS: tuple[Verb, ...] = (
         "Simulate a population, train a forecaster, score it beside every baseline, and report.",
     ),
     Verb(
+        "demo decode",
+        "demo:decode",
+        "Simulate reaches, train POYO, score it beside simple decoders, and report.",
+    ),
+    Verb(
         "data list",
         "data_list:list_sources",
         "List the public data sets and the formats that can be prepared.",
