@@ -88,3 +88,29 @@ def calcium_recording(*, num_units: int = 5, duration_s: float = 60.0, seed: int
 def with_split(recording: Recording, split: Split) -> Recording:
     """Return the recording with another split."""
     return replace(recording, split=split)
+
+
+def maze_recording(name: str, *, duration_s: float = 150.0, seed: int = 0) -> Recording:
+    """Place cells of an animal that runs to and fro on a track, as `ca1_maze` has recordings."""
+    generator = np.random.default_rng(seed)
+    clock = np.arange(0.0, duration_s, 1 / 60)
+    phase = np.cumsum(0.1 + 0.06 * np.sin(clock / 7.0)) / 60
+    along = 200 * (1 - np.abs(2 * (phase % 1) - 1))
+    position = np.stack([100 + along, 80 + 0.5 * along], axis=1)
+    position += generator.normal(scale=1.0, size=position.shape)
+    centres = generator.uniform(0, 200, size=12)
+    rates = 0.3 + 12 * np.exp(-0.5 * ((along[:, None] - centres) / 20) ** 2)
+    row, unit = np.nonzero(generator.random(rates.shape) < rates / 60)
+    domain = np.array([[0.0, duration_s]])
+    whole = Table(start=np.array([1.0]), end=np.array([duration_s - 1.0]))
+    return Recording(
+        id=name,
+        subject="ca1_maze_rat",
+        source="ca1_maze",
+        spike_times=clock[row],
+        spike_unit_index=unit,
+        units=Units.numbered(len(centres)),
+        domain=domain,
+        series={"position": Series(clock, position, unit="px")},
+        tables={"on_maze": whole, "running": whole},
+    )

@@ -21,24 +21,11 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
+from fences import read_fences
 from neurohorizon.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(
-    r"^(?P<marked><!-- run -->\s*)?^```(?P<language>bash|sh|console|python)\n"
-    r"(?P<script>.*?)^```$",
-    re.M | re.S,
-)
-
-
-def read_fences(text: str, *, language: str = "bash") -> list[tuple[bool, str]]:
-    """Return for each fence of a language whether it is marked for running, and its script."""
-    return [
-        (bool(found["marked"]), found["script"])
-        for found in FENCE.finditer(text)
-        if (found["language"] == "python") == (language == "python")
-    ]
 
 
 def read_marked(page: Path, *, language: str = "bash") -> str:

@@ -1,0 +1,45 @@
+"""The tutorials run, command by command, on small simulated stand-ins of what they download.
+
+Trainings are cut to a few steps; that the numbers of a tutorial are right is for the benchmarks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from decoding_worlds import maze_recording
+from fences import read_fences
+from neurohorizon.recordings.store import write_recording
+
+TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("*.md"))
+SHORT = "training.max_epochs=1 training.steps_per_epoch=3 'evaluation.rows=[mean,Wiener,Bayes]'"
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs(page: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "ca1_maze").mkdir(parents=True)
+    for seed, name in enumerate(("linear-track", "w-maze")):
+        recording = maze_recording(name, seed=seed)
+        write_recording(recording, tmp_path / "data" / "ca1_maze" / f"{name}.h5")
+    text = page.read_text()
+    bash = "".join(script for _, script in read_fences(text))
+    bash = re.sub(r"^neurohorizon data fetch.*$", "", bash, flags=re.M)
+    bash, trained = re.subn(r"^(neurohorizon train .*)$", rf"\1 {SHORT}", bash, flags=re.M)
+    assert trained, "a tutorial trains something"
+    python = "".join(script for _, script in read_fences(text, language="python"))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for command in (["bash", "-euxo", "pipefail", "-c", bash], [sys.executable, "-c", python]):
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path, "MPLBACKEND": "Agg"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
