@@ -1,6 +1,6 @@
 """How well behaviour is decoded: real and simulated recordings, all rows.
 
-    python benchmarks/decode.py ca1            # data as `data prepare` leaves them; half an hour
+    python benchmarks/decode.py ca1            # data as `data prepare` leaves them; an hour
     python benchmarks/decode.py calcium
 
 Each study trains and evaluates runs under ``runs/bench-decode/`` (a finished one is skipped, so the
@@ -14,12 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.configs.load import load_any
+from neurohorizon.configs.load import LoadedConfig, load_any
 from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
 from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.decoding.results import DecodingResult
@@ -34,29 +37,64 @@ RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
-class Design:
-    """One model that is trained: a recipe, and what differs from it."""
+class Forecaster:
+    """A forecaster that decoders start from."""
 
-    name: str
     recipe: str
     overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
+class Design:
+    """One model that is trained: a recipe, and what differs from it.
+
+    `on_forecaster`: it is made around the study's forecaster.
+    """
+
+    name: str
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    on_forecaster: bool = False
+
+
+@dataclass(frozen=True)
 class Study:
-    """Designs that are scored on the same time; `overrides` are of all of them."""
+    """Designs that are scored on the same time; `overrides` are of all of them.
+
+    The first is scored beside the simple decoders, and holds all tasks.
+    """
 
     title: str
     designs: tuple[Design, ...]
     overrides: tuple[str, ...] = ()
+    forecaster: Forecaster | None = None
 
 
 STUDIES = {
     "ca1": Study(
         title="Rat CA1, both mazes: position, speed and direction of running",
-        designs=(Design("POYO", "ca1-position"), Design("POYO+", "ca1-behavior")),
-        # Designs were compared on blocks dealt out by another seed.
+        designs=(
+            Design("POYO+", "ca1-behavior"),
+            Design("POYO", "ca1-position"),
+            Design("encoder, pretrained", "ca1-position-forecaster", on_forecaster=True),
+            Design(
+                "encoder, untrained",
+                "ca1-position-forecaster",
+                ("model.weights=random",),
+                on_forecaster=True,
+            ),
+        ),
+        # Designs were compared on validation blocks of another seed and other shares.
         overrides=("data.split.seed=1",),
+        forecaster=Forecaster(
+            "ca1-in-session",
+            (
+                "window.context_s=8.0",
+                "data.split.seed=1",
+                "data.split.block_s=20.0",
+                "data.split.within=on_maze",
+            ),
+        ),
     ),
     "calcium": Study(
         title="Simulated calcium traces, two sessions: velocity and direction",
@@ -72,53 +110,93 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="prepared recordings")
     arguments = parser.parse_args()
     for name in arguments.studies:
-        study = STUDIES[name]
-        found = [_scored(name, study, design, arguments.data) for design in study.designs]
+        study, found = STUDIES[name], {}
+        if study.forecaster is not None:
+            _train_forecaster(name, study.forecaster, arguments.data)
+        for design in study.designs:
+            found[design.name] = _scored(name, study, design, arguments.data)
         _write(name, study, found)
 
 
+def _train_forecaster(name: str, forecaster: Forecaster, data: Path) -> None:
+    folder = RUNS / name / "forecaster"
+    loaded = _load(forecaster.recipe, forecaster.overrides, folder, data)
+    with StageProgress() as progress:
+        train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
+
+
 def _scored(name: str, study: Study, design: Design, data: Path) -> DecodingResult:
-    """Train and score a design; its own row is called by its name."""
-    folder = RUNS / name / design.name.lower().replace(" ", "-").replace("+", "-plus")
+    """Train and score a design; its own rows are called by its name."""
+    folder = RUNS / name / design.name.lower().replace(", ", "-").replace("+", "-plus")
     overrides = [*study.overrides, *design.overrides]
-    loaded = load_any(design.recipe, overrides, folder=folder)
-    if loaded.config.data.name == "files":
-        source = loaded.config.data.source or ""
-        loaded = load_any(
-            design.recipe, [*overrides, f"data.recordings={data / source}"], folder=folder
-        )
+    if design.on_forecaster:
+        overrides.append(f"model.run={RUNS / name / 'forecaster'}")
+    if design is not study.designs[0]:
+        overrides.append("evaluation.rows=[]")
+    loaded = _load(design.recipe, overrides, folder, data)
     with StageProgress() as progress:
         train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
         evaluate_decoder(folder, progress=progress)
     result = load_results(folder)["later"]
-    names = {row.name: row.name if row.role == "baseline" else design.name for row in result.rows}
-    return result.renamed(names)
+    model = result.names("model")[0]
+    return result.renamed(
+        {row.name: design.name if row.name == model else row.name for row in result.rows}
+    )
 
 
-def _write(name: str, study: Study, found: list[DecodingResult]) -> None:
-    """Write the tables: a section a design, since designs may decode different tasks."""
+def _load(recipe: str, overrides: Sequence[str], folder: Path, data: Path) -> LoadedConfig[Any]:
+    """Load a recipe; recordings are looked for below `data`, by the name of their source."""
+    loaded = load_any(recipe, overrides, folder=folder)
+    if loaded.config.data.name != "files":
+        return loaded
+    where = f"data.recordings={data / (loaded.config.data.source or '')}"
+    return load_any(recipe, [*overrides, where], folder=folder)
+
+
+def _by_task(found: Mapping[str, DecodingResult]) -> list[DecodingResult]:
+    """Return a result a task, with the rows of all designs that decode it."""
+    first, *others = found.values()
+    joined = []
+    for task in first.tasks:
+        have = [each for each in others if any(task.name == own.name for own in each.tasks)]
+        joined.append(
+            reduce(
+                DecodingResult.join,
+                [each.only([task.name]) for each in have],
+                first.only([task.name]),
+            )
+        )
+    return joined
+
+
+def _write(name: str, study: Study, found: Mapping[str, DecodingResult]) -> None:
     machine = describe_machine()
     command = " ".join(["python", *sys.argv])
     about = ", ".join(f"{key} {value}" for key, value in machine.items())
     lines = [f"# {study.title}", "", f"{date.today()}, `{command}`, {about}.", ""]
-    for design, result in zip(study.designs, found, strict=True):
+    if study.forecaster is not None:
+        told = " ".join([study.forecaster.recipe, *study.forecaster.overrides])
+        lines.append(f"- forecaster: `neurohorizon train {told} run.name=forecaster`")
+    for design in study.designs:
         told = " ".join([design.recipe, *study.overrides, *design.overrides])
-        lines += [f"## {design.name} (`neurohorizon train {told}`)", "", "```text"]
-        lines += [format_decoding(result).rstrip(), "```", ""]
+        if design.on_forecaster:
+            told += " model.run=runs/forecaster"
+        lines.append(f"- {design.name}: `neurohorizon train {told}`")
+    results = _by_task(found)
+    for result in results:
+        lines += ["", f"## {result.tasks[0].name}", "", "```text"]
+        lines += [format_decoding(result).rstrip(), "```"]
     content = {
         "study": name,
         "title": study.title,
         "date": str(date.today()),
         "machine": machine,
         "command": command,
-        "designs": {
-            design.name: plain(summarise(result))
-            for design, result in zip(study.designs, found, strict=True)
-        },
+        "tasks": {each.tasks[0].name: plain(summarise(each)) for each in results},
     }
     RESULTS.mkdir(exist_ok=True)
     with atomic_path(RESULTS / f"decode_{name}.md") as temporary:
-        temporary.write_text("\n".join(lines), encoding="utf-8")
+        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
     with atomic_path(RESULTS / f"decode_{name}.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

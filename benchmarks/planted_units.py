@@ -5,7 +5,7 @@
 trains POYO on two simulated sessions in which three units of ten tell of movement (recipe ``reaching``,
 ``data.carrier_share=0.3``), takes every unit out of its time, and writes
 ``benchmarks/results/planted_units.md`` and ``.json``: how many of those units are found at a false
-discovery rate of 5 %, how many others are, and how well the loss, and attention, tell the two apart.
+discovery rate of 5 %, how many others are, and how well the loss, and attention, tell them apart.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from neurohorizon.configs.run_decoder_importance import measure_run_importance
 from sklearn.metrics import roc_auc_score
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.load import load_any
 from neurohorizon.configs.records import load_decode_run
-from neurohorizon.configs.run_decoder_importance import measure_run_importance
 from neurohorizon.configs.run_decoding import (
     evaluate_decoder,
     load_results,
@@ -33,6 +33,7 @@ from neurohorizon.evaluation.decoding.summary import pooled
 from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.evaluation.result_files import plain
 from neurohorizon.ops.files import atomic_path
+from neurohorizon.recordings.store import open_recording
 from neurohorizon.simulate.recordings import load_truth
 
 RUN = Path("runs/bench-planted-units")
@@ -61,8 +62,8 @@ def main() -> None:
     folder = load_decode_run(RUN).recordings_folder
     rows: list[dict[str, Any]] = []
     for found in load_run_importance(RUN):
-        truth = load_truth(folder / f"{found.recording}.h5")
-        units = truth.recording.units.id.tolist()
+        path = folder / f"{found.recording}.h5"
+        truth, units = load_truth(path), open_recording(path).units.id.tolist()
         measured = [units.index(unit) for unit in found.unit_id.tolist()]
         carrier = truth.is_carrier[measured]
         share = attention[found.recording]
@@ -79,7 +80,8 @@ def main() -> None:
                 "r2": found.score,
             }
         )
-    _write(rows, {name: pooled(result, name, "velocity").value[0] for name in result.names()})
+    names = [row.name for row in result.rows]
+    _write(rows, {name: pooled(result, name, "velocity").value[0] for name in names})
 
 
 def _write(rows: list[dict[str, Any]], scores: dict[str, float]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -214,6 +214,22 @@ class DecodingResult:
                     each, decoded={names[r]: v for r, v in each.decoded.items() if r in names}
                 )
                 for key, each in self.predictions.items()
+            },
+        )
+
+    def only(self, tasks: Collection[str]) -> DecodingResult:
+        """Return the result of some tasks alone."""
+        cases = [case for case in self.cases if case.task in tasks]
+        return DecodingResult(
+            title=self.title,
+            tasks=tuple(task for task in self.tasks if task.name in tasks),
+            rows=self.rows,
+            cases=cases,
+            entries={key: entry for key, entry in self.entries.items() if key[1] in tasks},
+            predictions={
+                (case.task, case.recording): self.predictions[case.task, case.recording]
+                for case in cases
+                if (case.task, case.recording) in self.predictions
             },
         )
 
