@@ -2,8 +2,8 @@
 
     python benchmarks/planted_units.py           # a quarter of an hour
 
-trains POYO on two simulated sessions in which three units of ten tell of movement (recipe ``reaching``,
-``data.carrier_share=0.3``), takes every unit out of its time, and writes
+trains POYO on two simulated sessions in which three units of ten tell of movement (recipe
+``reaching``, ``data.carrier_share=0.3``), takes every unit out of its time, and writes
 ``benchmarks/results/planted_units.md`` and ``.json``: how many of those units are found at a false
 discovery rate of 5 %, how many others are, and how well the loss, and attention, tell them apart.
 """
