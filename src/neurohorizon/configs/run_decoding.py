@@ -1,10 +1,11 @@
-"""Score what a decoder's run folder holds: its model beside every simple decoder."""
+"""Score what a decoder's run folder holds: its model beside every simple decoder; look into it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, s
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import make_cases, score_ladder, score_model
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, targets_by_part
+
+from neurohorizon.evaluation.decoding.view_files import save_views, views_are_there
+from neurohorizon.evaluation.decoding.views import look_into
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.ops.records import load_records, save_records
@@ -94,8 +98,8 @@ def evaluate_decoder(
     recordings: Path | None = None,
     again: bool = False,
     progress: Progress | None = None,
-) -> list[SetName]:
-    """Score a decoder's run into its results: the model and the simple decoders.
+) -> list[str]:
+    """Score a decoder's run into its results: the model and the simple decoders; look into it.
 
     Parameters
     ----------
@@ -110,8 +114,8 @@ def evaluate_decoder(
 
     Returns
     -------
-    list of {"later", "held-out"}
-        What was computed; empty if all of it was there.
+    list of str
+        What was computed, "later", "held-out" or "later.views"; empty if all of it was there.
 
     Raises
     ------
@@ -129,10 +133,12 @@ def evaluate_decoder(
     sets: dict[SetName, tuple[Session, ...]] = {"later": sessions.training}
     if decoder.model.knows_new_units and sessions.held_out:
         sets["held-out"] = sessions.held_out
-    computed: list[SetName] = []
+    computed: list[str] = []
     for name, members in sets.items():
         folder = run / RESULTS_FOLDER / name
-        if (folder / HEAD).is_file() and not again:
+        scored_already = (folder / HEAD).is_file() and not again
+        seen_already = name != "later" or (views_are_there(folder) and not again)
+        if scored_already and seen_already:
             continue
         cases = make_cases(
             [session.recording for session in members],
@@ -140,6 +146,18 @@ def evaluate_decoder(
             signal=decoder.signal,
             held_out=name == "held-out",
         )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not seen_already:
+            found = look_into(
+                decoder,
+                cases,
+                references=_references(cases, record),
+                progress=None if progress is None else partial(progress, "looking into the model"),
+            )
+            save_views(found, folder)
+            computed.append(f"{name}.views")
+        if scored_already:
+            continue
         started = time.monotonic()
         model = _decode(decoder, cases, record, progress)
         seconds = time.monotonic() - started
@@ -147,7 +165,6 @@ def evaluate_decoder(
         scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
         rows = record.config.evaluation.rows
         ladder = score_ladder(cases, rows=rows, title=title, progress=progress)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         save_decoding(scored.join(ladder), folder)
         save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
         computed.append(name)
@@ -162,18 +179,23 @@ def _decode(
 ) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
     """Decode the test parts of recordings, stitched."""
     evaluation, window = record.config.evaluation, record.config.window
-    found = {}
+    found, references = {}, _references(cases, record)
     every = {case.recording_id: case.activity.recording for case in cases}
     for done, recording in enumerate(every.values()):
         if progress is not None:
             progress(f"decoding with {decoder.name}", done, len(every))
-        split = recording.require_split()
         decoded = decoder.decode(
             recording,
-            split.test,
+            recording.require_split().test,
             stride_s=evaluation.stride_share * window.length_s,
-            reference=last_stretch(split.train, evaluation.reference_s),
+            reference=references[recording.id],
         )
         for task, each in decoded.items():
             found[task, recording.id] = each.times_s, each.values
     return found
+
+
+def _references(cases: Sequence[DecodingCase], record: Run[DecodeConfig]) -> dict[str, FloatArray]:
+    """Return the stretches that units of recordings are known by."""
+    seconds = record.config.evaluation.reference_s
+    return {case.recording_id: last_stretch(case.train, seconds) for case in cases}
