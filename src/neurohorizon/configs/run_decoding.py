@@ -25,9 +25,8 @@ from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, s
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import make_cases, score_ladder, score_model
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, targets_by_part
-
 from neurohorizon.evaluation.decoding.view_files import save_views, views_are_there
-from neurohorizon.evaluation.decoding.views import look_into
+from neurohorizon.evaluation.decoding.views import Views, look_into
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.ops.records import load_records, save_records
@@ -115,7 +114,8 @@ def evaluate_decoder(
     Returns
     -------
     list of str
-        What was computed, "later", "held-out" or "later.views"; empty if all of it was there.
+        What was computed: "later" and "held-out", or "later.views" where scores alone were there;
+        empty if all of it was.
 
     Raises
     ------
@@ -136,9 +136,9 @@ def evaluate_decoder(
     computed: list[str] = []
     for name, members in sets.items():
         folder = run / RESULTS_FOLDER / name
-        scored_already = (folder / HEAD).is_file() and not again
-        seen_already = name != "later" or (views_are_there(folder) and not again)
-        if scored_already and seen_already:
+        to_score = again or not (folder / HEAD).is_file()
+        to_look = name == "later" and (again or not views_are_there(folder))
+        if not (to_score or to_look):
             continue
         cases = make_cases(
             [session.recording for session in members],
@@ -147,28 +147,40 @@ def evaluate_decoder(
             held_out=name == "held-out",
         )
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if not seen_already:
-            found = look_into(
-                decoder,
-                cases,
-                references=_references(cases, record),
-                progress=None if progress is None else partial(progress, "looking into the model"),
-            )
-            save_views(found, folder)
-            computed.append(f"{name}.views")
-        if scored_already:
-            continue
-        started = time.monotonic()
-        model = _decode(decoder, cases, record, progress)
-        seconds = time.monotonic() - started
-        title = SET_TITLES[name]
-        scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
-        rows = record.config.evaluation.rows
-        ladder = score_ladder(cases, rows=rows, title=title, progress=progress)
-        save_decoding(scored.join(ladder), folder)
-        save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
-        computed.append(name)
+        if to_look:
+            save_views(_look(decoder, cases, record, progress), folder)
+        if to_score:
+            save_decoding(_score(decoder, cases, record, SET_TITLES[name], progress), folder)
+            save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
+        computed.append(name if to_score else f"{name}.views")
     return computed
+
+
+def _look(
+    decoder: TrainedDecoder,
+    cases: Sequence[DecodingCase],
+    record: Run[DecodeConfig],
+    progress: Progress | None,
+) -> Views:
+    """Look at latents, units and attention on the test parts."""
+    told = None if progress is None else partial(progress, f"looking into {decoder.name}")
+    return look_into(decoder, cases, references=references_of(cases, record), progress=told)
+
+
+def _score(
+    decoder: TrainedDecoder,
+    cases: Sequence[DecodingCase],
+    record: Run[DecodeConfig],
+    title: str,
+    progress: Progress | None,
+) -> DecodingResult:
+    """Score the model, and every simple decoder beside it."""
+    started = time.monotonic()
+    model = _decode(decoder, cases, record, progress)
+    seconds = time.monotonic() - started
+    scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
+    rows = record.config.evaluation.rows
+    return scored.join(score_ladder(cases, rows=rows, title=title, progress=progress))
 
 
 def _decode(
@@ -179,7 +191,7 @@ def _decode(
 ) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
     """Decode the test parts of recordings, stitched."""
     evaluation, window = record.config.evaluation, record.config.window
-    found, references = {}, _references(cases, record)
+    found, references = {}, references_of(cases, record)
     every = {case.recording_id: case.activity.recording for case in cases}
     for done, recording in enumerate(every.values()):
         if progress is not None:
@@ -195,7 +207,9 @@ def _decode(
     return found
 
 
-def _references(cases: Sequence[DecodingCase], record: Run[DecodeConfig]) -> dict[str, FloatArray]:
+def references_of(
+    cases: Sequence[DecodingCase], record: Run[DecodeConfig]
+) -> dict[str, FloatArray]:
     """Return the stretches that units of recordings are known by."""
     seconds = record.config.evaluation.reference_s
     return {case.recording_id: last_stretch(case.train, seconds) for case in cases}

@@ -13,7 +13,7 @@ J. R. Stat. Soc. B 57:289 (false discovery rate).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -133,6 +133,8 @@ def measure_importance(
 ) -> Importance:
     """Decode with one unit after the other out of its time, and see what is lost.
 
+    Several tasks of a recording at once: :func:`measure_importances`.
+
     Parameters
     ----------
     case : DecodingCase
@@ -167,57 +169,145 @@ def measure_importance(
     decoder as it is. The p-value is the share of resamplings in which nothing is lost: a normal
     approximation would not do, since an R² that is lost in a few blocks is far from normal.
     """
-    metric = metric or case.task.spec.metric_used
-    recording, test = case.activity.recording, case.part("test")
-    whole = Sums.of(case.task, test.times_s, test.values, decode(recording))
-    score = whole.score(metric)
-    if not np.isfinite(score):
-        raise DataError(
-            f"{case.recording_id}, task {case.task.name}: no importance without a score "
-            f"({whole.why_not(metric)})"
-        )
+    (found,) = measure_importances(
+        [case],
+        lambda recording: {case.task.name: decode(recording)},
+        row=row,
+        way=way,
+        window_s=window_s,
+        repeats=repeats,
+        metric=metric,
+        units=units,
+        seed=seed,
+        progress=progress,
+    )
+    return found
+
+
+def measure_importances(
+    cases: Sequence[DecodingCase],
+    decode: Callable[[Recording], Mapping[str, FloatArray]],
+    *,
+    row: str = "",
+    way: Way = "windows",
+    window_s: float = WINDOW_S,
+    repeats: int = REPEATS,
+    metric: str = "",
+    units: Sequence[int] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Importance]:
+    """Measure several tasks of one recording on the same decodings; else as `measure_importance`.
+
+    Parameters
+    ----------
+    cases : sequence of DecodingCase
+        Of one recording.
+    decode : callable
+        Given a recording, decodes the time stamps of each case's test part: (T, P) by task.
+
+    Raises
+    ------
+    DataError
+        If no task has a score with a meaning; where some have, the others are left out.
+    """
+    activity = cases[0].activity
+    recording, whole = activity.recording, decode(activity.recording)
+    every = [_OfTask(case, whole[case.task.name], metric, seed) for case in cases]
+    tasks = [each for each in every if np.isfinite(each.score)]
+    if not tasks:
+        why = "; ".join(f"task {each.case.task.name}: {each.why_not}" for each in every)
+        raise DataError(f"{recording.id}, no importance without a score ({why})")
+    stretches = np.unique(np.concatenate([each.test.stretches for each in tasks]), axis=0)
     chosen = list(range(recording.num_units)) if units is None else list(units)
     areas = sorted({str(area) for area in recording.units.area} - {""})
     areas = areas if len(areas) > 1 else []
     groups = [np.array([unit]) for unit in chosen]
     groups += [np.flatnonzero(recording.units.area == area) for area in areas]
-    count = len(whole.block)
-    generator = np.random.default_rng(seed)
-    num_draws = NUM_DRAWS if metric != "median_error" else FEWER_DRAWS
-    drawn = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    base = whole.resampled(metric, drawn)
-    found = np.full((len(groups), 4), np.nan)
+    found = np.full((len(tasks), len(groups), 4), np.nan)
     for number, group in enumerate(groups):
-        value, spread = 0.0, np.zeros(num_draws)
+        for task in tasks:
+            task.start()
         for repeat in range(repeats):
             if progress is not None:
                 progress(number * repeats + repeat, len(groups) * repeats)
             moved = out_of_time(
-                case.activity,
+                activity,
                 group,
-                test.stretches,
+                stretches,
                 way=way,
                 window_s=window_s,
                 generator=np.random.default_rng([seed, number, repeat]),
             )
-            sums = Sums.of(case.task, test.times_s, test.values, decode(moved))
-            value += sign * (score - sums.score(metric)) / repeats
-            spread += sign * (base - sums.resampled(metric, drawn)) / repeats
-        found[number] = value, *_interval(spread, count), _p_value(spread, count)
+            decoded = decode(moved)
+            for task in tasks:
+                task.add(decoded[task.case.task.name], repeats)
+        for index, task in enumerate(tasks):
+            found[index, number] = task.told()
     if progress is not None:
         progress(len(groups) * repeats, len(groups) * repeats)
+    return [
+        _importance(task, of_task, row, way, chosen, areas)
+        for task, of_task in zip(tasks, found, strict=True)
+    ]
+
+
+class _OfTask:
+    """What is lost of one task."""
+
+    def __init__(self, case: DecodingCase, decoded: FloatArray, metric: str, seed: int) -> None:
+        self.case, self.test, self.why_not = case, case.part("test"), ""
+        self.metric = metric or case.task.spec.metric_used
+        whole = Sums.of(case.task, self.test.times_s, self.test.values, decoded)
+        self.score = whole.score(self.metric)
+        if not np.isfinite(self.score):
+            self.why_not = whole.why_not(self.metric)
+            return
+        self.num_blocks = len(whole.block)
+        num_draws = NUM_DRAWS if self.metric != "median_error" else FEWER_DRAWS
+        share = np.full(self.num_blocks, 1.0 / self.num_blocks)
+        generator = np.random.default_rng(seed)
+        self.drawn = generator.multinomial(self.num_blocks, share, size=num_draws)
+        self.base = whole.resampled(self.metric, self.drawn)
+        self.sign = -1.0 if self.metric in LOWER_IS_BETTER else 1.0
+        self.start()
+
+    def start(self) -> None:
+        """Forget what was lost without the units before."""
+        self.value, self.spread = 0.0, np.zeros(len(self.drawn))
+
+    def add(self, decoded: FloatArray, repeats: int) -> None:
+        """Add what one of the repeats loses."""
+        sums = Sums.of(self.case.task, self.test.times_s, self.test.values, decoded)
+        self.value += self.sign * (self.score - sums.score(self.metric)) / repeats
+        self.spread += self.sign * (self.base - sums.resampled(self.metric, self.drawn)) / repeats
+
+    def told(self) -> tuple[float, float, float, float]:
+        """Return the mean over repeats, its interval, and the p-value."""
+        interval = _interval(self.spread, self.num_blocks)
+        return self.value, *interval, _p_value(self.spread, self.num_blocks)
+
+
+def _importance(
+    task: _OfTask,
+    found: FloatArray,
+    row: str,
+    way: Way,
+    chosen: Sequence[int],
+    areas: Sequence[str],
+) -> Importance:
+    units = task.case.activity.recording.units
     of_units, of_areas = found[: len(chosen)], found[len(chosen) :]
     p = np.nan_to_num(of_units[:, 3], nan=1.0)
     return Importance(
-        recording=recording.id,
-        task=case.task.name,
+        recording=task.case.recording_id,
+        task=task.case.task.name,
         row=row,
-        metric=metric,
+        metric=task.metric,
         way=way,
-        score=score,
-        unit_id=recording.units.id[chosen],
-        unit_area=recording.units.area[chosen],
+        score=task.score,
+        unit_id=units.id[list(chosen)],
+        unit_area=units.area[list(chosen)],
         loss=of_units[:, 0],
         low=of_units[:, 1],
         high=of_units[:, 2],

@@ -100,7 +100,9 @@ def test_units_of_an_area_move_together():
 def test_no_score_no_importance():
     case = world(num_units=4, length_s=60.0)
     still = replace(case, values=np.ones_like(case.values))
-    with pytest.raises(DataError, match=r"no importance without a score \(the target is constant"):
+    with pytest.raises(
+        DataError, match=r"no importance without a score \(task \w+: the target is constant"
+    ):
         measure_importance(still, lambda recording: still.part("test").values + 0.1)
 
 
