@@ -21,11 +21,17 @@ from neurohorizon.configs.records import (
 )
 from neurohorizon.configs.sessions import Progress, Session
 from neurohorizon.evaluation.decoding.cases import DecodingCase
+from neurohorizon.evaluation.decoding.importance import Importance
 from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, save_decoding
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import make_cases, score_ladder, score_model
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, targets_by_part
-from neurohorizon.evaluation.decoding.view_files import save_views, views_are_there
+from neurohorizon.evaluation.decoding.view_files import (
+    load_importance,
+    load_views,
+    save_views,
+    views_are_there,
+)
 from neurohorizon.evaluation.decoding.views import Views, look_into
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName
 from neurohorizon.models.decoding import TrainedDecoder
@@ -89,6 +95,16 @@ def load_targets(run: Path) -> list[TargetByPart]:
         return []
     found = load_records(TargetByPart, path)
     return [replace(each, classes=tuple(np.asarray(each.classes).tolist())) for each in found]
+
+
+def load_run_views(run: Path) -> Views | None:
+    """Read what was seen in a run's decoder; None if it was not looked into."""
+    return load_views(run / RESULTS_FOLDER / "later")
+
+
+def load_run_importance(run: Path) -> list[Importance]:
+    """Read which units a run's decoder reads; empty if it was not measured."""
+    return load_importance(run / RESULTS_FOLDER / "later")
 
 
 def evaluate_decoder(

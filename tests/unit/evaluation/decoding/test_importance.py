@@ -10,7 +10,8 @@ from decoding_world import world
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.cases import DecodingCase
-from neurohorizon.evaluation.decoding.importance import measure_importance, out_of_time
+from neurohorizon.evaluation.decoding.importance import measure_importance
+from neurohorizon.evaluation.decoding.out_of_time import out_of_time
 from neurohorizon.evaluation.decoding.scoring import decode_test_part
 from neurohorizon.evaluation.decoding.wiener import Wiener
 from neurohorizon.models.decoding import TrainedDecoder
