@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -134,8 +134,10 @@ def draw_attention_and_loss(data: AttentionAndLoss, ax: Axes) -> None:
         ax.plot(data.attention[mask], data.loss[mask], "o", color=colour, ms=3, alpha=0.85)
     ax.axhline(0.0, color=BLACK, linewidth=0.7, zorder=0)
     ax.set_xlim(left=0.0)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     ax.set_xlabel("share of the attention")
+    ax.set_ylabel(f"{metric_word(data.metric)} lost")
     known = np.isfinite(data.rank_correlation)
     told = f"ρ = {data.rank_correlation:.2f}".replace("-", "−") if known else "no correlation"
     ax.set_title(f"{told}, n = {len(data.unit)} units", loc="left")

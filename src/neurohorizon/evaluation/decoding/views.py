@@ -248,7 +248,8 @@ def _coloured(
     for case in cases:
         test = case.part("test")
         near, off = nearest_times(test.times_s, asked)
-        known = off <= max(median_step(times_s), median_step(test.times_s))
+        # Between trials there is nothing to colour by.
+        known = off <= min(median_step(times_s), median_step(test.times_s)) + 1e-6
         if not known.any():
             continue
         values = test.values[near[known]]
