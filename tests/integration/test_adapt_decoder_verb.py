@@ -150,7 +150,7 @@ def test_the_curve_is_printed_and_on_the_page(place, tmp_path, capsys):
     figure = LearnedFigures(tmp_path, {}).few_shot(curve, "velocity")
     with figure.svg.with_suffix(".csv").open() as file:
         assert {row["row"] for row in csv.DictReader(file)} >= {"units", "full", "Wiener"}
-    assert "1 recording that training never saw" in figure.caption
+    assert "mean over 1 recording that training never saw" in figure.caption
     page = render_decoding_page(load_results(run), read_run_notes(run), {"new": [figure]})
     assert "New sessions" in page
     assert "What the model has learned" not in page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from neurohorizon.evaluation.decoding.views import UnitAttention
 from neurohorizon.report.style import BLUE, GREY, LIGHT_GREY, PALETTE
@@ -54,11 +54,25 @@ def draw_attention(data: UnitAttention, ax: Axes, *, areas: list[str]) -> None:
     ax.set_ylim(low, high)
     ax.set_aspect("equal")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 3.0)))
+        axis.set_major_locator(FixedLocator(round_values(low, high)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_locator(NullLocator())
     ax.set_xlabel("share of the tokens")
     ax.set_ylabel("share of the attention")
     ax.set_title(f"{data.recording}, n = {len(data.unit_id)} units", loc="left")
     ax.grid(color=LIGHT_GREY, linewidth=0.4)
     ax.set_axisbelow(True)
+
+
+def round_values(low: float, high: float) -> list[float]:
+    """Return round values between two bounds, about evenly spaced on a logarithmic axis.
+
+    Examples
+    --------
+    >>> round_values(0.012, 0.3), round_values(0.007, 0.04)
+    ([0.03, 0.1, 0.3], [0.01, 0.02])
+    """
+    digits = (1,) if high / low > 300 else (1, 3) if high / low > 20 else (1, 2, 5)
+    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
+    every = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in digits]
+    return [value for value in every if low <= value <= high]

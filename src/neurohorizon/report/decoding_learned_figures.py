@@ -38,7 +38,7 @@ class LearnedFigures(FigureMaker):
         shown = found[:MOST_RECORDINGS]
         first = shown[0]
         columns = 3 if decoding_latents.is_plane(first) else 2
-        figure = new_figure(WIDE_MM, 8 + (64 if columns == 3 else 76) * len(shown))
+        figure = new_figure(WIDE_MM, 8 + 64 * len(shown))
         axes = figure.subplots(len(shown), columns, squeeze=False)
         for each, line in zip(shown, axes, strict=True):
             dots = decoding_latents.draw_latents(each, line[0], across=0, up=1)
@@ -57,7 +57,8 @@ class LearnedFigures(FigureMaker):
         caption = (
             f"A dot is the state of the model's latents ({first.width} numbers, the mean over "
             "latents of one time) at one time of the test part, in the plane of their first "
-            "principal components, found on each recording by itself without a look at behaviour; "
+            "principal components, found on each recording by itself without a look at behaviour "
+            "(what only tells the place in the window is taken out: its mean over windows); "
             "percentages are shares of the variance. Its colour says what was true of "
             f"{first.task} at that time; the model was not told. Where colours are in order, the "
             "latents hold it in their largest dimensions; where they are not, it may still be "
@@ -183,9 +184,9 @@ class LearnedFigures(FigureMaker):
         draw_decoding_few_shot(data, figure.subplots())
         over = {score.over for curve in data.curves for score in curve.scores}
         words = "sessions" if over == {"sessions"} else "30 s blocks of time"
+        recordings = count(data.num_recordings, "recording")
         caption = (
-            f"Score on the test parts of {count(data.num_recordings, 'recording')} that training "
-            "never saw, against the minutes of each, with behaviour, that a row was given; lines "
+            f"Score on the test parts, mean over {recordings} that training never saw, against the minutes of each, with behaviour, that a row was given; lines "
             f"are 95 % intervals by bootstrap over {words}. Simple decoders are fitted on the same "
             "minutes. The model learns rows of the new units (units), these and then all weights "
             "(full), or nothing (none: the minutes are the reference that units are known by)."

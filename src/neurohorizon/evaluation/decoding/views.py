@@ -54,7 +54,7 @@ class LatentStates:
     times_s : (S,) float
         On the recording's clock.
     position : (S, C) float32
-        In the space of the components.
+        In the space of the components, less the mean of each place in a window.
     values : (S, P) float32
         True values at the nearest time stamp, or (S, 1) classes.
     """
@@ -148,7 +148,8 @@ def look_into(
     Notes
     -----
     Windows lie end to end, so each moment is seen once. Where a model has one state a window, at
-    its end, they overlap instead: eight in the length of one.
+    its end, they overlap instead: eight in the length of one. Latents also say where in a window
+    they stand, which says nothing of the session: the mean over windows of each place is taken out.
     """
     by_recording: dict[str, list[DecodingCase]] = {}
     for case in cases:
@@ -187,7 +188,7 @@ class _Seen:
         session = decoder.session(recording, reference=reference)
         length_s = session.reader.length_s
         stride_s = length_s if model.looks_ahead else length_s / _WINDOWS_IN_ONE
-        states, times, attended, tokens = [], [], [], []
+        states, times, steps, attended, tokens = [], [], [], [], []
         last = -np.inf
         for each in session.cover(
             case.test,
@@ -200,12 +201,14 @@ class _Seen:
             kept, at, last = _once(each, since_S.cpu().numpy().astype(np.float64), last)
             states.append(found_WSD.flatten(0, 1).cpu().numpy()[kept])
             times.append(at)
+            steps.append(kept % len(since_S))
             if not attended:
                 self.vectors = model.unit_vectors(batch).float().cpu().numpy()
             if model.has_attention:
                 attended.append(model.attention_over_units(batch).double().cpu().numpy())
                 tokens.append(_token_shares(batch).double().cpu().numpy())
-        self.states, self.times_s = np.concatenate(states), np.concatenate(times)
+        self.states = without_mean(np.concatenate(states), np.concatenate(steps))
+        self.times_s = np.concatenate(times)
         if attended:
             shares = [np.concatenate(each).mean(axis=0) for each in (attended, tokens)]
             num_windows, units = sum(map(len, attended)), recording.units
@@ -268,6 +271,14 @@ def _coloured(
             )
         )
     return found
+
+
+def without_mean(states: NDArray[np.float32], steps: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return states less the mean of those that stand at the same place of a window, (S, D)."""
+    _, place = np.unique(steps, return_inverse=True)
+    totals = np.zeros((place.max() + 1, states.shape[1]))
+    np.add.at(totals, place, states)
+    return (states - (totals / np.bincount(place)[:, None])[place]).astype(np.float32)
 
 
 def principal_components(states: NDArray[Any], count: int) -> tuple[FloatArray, FloatArray]:

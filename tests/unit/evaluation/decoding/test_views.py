@@ -11,7 +11,12 @@ from forecaster_worlds import SPEC, make_context_data, make_forecaster, shaken
 from neurohorizon.configs.run_decoder_importance import MOST_UNITS, units_to_measure
 from neurohorizon.evaluation.decoding.scoring import make_cases
 from neurohorizon.evaluation.decoding.view_files import load_views, save_views
-from neurohorizon.evaluation.decoding.views import UnitAttention, look_into, principal_components
+from neurohorizon.evaluation.decoding.views import (
+    UnitAttention,
+    look_into,
+    principal_components,
+    without_mean,
+)
 from neurohorizon.models.capoyo import CaPOYO
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.models.forecaster_decoder import ForecasterDecoder
@@ -163,6 +168,16 @@ def test_principal_components_find_a_plane():
     explained, position = principal_components(plane @ turned.T + 7.0, 3)
     assert explained == pytest.approx([0.9, 0.1, 0.0], abs=0.02)
     assert abs(np.corrcoef(position[:, 0], plane[:, 0])[0, 1]) > 0.99
+
+
+def test_the_place_in_a_window_is_taken_out():
+    generator = np.random.default_rng(0)
+    steps = np.arange(60) % 4
+    states = generator.normal(size=(60, 3)).astype(np.float32)
+    placed = states + 9.0 * np.array([0, 1, 3, 7])[steps, None]
+    found = without_mean(placed.astype(np.float32), steps)
+    assert np.allclose(found, without_mean(states, steps), atol=1e-5)
+    assert np.allclose([found[steps == step].mean(axis=0) for step in range(4)], 0.0, atol=1e-5)
 
 
 def test_units_to_measure_are_spread_over_ranks_of_attention():
