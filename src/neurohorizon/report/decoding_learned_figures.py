@@ -186,10 +186,11 @@ class LearnedFigures(FigureMaker):
         words = "sessions" if over == {"sessions"} else "30 s blocks of time"
         recordings = count(data.num_recordings, "recording")
         caption = (
-            f"Score on the test parts, mean over {recordings} that training never saw, against the minutes of each, with behaviour, that a row was given; lines "
-            f"are 95 % intervals by bootstrap over {words}. Simple decoders are fitted on the same "
-            "minutes. The model learns rows of the new units (units), these and then all weights "
-            "(full), or nothing (none: the minutes are the reference that units are known by)."
+            f"Score on the test parts, mean over {recordings} that training never saw, against the "
+            "minutes of each, with behaviour, that a row was given; lines are 95 % intervals by "
+            f"bootstrap over {words}. Simple decoders are fitted on the same minutes. The model "
+            "learns rows of the new units (units), these and then all weights (full), or nothing "
+            "(none: the minutes are the reference that units are known by)."
         )
         name = "".join(letter if letter.isalnum() else "-" for letter in task)
         title = f"{task}: what minutes of a new session buy"
