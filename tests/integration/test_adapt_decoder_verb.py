@@ -12,9 +12,13 @@ import pytest
 
 from decoding_worlds import moving_recording
 from neurohorizon.cli.app import main
-from neurohorizon.configs.run_decoder_adaptation import score_decoder_few_shot
+from neurohorizon.configs.run_decoder_adaptation import load_few_shot, score_decoder_few_shot
+from neurohorizon.configs.run_decoding import load_results
 from neurohorizon.evaluation.decoding.result_files import load_decoding
 from neurohorizon.recordings.store import write_recording
+from neurohorizon.report.decoding_learned_figures import LearnedFigures
+from neurohorizon.report.decoding_page import render_decoding_page
+from neurohorizon.report.run_notes import read_run_notes
 
 RECIPE = """# Velocity of small recordings
 data:
@@ -132,3 +136,21 @@ def test_the_curve_of_all_ways(place):
     }  # fmt: skip
     assert asked[-1] == "scored"
     assert score_decoder_few_shot(place / "run") is None, "it is there"
+
+
+def test_the_curve_is_printed_and_on_the_page(place, tmp_path, capsys):
+    run = place / "run"
+    assert main(["evaluate", str(run), "--few-shot", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "Recordings that training never saw, by minutes of them" in said
+    assert "units, 1 min" in said
+    assert "computed later\n" in said, "the curve was there"
+    curve = load_few_shot(run)
+    assert curve is not None
+    figure = LearnedFigures(tmp_path, {}).few_shot(curve, "velocity")
+    with figure.svg.with_suffix(".csv").open() as file:
+        assert {row["row"] for row in csv.DictReader(file)} >= {"units", "full", "Wiener"}
+    assert "mean over 1 recording that training never saw" in figure.caption
+    page = render_decoding_page(load_results(run), read_run_notes(run), {"new": [figure]})
+    assert "New sessions" in page
+    assert "What the model has learned" not in page

@@ -12,6 +12,7 @@ import pytest
 
 from decoding_worlds import moving_recording
 from neurohorizon.cli.app import main
+from neurohorizon.evaluation.decoding.view_files import load_importance
 from neurohorizon.recordings.store import write_recording
 
 RECIPE = """# Velocity and side of small recordings
@@ -69,8 +70,25 @@ def test_the_model_is_scored_beside_simple_decoders_once(run, capsys):
     with (run / "results" / "later" / "scores.csv").open() as file:
         rows = {(row["task"], row["row"], row["metric"]) for row in csv.DictReader(file)}
     assert {("velocity", "POYO+", "r2"), ("side", "Wiener", "balanced_accuracy")} <= rows
+    for name in ("latents", "units", "attention"):
+        assert (run / "results" / f"later.{name}.npz").is_file()
     assert main(["evaluate", str(run)]) == 0
     assert "all was there already" in capsys.readouterr().out
+
+
+def test_units_that_are_read_are_told_once(run, capsys):
+    assert main(["evaluate", str(run), "--importance"]) == 0
+    said = capsys.readouterr().out
+    assert "computed later.importance" in said
+    assert "of 10 units are read for sure (most without unit_" in said
+    found = load_importance(run / "results" / "later")
+    assert [(each.recording, each.task) for each in found] == [
+        (recording, task) for recording in ("m0", "m1") for task in ("velocity", "side")
+    ]
+    assert all(len(each.loss) == 10 for each in found)
+    (run / "results" / "later.attention.npz").unlink()
+    assert main(["evaluate", str(run), "--importance"]) == 0
+    assert "computed later.views" in capsys.readouterr().out
 
 
 def test_the_report_is_one_page(run, capsys):
@@ -79,7 +97,12 @@ def test_the_report_is_one_page(run, capsys):
     assert "Decoding report" in page
     assert "velocity: POYO+ decodes it at" in page
     assert "http" not in page.replace("http://www.w3.org", "")
-    assert (run / "report" / "figures" / "training.csv").is_file()
+    assert "What the model has learned" in page
+    assert "New sessions" not in page
+    figures = run / "report" / "figures"
+    for name in ("latents_velocity", "latents_side", "units", "attention", "importance"):
+        assert (figures / f"decoding_{name}.csv").stat().st_size > 500
+    assert (figures / "training.csv").is_file()
 
 
 @pytest.mark.parametrize("name", ["decoded.npz", "decoded.csv"])
@@ -134,6 +157,10 @@ def test_forecasters_and_decoders_are_not_mixed_up(run, place, tmp_path, only_er
     assert "poyo_plus" in only_error()
     assert main(["evaluate", str(run), "--observer"]) == 2
     assert "--observer is about forecasts" in only_error()
+    assert main(["evaluate", str(run), "--few-shot", "1"]) == 2
+    assert "holds out no recording to take the decoder to" in only_error()
+    assert main(["evaluate", str(tmp_path), "--importance"]) == 2
+    assert "--importance is about decoders" in only_error()
 
 
 def test_units_that_the_model_does_not_know_are_one_line(run, place, tmp_path, only_error):

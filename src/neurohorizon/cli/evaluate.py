@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from neurohorizon.cli._evaluate_decoder import evaluate_decoder_run
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.errors import ConfigError
 
@@ -22,6 +23,7 @@ def evaluate(
     recordings: Path | None = None,
     baselines: Path | None = None,
     few_shot: str | None = None,
+    importance: Annotated[bool, Parameter(negative=())] = False,
     without_behavior: Path | None = None,
     without_images: Path | None = None,
     again: Annotated[bool, Parameter(negative=())] = False,
@@ -34,7 +36,8 @@ def evaluate(
     training sessions. Results lie in RUN/results; what is there already is skipped.
 
     A decoder is scored beside simple decoders, each fitted on every session by itself, at the
-    same time stamps of its test part. It takes --recordings and --again alone.
+    same time stamps of its test part. It takes --recordings, --few-shot, --importance and
+    --again.
 
     Parameters
     ----------
@@ -57,6 +60,9 @@ def evaluate(
     few_shot
         Also score the model adapted to each held-out session with so many minutes of it, in
         every way that `adapt` knows: 1 or 1,2,4,8.
+    importance
+        Of a decoder: decode the test part of the first three recordings once more with each unit
+        out of its time, to say which units are read.
     without_behavior
         A run that was trained on the same data without behaviour, to say what that is worth.
     without_images
@@ -66,21 +72,25 @@ def evaluate(
     """
     from neurohorizon.configs.run_decoding import is_decoder
 
+    minutes = parse_amounts("--few-shot", few_shot, "1 or 1,2,4,8")
     if is_decoder(run):
         about_forecasts = {
             "--reference-s": reference_s,
             "--observer": observer,
             "--set": set,
             "--baselines": baselines,
-            "--few-shot": few_shot,
             "--without-behavior": without_behavior,
             "--without-images": without_images,
         }
         for option, value in about_forecasts.items():
             if value is not None:
                 raise ConfigError(f"{run} holds a decoder, and {option} is about forecasts")
-        _evaluate_decoder(run, recordings=recordings, again=again)
+        evaluate_decoder_run(
+            run, recordings=recordings, minutes=minutes, importance=importance, again=again
+        )
         return
+    if importance:
+        raise ConfigError(f"{run} holds no decoder, and --importance is about decoders")
 
     from neurohorizon.configs.run_adaptation import score_few_shot
     from neurohorizon.configs.run_evaluation import evaluate_run
@@ -138,22 +148,6 @@ def evaluate(
                 print(format_reference_lengths(of_set))
             if minutes and of_set.few_shot is not None:
                 print(format_scores(of_set.few_shot))
-    print(f"computed {', '.join(computed)}" if computed else "all was there already")
-    print(f"results in {run / 'results'}")
-    print(f"next: neurohorizon report {run}")
-
-
-def _evaluate_decoder(run: Path, *, recordings: Path | None, again: bool) -> None:
-    from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
-    from neurohorizon.report.decoding_page_tables import decoding_answer
-    from neurohorizon.report.decoding_tables import format_decoding
-
-    with StageProgress() as progress:
-        computed = evaluate_decoder(run, recordings=recordings, again=again, progress=progress)
-    for result in load_results(run).values():
-        print(format_decoding(result))
-        for task in result.tasks:
-            print(decoding_answer(result, task))
     print(f"computed {', '.join(computed)}" if computed else "all was there already")
     print(f"results in {run / 'results'}")
     print(f"next: neurohorizon report {run}")

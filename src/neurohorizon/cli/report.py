@@ -54,7 +54,14 @@ def report_decoder(
     progress: Progress | None = None,
 ) -> Path:
     """Write the page of a decoder's run and return its path; evaluate first if need be."""
-    from neurohorizon.configs.run_decoding import evaluate_decoder, load_results, load_targets
+    from neurohorizon.configs.run_decoder_adaptation import load_few_shot
+    from neurohorizon.configs.run_decoding import (
+        evaluate_decoder,
+        load_results,
+        load_run_importance,
+        load_run_views,
+        load_targets,
+    )
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER
     from neurohorizon.report.decoding_page import write_decoding_report
     from neurohorizon.report.run_notes import read_run_notes
@@ -69,6 +76,9 @@ def report_decoder(
         read_run_notes(run),
         run / "report" / "index.html" if out is None else out,
         targets=load_targets(run),
+        views=load_run_views(run),
+        importance=load_run_importance(run),
+        few_shot=load_few_shot(run),
         metrics_file=run / METRICS_FILE,
         progress=progress,
     )

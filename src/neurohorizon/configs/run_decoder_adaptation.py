@@ -15,7 +15,8 @@ from neurohorizon.configs.run_adaptation import ADAPTATION_FILE
 from neurohorizon.configs.run_decoding import load_decoder_of
 from neurohorizon.configs.sessions import prepare_recording
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.evaluation.decoding.result_files import HEAD, save_decoding
+from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, save_decoding
+from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.run_results import FEW_SHOT_PART, RESULTS_FOLDER, part_path
 from neurohorizon.models.decoder_files import save_decoder
 from neurohorizon.models.decoding import TrainedDecoder
@@ -37,6 +38,7 @@ from neurohorizon.training.decoding.few_shot import (
     Way,
     fitting_minutes,
     measure_decoding_few_shot,
+    row_of,
 )
 
 ADAPTATIONS_FILE = "adaptations.json"
@@ -186,9 +188,10 @@ def score_decoder_few_shot(
     """
     run = Path(run)
     folder = few_shot_folder(run)
-    if not again and (folder / HEAD).is_file():
-        return None
     record = load_decode_run(run)
+    require_held_out(record)
+    if not again and minutes is None and (folder / HEAD).is_file():
+        return None
     decoder = load_decoder_of(run)
     if modes is None:
         modes = ("units", "full") if decoder.model.identity is None else ("none", "full")
@@ -199,14 +202,18 @@ def score_decoder_few_shot(
         ways.append(_by_reference(Path(identity_run), record))
     sessions = open_run_sessions(record, recordings=recordings)
     held_out = [session.recording for session in sessions.held_out]
-    if not held_out:
-        raise ConfigError(f"{run}: holds out no recording to take the decoder to")
     config = record.config
-    wanted = config.evaluation.minutes if minutes is None else minutes
+    lengths = fitting_minutes(
+        held_out, config.evaluation.minutes if minutes is None else sorted(set(minutes))
+    )
+    if not again and (found := load_few_shot(run)) is not None:
+        there = {row.name for row in found.rows}
+        if all(row_of(way.name, length) in there for way in ways for length in lengths):
+            return None
     curve = measure_decoding_few_shot(
         ways,
         held_out,
-        minutes=fitting_minutes(held_out, wanted),
+        minutes=lengths,
         baselines=baselines,
         stride_s=config.evaluation.stride_share * config.window.length_s,
         tokens_per_batch=_tokens_per_batch(record),
@@ -223,6 +230,32 @@ def score_decoder_few_shot(
 def few_shot_folder(run: Path) -> Path:
     """Return where the results of :func:`score_decoder_few_shot` lie."""
     return part_path(run / RESULTS_FOLDER, "held-out", FEW_SHOT_PART)
+
+
+def load_few_shot(run: Path) -> DecodingResult | None:
+    """Read what :func:`score_decoder_few_shot` found; None if it was not asked.
+
+    Raises
+    ------
+    DataError
+        If results are damaged.
+    """
+    folder = few_shot_folder(run)
+    return load_decoding(folder) if (folder / HEAD).is_file() else None
+
+
+def require_held_out(record: Run[DecodeConfig]) -> None:
+    """Refuse a run that holds out no recording.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not record.data["held_out"]:
+        raise ConfigError(
+            f"{record.folder}: holds out no recording to take the decoder to: train with "
+            "data.hold_out (simulated: data.num_held_out), or use `neurohorizon adapt`"
+        )
 
 
 def _tokens_per_batch(record: Run[DecodeConfig]) -> int:

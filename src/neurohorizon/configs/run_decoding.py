@@ -1,10 +1,11 @@
-"""Score what a decoder's run folder holds: its model beside every simple decoder."""
+"""Score what a decoder's run folder holds: its model beside every simple decoder; look into it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,18 @@ from neurohorizon.configs.records import (
 )
 from neurohorizon.configs.sessions import Progress, Session
 from neurohorizon.evaluation.decoding.cases import DecodingCase
+from neurohorizon.evaluation.decoding.importance import Importance
 from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, save_decoding
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import make_cases, score_ladder, score_model
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, targets_by_part
+from neurohorizon.evaluation.decoding.view_files import (
+    load_importance,
+    load_views,
+    save_views,
+    views_are_there,
+)
+from neurohorizon.evaluation.decoding.views import Views, look_into
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.ops.records import load_records, save_records
@@ -88,14 +97,24 @@ def load_targets(run: Path) -> list[TargetByPart]:
     return [replace(each, classes=tuple(np.asarray(each.classes).tolist())) for each in found]
 
 
+def load_run_views(run: Path) -> Views | None:
+    """Read what was seen in a run's decoder; None if it was not looked into."""
+    return load_views(run / RESULTS_FOLDER / "later")
+
+
+def load_run_importance(run: Path) -> list[Importance]:
+    """Read which units a run's decoder reads; empty if it was not measured."""
+    return load_importance(run / RESULTS_FOLDER / "later")
+
+
 def evaluate_decoder(
     run: Path,
     *,
     recordings: Path | None = None,
     again: bool = False,
     progress: Progress | None = None,
-) -> list[SetName]:
-    """Score a decoder's run into its results: the model and the simple decoders.
+) -> list[str]:
+    """Score a decoder's run into its results: the model and the simple decoders; look into it.
 
     Parameters
     ----------
@@ -110,8 +129,9 @@ def evaluate_decoder(
 
     Returns
     -------
-    list of {"later", "held-out"}
-        What was computed; empty if all of it was there.
+    list of str
+        What was computed: "later" and "held-out", or "later.views" where scores alone were there;
+        empty if all of it was.
 
     Raises
     ------
@@ -129,10 +149,12 @@ def evaluate_decoder(
     sets: dict[SetName, tuple[Session, ...]] = {"later": sessions.training}
     if decoder.model.knows_new_units and sessions.held_out:
         sets["held-out"] = sessions.held_out
-    computed: list[SetName] = []
+    computed: list[str] = []
     for name, members in sets.items():
         folder = run / RESULTS_FOLDER / name
-        if (folder / HEAD).is_file() and not again:
+        to_score = again or not (folder / HEAD).is_file()
+        to_look = name == "later" and (again or not views_are_there(folder))
+        if not (to_score or to_look):
             continue
         cases = make_cases(
             [session.recording for session in members],
@@ -140,18 +162,41 @@ def evaluate_decoder(
             signal=decoder.signal,
             held_out=name == "held-out",
         )
-        started = time.monotonic()
-        model = _decode(decoder, cases, record, progress)
-        seconds = time.monotonic() - started
-        title = SET_TITLES[name]
-        scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
-        rows = record.config.evaluation.rows
-        ladder = score_ladder(cases, rows=rows, title=title, progress=progress)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        save_decoding(scored.join(ladder), folder)
-        save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
-        computed.append(name)
+        if to_look:
+            save_views(_look(decoder, cases, record, progress), folder)
+        if to_score:
+            save_decoding(_score(decoder, cases, record, SET_TITLES[name], progress), folder)
+            save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
+        computed.append(name if to_score else f"{name}.views")
     return computed
+
+
+def _look(
+    decoder: TrainedDecoder,
+    cases: Sequence[DecodingCase],
+    record: Run[DecodeConfig],
+    progress: Progress | None,
+) -> Views:
+    """Look at latents, units and attention on the test parts."""
+    told = None if progress is None else partial(progress, f"looking into {decoder.name}")
+    return look_into(decoder, cases, references=references_of(cases, record), progress=told)
+
+
+def _score(
+    decoder: TrainedDecoder,
+    cases: Sequence[DecodingCase],
+    record: Run[DecodeConfig],
+    title: str,
+    progress: Progress | None,
+) -> DecodingResult:
+    """Score the model, and every simple decoder beside it."""
+    started = time.monotonic()
+    model = _decode(decoder, cases, record, progress)
+    seconds = time.monotonic() - started
+    scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
+    rows = record.config.evaluation.rows
+    return scored.join(score_ladder(cases, rows=rows, title=title, progress=progress))
 
 
 def _decode(
@@ -162,18 +207,25 @@ def _decode(
 ) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
     """Decode the test parts of recordings, stitched."""
     evaluation, window = record.config.evaluation, record.config.window
-    found = {}
+    found, references = {}, references_of(cases, record)
     every = {case.recording_id: case.activity.recording for case in cases}
     for done, recording in enumerate(every.values()):
         if progress is not None:
             progress(f"decoding with {decoder.name}", done, len(every))
-        split = recording.require_split()
         decoded = decoder.decode(
             recording,
-            split.test,
+            recording.require_split().test,
             stride_s=evaluation.stride_share * window.length_s,
-            reference=last_stretch(split.train, evaluation.reference_s),
+            reference=references[recording.id],
         )
         for task, each in decoded.items():
             found[task, recording.id] = each.times_s, each.values
     return found
+
+
+def references_of(
+    cases: Sequence[DecodingCase], record: Run[DecodeConfig]
+) -> dict[str, FloatArray]:
+    """Return the stretches that units of recordings are known by."""
+    seconds = record.config.evaluation.reference_s
+    return {case.recording_id: last_stretch(case.train, seconds) for case in cases}

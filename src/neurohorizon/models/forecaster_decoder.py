@@ -27,10 +27,12 @@ import torch
 from torch import Tensor, nn
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.models.decoders import DecoderInput
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.models.task_decoder import TaskDecoder, refuse_tasks
 from neurohorizon.nn.attention import CrossBlock
 from neurohorizon.nn.vocabulary import Vocabulary
+from neurohorizon.recordings.batches import ForecastBatch
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.tasks import Task
 from neurohorizon.recordings.window_spec import WindowSpec
@@ -222,18 +224,44 @@ class ForecasterDecoder(TaskDecoder):
 
     def encode(self, batch: DecodeBatch) -> tuple[Tensor, Tensor]:
         """Return what queries read: latents and states of units, (W, T, D), and their mask."""
-        context = batch.context
-        assert context is not None, "batches hold no contexts: make the data with `context`"
-        identity_SND = self.forecaster.identities(context)
-        if self.offsets:
-            identity_SND = identity_SND + self.units(context.known_unit_SN)
-        given = self.forecaster.read(context, identity_SND=identity_SND)
+        given = self.read(batch)
         assert given.latents_WMD is not None
         tokens_WTD = torch.cat(
             [given.latents_WMD + self.token_type[0], given.state_WND + self.token_type[1]], dim=1
         )
         there_WM = torch.ones_like(given.latents_WMD[..., 0], dtype=torch.bool)
         return tokens_WTD, torch.cat([there_WM, given.mask_WN], dim=1)
+
+    def read(self, batch: DecodeBatch) -> DecoderInput:
+        """Return what the forecaster's encoder makes of windows."""
+        context = batch.context
+        assert context is not None, "batches hold no contexts: make the data with `context`"
+        return self.forecaster.read(context, identity_SND=self.identities(context))
+
+    def identities(self, context: ForecastBatch) -> Tensor:
+        """Return what stands for each unit, (S, N, D)."""
+        identity_SND = self.forecaster.identities(context)
+        if self.offsets:
+            identity_SND = identity_SND + self.units(context.known_unit_SN)
+        return identity_SND
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a state knows of what follows it in its window."""
+        return False
+
+    @torch.no_grad()
+    def latent_states(self, batch: DecodeBatch) -> tuple[Tensor, Tensor]:
+        """Return the mean of the latents, (W, 1, D): one state a window, at its end."""
+        latents_WMD = self.read(batch).latents_WMD
+        assert latents_WMD is not None
+        return latents_WMD.mean(dim=1, keepdim=True), latents_WMD.new_full((1,), self.length_s)
+
+    @torch.no_grad()
+    def unit_vectors(self, batch: DecodeBatch) -> Tensor:
+        """Return what stands for each unit, (U, D): what a reference says, and what is learned."""
+        assert batch.context is not None, "batches hold no contexts: make the data with `context`"
+        return self.identities(batch.context)[batch.context.unit_mask_SN]
 
     def embed_queries(self, batch: DecodeBatch) -> Tensor:
         """Return what queries ask, (W, Q, D)."""

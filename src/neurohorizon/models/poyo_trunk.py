@@ -1,7 +1,7 @@
 """What POYO, POYO+ and CaPOYO share: tokens, latents, queries, readouts.
 
-Shapes: W windows, U units of the batch, Y token types, E tokens, M latents, Q queries, G tasks,
-n the queries of all windows, P outputs of a task, D width, K keys and values.
+Shapes: W windows, U units of the batch, Y token types, E tokens, M latents, S steps of their grid,
+Q queries, G tasks, n the queries of all windows, P outputs of a task, D width, K keys and values.
 """
 
 from __future__ import annotations
@@ -207,6 +207,31 @@ class PopulationDecoder(TaskDecoder):
             read.append(self.perceiver.read(*tokens))
         order_W = torch.cat(windows)
         return self.perceiver.work(torch.cat(read).index_select(0, order_W.argsort()))
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether there is attention over the tokens of units to look at."""
+        return True
+
+    @torch.no_grad()
+    def latent_states(self, batch: DecodeBatch) -> tuple[Tensor, Tensor]:
+        """Return the latents after all layers, the mean over those of one step of their grid.
+
+        Returns
+        -------
+        states_WSD : Tensor
+            (W, S, D).
+        times_S : Tensor
+            (S,) the middle of each step, in seconds since the window's start.
+        """
+        num_steps = self.perceiver.num_steps
+        states_WSD = self.encode(batch).unflatten(1, (num_steps, -1)).mean(dim=2)
+        return states_WSD, self.perceiver.latent_times_M.unflatten(0, (num_steps, -1))[:, 0]
+
+    @torch.no_grad()
+    def unit_vectors(self, batch: DecodeBatch) -> Tensor:
+        """Return what stands for each unit, (U, D): learned rows, or what a reference says."""
+        return self.embed_units(batch)
 
     @torch.no_grad()
     def attention_over_units(self, batch: DecodeBatch) -> Tensor:

@@ -1,6 +1,6 @@
 """What all decoders have in common: tasks, vocabularies, a readout a task.
 
-Shapes: n the queries of all windows, D width.
+Shapes: W windows, U units of the batch, S states in time, n the queries of all windows, D width.
 """
 
 from __future__ import annotations
@@ -56,6 +56,39 @@ class TaskDecoder(nn.Module):
     def context_spec(self) -> WindowSpec | None:
         """Geometry of the forecaster's windows that batches must hold; None if it reads none."""
         return None
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether there is attention over the tokens of units to look at."""
+        return False
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a state knows of what follows it in its window."""
+        return True
+
+    def latent_states(self, batch: DecodeBatch) -> tuple[Tensor, Tensor]:
+        """Return the states of the latents in time, after all layers.
+
+        Returns
+        -------
+        states_WSD : Tensor
+            (W, S, D).
+        times_S : Tensor
+            (S,) seconds since the window's start, ascending.
+        """
+        raise NotImplementedError
+
+    def unit_vectors(self, batch: DecodeBatch) -> Tensor:
+        """Return what stands for each unit of a batch of one recording, (U, D)."""
+        raise NotImplementedError
+
+    def attention_over_units(self, batch: DecodeBatch) -> Tensor:
+        """Return how much of the latents' attention each unit's tokens get, (W, U).
+
+        Only where :attr:`has_attention` says so.
+        """
+        raise NotImplementedError
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Return what was learned elsewhere, and may be tuned more slowly than the rest."""

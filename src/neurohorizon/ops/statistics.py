@@ -80,3 +80,16 @@ def safe_correlation(left: FloatArray, right: FloatArray) -> FloatArray:
     norm = np.linalg.norm(left, axis=0)[:, None] * np.linalg.norm(right, axis=0)[None, :]
     product = left.T @ right
     return np.divide(product, norm, out=np.zeros_like(product), where=norm > 1e-12)
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Return which of some things to take, at most so many, spread evenly from first to last.
+
+    Examples
+    --------
+    >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).round().astype(np.int64)

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from neurohorizon.evaluation.decoding.importance import Importance
 from neurohorizon.evaluation.decoding.results import DecodingResult, Predictions
 from neurohorizon.evaluation.decoding.summary import pooled, strongest
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart
 from neurohorizon.report import decoding_maps, decoding_scores
-from neurohorizon.report.decoding_importance import draw_importance, importance_table
 from neurohorizon.report.decoding_rows import rows_to_look_at, styles_apart
 from neurohorizon.report.decoding_targets import choose_targets, draw_target, target_table
 from neurohorizon.report.decoding_traces import compute_traces, draw_traces
@@ -241,25 +239,6 @@ class DecodingFigures(FigureMaker):
         return self.saved(
             "decoding_targets", figure, target_table(found), title, caption, wide=wide
         )
-
-    @styled()
-    def importance(self, found: Sequence[Importance]) -> PageFigure:
-        """Draw what a decoder loses without each unit, a panel a recording and task."""
-        shown = found[:_MOST_MAPS]
-        figure = new_figure(WIDE_MM, 8 + 52 * len(shown))
-        for each, ax in zip(
-            shown, figure.subplots(len(shown), 1, squeeze=False)[:, 0], strict=True
-        ):
-            draw_importance(each, ax)
-        caption = (
-            "What the decoder loses when one unit did the same things at other times of the test "
-            "part, mean over repeats; lines are 95 % intervals over 30 s blocks. In "
-            "colour: read for sure, at a false discovery rate of 5 % over the units. Units whose "
-            "neighbours say the same lose little."
-        )
-        title = "Which units the decoder reads"
-        table = importance_table(found)
-        return self.saved("decoding_importance", figure, table, title, caption, wide=True)
 
 
 def _unit(result: DecodingResult, task: str, recording: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from neurohorizon.evaluation.decoding.importance import Importance
 from neurohorizon.evaluation.decoding.result_files import load_predictions
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart
+from neurohorizon.evaluation.decoding.views import Views
 from neurohorizon.report.decoding_figures import DecodingFigures
+from neurohorizon.report.decoding_learned_figures import LearnedFigures
 from neurohorizon.report.decoding_rows import style_decoders
 from neurohorizon.report.page_figure import WIDE_MM, FigureMaker, PageFigure
 from neurohorizon.report.style import new_figure, styled
@@ -25,6 +28,9 @@ def make_decoding_figures(
     out: Path,
     *,
     targets: Sequence[TargetByPart] = (),
+    views: Views | None = None,
+    importance: Sequence[Importance] = (),
+    few_shot: DecodingResult | None = None,
     metrics_file: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, list[PageFigure]]:
@@ -40,6 +46,12 @@ def make_decoding_figures(
         Receives NAME.svg, NAME.png and NAME.csv of each figure.
     targets : sequence of TargetByPart
         What is to be decoded, part by part.
+    views : Views, optional
+        What was seen in the model.
+    importance : sequence of Importance
+        Which units it reads.
+    few_shot : DecodingResult, optional
+        What minutes of new sessions buy.
     metrics_file : Path, optional
         ``metrics.csv`` of the training.
     progress : callable, optional
@@ -48,7 +60,8 @@ def make_decoding_figures(
     Returns
     -------
     dict of str to list of PageFigure
-        By part of the page: "scores", "traces", "recordings", "targets", "training".
+        By part of the page: "scores", "traces", "recordings", "learned", "new", "targets",
+        "training".
     """
     out.mkdir(parents=True, exist_ok=True)
     steps: list[tuple[str, Callable[[], PageFigure | None]]] = []
@@ -56,6 +69,11 @@ def make_decoding_figures(
         maker = DecodingFigures(out / name if len(results) > 1 else out, style_decoders(result))
         maker.folder.mkdir(parents=True, exist_ok=True)
         steps += _of_set(maker, result, folder / name)
+    learned = LearnedFigures(out, {})
+    steps += _of_model(learned, views, importance)
+    for task in () if few_shot is None else few_shot.tasks:
+        if few_shot is not None and few_shot.scored_rows(task.name):
+            steps.append(("new", lambda task=task: learned.few_shot(few_shot, task.name)))
     if targets:
         first = DecodingFigures(out, {})
         steps.append(("targets", lambda: first.targets(targets)))
@@ -91,6 +109,22 @@ def _of_set(
                 steps.append(("traces", lambda told=told: maker.error_maps(result, **told)))
     for task in result.tasks:
         steps.append(("scores", lambda task=task: maker.confusion(result, task.name)))
+    return steps
+
+
+def _of_model(
+    maker: LearnedFigures, views: Views | None, importance: Sequence[Importance]
+) -> list[tuple[str, Callable[[], PageFigure | None]]]:
+    steps: list[tuple[str, Callable[[], PageFigure | None]]] = []
+    if views is not None:
+        for task in dict.fromkeys(each.task for each in views.latents):
+            of_task = [each for each in views.latents if each.task == task]
+            steps.append(("learned", lambda of_task=of_task: maker.latents(of_task)))
+        steps.append(("learned", lambda: maker.units(views.units)))
+        steps.append(("learned", lambda: maker.attention(views.attention)))
+    if importance:
+        attention = [] if views is None else views.attention
+        steps.append(("learned", lambda: maker.importance(importance, attention)))
     return steps
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from neurohorizon import __version__
 from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.decoding.importance import Importance
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import pooled
 from neurohorizon.evaluation.decoding.targets_by_part import TargetByPart, warnings_of
+from neurohorizon.evaluation.decoding.views import Views
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.report.decoding_gallery import make_decoding_figures
+from neurohorizon.report.decoding_importance import importance_answer
 from neurohorizon.report.decoding_page_tables import (
     chosen_rows,
     decoding_answer,
@@ -53,6 +56,9 @@ def write_decoding_report(
     out: Path | str,
     *,
     targets: Sequence[TargetByPart] = (),
+    views: Views | None = None,
+    importance: Sequence[Importance] = (),
+    few_shot: DecodingResult | None = None,
     metrics_file: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -70,6 +76,8 @@ def write_decoding_report(
         page itself needs none of them.
     targets : sequence of TargetByPart
         What is to be decoded, part by part.
+    views, importance, few_shot
+        As :func:`~neurohorizon.report.decoding_gallery.make_decoding_figures` takes them.
     metrics_file : Path, optional
         ``metrics.csv`` of the training.
     progress : callable, optional
@@ -93,10 +101,19 @@ def write_decoding_report(
         folder,
         out.parent / FIGURES_FOLDER,
         targets=targets,
+        views=views,
+        importance=importance,
+        few_shot=few_shot,
         metrics_file=metrics_file,
         progress=progress,
     )
-    page = render_decoding_page(results, notes, figures, warnings=warnings_of(targets))
+    page = render_decoding_page(
+        results,
+        notes,
+        figures,
+        warnings=warnings_of(targets),
+        read=[importance_answer(each) for each in importance],
+    )
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
@@ -108,6 +125,7 @@ def render_decoding_page(
     figures: Mapping[str, Sequence[PageFigure]],
     *,
     warnings: Sequence[str] = (),
+    read: Sequence[str] = (),
 ) -> str:
     """Fill the template."""
     every = list(results.values())
@@ -123,6 +141,7 @@ def render_decoding_page(
             figures=figures,
             colours={},
             warnings=warnings,
+            read=read,
             chosen=[
                 (task.name, *told)
                 for each in every

@@ -119,18 +119,27 @@ def compute_identity_map(by_set: Mapping[SetName, Identities]) -> IdentityMap | 
     )
 
 
-def draw_identity_map(data: IdentityMap, axes: Sequence[Axes]) -> None:
+def draw_identity_map(
+    data: IdentityMap,
+    axes: Sequence[Axes],
+    *,
+    panels: Sequence[str] = (),
+    rate_label: str = "rate in the reference (Hz)",
+) -> None:
     """Draw one panel a colouring: by recording, by area if any is known, by rate.
 
     Parameters
     ----------
     data : IdentityMap
     axes : sequence of Axes
-        As many as :func:`panels_of` names.
+        As many as there are panels.
+    panels : sequence of str
+        Some of those that :func:`panels_of` names; all by default.
+    rate_label : str
     """
-    for name, ax in zip(panels_of(data), axes, strict=True):
+    for name, ax in zip(panels or panels_of(data), axes, strict=True):
         if name == "rate":
-            _draw_rates(data, ax)
+            _draw_rates(data, ax, rate_label)
         else:
             _draw_groups(data, ax, getattr(data, name))
         ax.set_title(f"by {name}", loc="left")
@@ -142,8 +151,9 @@ def draw_identity_map(data: IdentityMap, axes: Sequence[Axes]) -> None:
 
 
 def panels_of(data: IdentityMap) -> list[str]:
-    """Name the panels: area only where at least two are known."""
-    return ["recording", *(["area"] if "area" in data.same else []), "rate"]
+    """Name the panels: area only where at least two are known, rate where units have one."""
+    area = ["area"] if "area" in data.same else []
+    return ["recording", *area, *(["rate"] if np.isfinite(data.rate_hz).all() else [])]
 
 
 def _draw_groups(data: IdentityMap, ax: Axes, group: list[str]) -> None:
@@ -171,7 +181,7 @@ def _draw_groups(data: IdentityMap, ax: Axes, group: list[str]) -> None:
     )
 
 
-def _draw_rates(data: IdentityMap, ax: Axes) -> None:
+def _draw_rates(data: IdentityMap, ax: Axes, label: str) -> None:
     rates = np.maximum(data.rate_hz, 0.01)
     low, high = (float(edge) for edge in np.quantile(rates, (0.02, 0.98)))
     points = ax.scatter(
@@ -188,7 +198,7 @@ def _draw_rates(data: IdentityMap, ax: Axes) -> None:
     bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     bar.ax.xaxis.set_minor_formatter(NullFormatter())
-    bar.set_label("rate in the reference (Hz)", fontsize=7)
+    bar.set_label(label, fontsize=7)
 
 
 def _standardised(parts: Sequence[Identities]) -> FloatArray:

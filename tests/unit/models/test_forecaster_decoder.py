@@ -282,3 +282,23 @@ def test_new_recordings_need_no_gradient_without_offsets(data):
     assert np.isfinite(decoded["velocity"].values).all()
     with pytest.raises(DataError, match=r"knows none of its 7 units.*model\.offsets=false"):
         TrainedDecoder(made(data)).decode(new)
+
+
+def test_a_window_has_one_state_at_its_end(decoder, windows):
+    model, batch = decoder[:2]
+    states_WSD, times_S = model.latent_states(batch)
+    assert states_WSD.shape == (len(batch), 1, 16)
+    assert times_S.tolist() == pytest.approx([SPEC.context_s])
+    sessions, read, _ = windows
+    alone = collate_decode([sessions[1].group(read[1])], model.tasks)
+    torch.testing.assert_close(
+        model.latent_states(alone)[0], states_WSD[len(read[0]) :], rtol=2e-5, atol=2e-6
+    )
+    # Of one recording, in the order of its units, with what was learned of each.
+    vectors = model.unit_vectors(alone)
+    assert vectors.shape == (9, 16)
+    given = model.forecaster.identities(alone.context)[0].detach()
+    if model.offsets:
+        given = given + model.units(torch.as_tensor(sessions[1].unit_rows)).detach()
+    torch.testing.assert_close(vectors, given)
+    assert not model.has_attention

@@ -391,3 +391,18 @@ def test_attention_over_units_is_what_reading_attends_to():
         values = functional.one_hot(units, keys.shape[-1]).float().expand_as(keys)
         read = attend(queries, keys, values).mean(dim=(1, 2))
         torch.testing.assert_close(read[0, :4], shares[0, :4].detach())
+
+
+@pytest.mark.parametrize("units", ["vocabulary", "identity"])
+def test_latent_states_stand_on_the_grid(units):
+    model, batch = made(POYOPlus, SEVERAL, units)
+    states_WSD, times_S = model.latent_states(batch)
+    torch.testing.assert_close(times_S, torch.tensor([0.125, 0.375, 0.625, 0.875]))
+    latents_WMD = model.encode(batch).detach()
+    for step, time in enumerate(times_S):
+        here_M = model.perceiver.latent_times_M == time
+        assert here_M.sum() == SMALL["num_latents_per_step"]
+        torch.testing.assert_close(states_WSD[:, step], latents_WMD[:, here_M].mean(dim=1))
+    alone, _ = model.latent_states(window(batch, 1))
+    torch.testing.assert_close(alone[0], states_WSD[1], rtol=2e-5, atol=2e-6)
+    torch.testing.assert_close(model.unit_vectors(batch), model.embed_units(batch).detach())

@@ -12,7 +12,12 @@ from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.scoring import score_ladder, score_model
 from neurohorizon.evaluation.decoding.summary import pooled
 from neurohorizon.evaluation.decoding.targets_by_part import targets_by_part
+from neurohorizon.evaluation.decoding.views import LatentStates, UnitAttention
+from neurohorizon.evaluation.identities import Identities
 from neurohorizon.report.decoding_figures import DecodingFigures
+from neurohorizon.report.decoding_importance import attention_and_loss, importance_answer
+from neurohorizon.report.decoding_latents import plane_colours
+from neurohorizon.report.decoding_learned_figures import LearnedFigures
 from neurohorizon.report.decoding_maps import compute_density, compute_error_map
 from neurohorizon.report.decoding_rows import rows_to_look_at, style_decoders, styles_apart
 from neurohorizon.report.decoding_scores import compute_bars, compute_steps
@@ -120,32 +125,53 @@ def test_maps_count_every_time_stamp(result):
     assert np.nanmax(found.median) < error.max()
 
 
-def test_importance_is_drawn(tmp_path, result):
-    found = Importance(
+def importance_of(units: tuple[str, ...], loss: tuple[float, ...]) -> Importance:
+    lost = np.array(loss)
+    return Importance(
         recording="one",
         task="place",
         row="POYO",
         metric="r2",
         way="windows",
         score=0.8,
-        unit_id=np.array(["a", "b", "c"]),
-        unit_area=np.array(["", "", ""]),
-        loss=np.array([0.01, 0.3, 0.0]),
-        low=np.array([-0.01, 0.2, -0.01]),
-        high=np.array([0.02, 0.4, 0.01]),
-        p=np.array([0.4, 0.001, 0.5]),
-        read=np.array([False, True, False]),
+        unit_id=np.array(units),
+        unit_area=np.full(len(units), ""),
+        loss=lost,
+        low=lost - 0.02,
+        high=lost + 0.02,
+        p=np.where(lost > 0.1, 0.001, 0.5),
+        read=lost > 0.1,
         area=np.array([], dtype=np.str_),
         area_loss=np.empty(0),
         area_low=np.empty(0),
         area_high=np.empty(0),
     )
-    figure = DecodingFigures(tmp_path, style_decoders(result)).importance([found])
+
+
+def test_importance_is_drawn_beside_attention(tmp_path):
+    found = importance_of(("a", "b", "c"), (0.01, 0.3, 0.0))
+    figures = LearnedFigures(tmp_path, {})
+    figure = figures.importance([found])
     assert [row["read"] for row in read(figure.svg.with_suffix(".csv"))] == [
         "False",
         "True",
         "False",
     ]
+    share = np.array([0.2, 0.7, 0.1])
+    names = np.array(["a", "b", "c"])
+    seen = UnitAttention("one", 12, names, np.full(3, ""), share, share)
+    figure = figures.importance([found], [seen])
+    assert [row["attention"] for row in read(figure.svg.with_suffix(".csv"))] == [
+        "0.2",
+        "0.7",
+        "0.1",
+    ]
+    assert (
+        "Attention follows the number of spikes (ρ of attention and tokens: 1.00)" in figure.caption
+    )
+    assert importance_answer(found) == (
+        "one, place: 1 of 3 units are read for sure (most without b: R² 0.300 lost of 0.800)"
+    )
 
 
 def test_the_table_of_a_terminal(result):
@@ -160,3 +186,101 @@ def test_the_table_of_a_terminal(result):
     settings = format_settings(result)
     assert "left out: classes have no linear state" in settings
     assert "reach_s" in settings
+
+
+def latents_of(task: str, *, columns: int = 2, classes: tuple[str, ...] = ()) -> LatentStates:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(200, columns))
+    if classes:
+        values = generator.integers(0, len(classes), size=(200, 1))
+    return LatentStates(
+        recording="one",
+        task=task,
+        unit="" if classes else "cm",
+        classes=np.array(classes, dtype=np.str_),
+        width=16,
+        num_states=200,
+        explained=np.array([0.6, 0.3, 0.05]),
+        times_s=np.arange(200.0),
+        position=generator.normal(size=(200, 3)).astype(np.float32),
+        values=values.astype(np.float32),
+    )
+
+
+def test_latents_are_drawn_by_what_was_true(tmp_path):
+    figures = LearnedFigures(tmp_path, {})
+    for data in (
+        latents_of("place"),
+        latents_of("speed", columns=1),
+        latents_of("side", classes=("left", "right")),
+    ):
+        made = figures.latents([data, data])
+        rows = read(made.svg.with_suffix(".csv"))
+        assert len(rows) == 400
+        expected = data.values[7, 0]
+        told = data.classes[int(expected)] if len(data.classes) else expected
+        assert rows[7]["true 0"] == str(told)
+        assert "without a look at behaviour" in made.caption
+
+
+def test_colours_of_a_plane_say_where_from_the_middle_a_point_lies():
+    angles = np.linspace(0, 2 * np.pi, 9)[:-1]
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    colours = plane_colours(np.concatenate([ring, 0.01 * ring]))
+    assert colours.min() >= 0
+    assert colours.max() <= 1
+    rim, middle = colours[:8], colours[8:]
+    assert np.ptp(middle, axis=1).max() < 0.12 < np.ptp(rim, axis=1).min()
+    apart = np.linalg.norm(rim[:, None] - rim, axis=2) + np.eye(8)
+    assert apart.min() > 0.1
+
+
+def test_units_and_attention_are_drawn(tmp_path):
+    figures = LearnedFigures(tmp_path, {})
+    generator = np.random.default_rng(0)
+    units = Identities(
+        recording=np.repeat(["one", "two"], 10),
+        unit=np.tile([f"u{index}" for index in range(10)], 2),
+        area=np.full(20, ""),
+        rate_hz=generator.uniform(1, 9, 20),
+        statistics=np.empty((20, 0), dtype=np.float32),
+        functional=np.empty((20, 0), dtype=np.float32),
+        vectors=generator.normal(size=(20, 8)).astype(np.float32),
+    )
+    made = figures.units(units)
+    assert made is not None
+    assert "20 of 2 recordings" in made.caption
+    assert "by chance" in made.caption
+    # One recording, signals and no areas: nothing to colour by but the recording itself.
+    rows = slice(0, 10)
+    alone = Identities(
+        **{name: values[rows] for name, values in vars(units).items()}
+        | {"rate_hz": np.full(10, np.nan)}
+    )
+    made = figures.units(alone)
+    assert made is not None
+    assert not made.wide
+    assert figures.attention([]) is None
+    share = np.array([0.5, 0.3, 0.2])
+    names = np.array(["a", "b", "c"])
+    seen = UnitAttention("one", 12, names, np.array(["V1", "V4", ""]), share, share[::-1])
+    drawn = figures.attention([seen])
+    assert drawn is not None
+    assert [row["attention"] for row in read(drawn.svg.with_suffix(".csv"))] == [
+        "0.5",
+        "0.3",
+        "0.2",
+    ]
+
+
+def test_attention_is_held_against_what_is_lost():
+    names = np.array(["a", "b", "c", "d"])
+    share = np.array([0.1, 0.2, 0.3, 0.4])
+    attention = UnitAttention("one", 3, names, np.full(4, ""), share, share[::-1])
+    data = attention_and_loss(importance_of(("d", "b", "a"), (0.3, 0.2, 0.0)), attention)
+    assert data.attention.tolist() == [0.4, 0.2, 0.1]
+    assert data.rank_correlation == pytest.approx(1.0)
+    assert data.of_tokens == pytest.approx(-1.0)
+    assert np.isnan(
+        attention_and_loss(importance_of(("a", "b", "c"), (0.0,) * 3), attention).rank_correlation
+    )

@@ -13,9 +13,9 @@ J. R. Stat. Soc. B 57:289 (false discovery rate).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,15 @@ from scipy.stats import false_discovery_control
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.bootstrap import FEWEST_RESAMPLED
-from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.cases import DecodingCase
+from neurohorizon.evaluation.decoding.out_of_time import WINDOW_S, Way, out_of_time
 from neurohorizon.evaluation.decoding.sums import LOWER_IS_BETTER, Sums
-from neurohorizon.ops.intervals import contains
-from neurohorizon.recordings.schema import FloatArray, Recording, Series
+from neurohorizon.recordings.schema import FloatArray, Recording
 
 #: Decodes the time stamps of the case's test part, (T, P), from a recording.
 Decode = Callable[[Recording], FloatArray]
-Way = Literal["windows", "shift"]
 Progress = Callable[[int, int], None]
 
-WINDOW_S = 1.0
 REPEATS = 5
 FALSE_DISCOVERY = 0.05
 #: More than for intervals: a p-value is no smaller than one over them.
@@ -133,6 +130,8 @@ def measure_importance(
 ) -> Importance:
     """Decode with one unit after the other out of its time, and see what is lost.
 
+    Several tasks of a recording at once: :func:`measure_importances`.
+
     Parameters
     ----------
     case : DecodingCase
@@ -167,57 +166,145 @@ def measure_importance(
     decoder as it is. The p-value is the share of resamplings in which nothing is lost: a normal
     approximation would not do, since an R² that is lost in a few blocks is far from normal.
     """
-    metric = metric or case.task.spec.metric_used
-    recording, test = case.activity.recording, case.part("test")
-    whole = Sums.of(case.task, test.times_s, test.values, decode(recording))
-    score = whole.score(metric)
-    if not np.isfinite(score):
-        raise DataError(
-            f"{case.recording_id}, task {case.task.name}: no importance without a score "
-            f"({whole.why_not(metric)})"
-        )
+    (found,) = measure_importances(
+        [case],
+        lambda recording: {case.task.name: decode(recording)},
+        row=row,
+        way=way,
+        window_s=window_s,
+        repeats=repeats,
+        metric=metric,
+        units=units,
+        seed=seed,
+        progress=progress,
+    )
+    return found
+
+
+def measure_importances(
+    cases: Sequence[DecodingCase],
+    decode: Callable[[Recording], Mapping[str, FloatArray]],
+    *,
+    row: str = "",
+    way: Way = "windows",
+    window_s: float = WINDOW_S,
+    repeats: int = REPEATS,
+    metric: str = "",
+    units: Sequence[int] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Importance]:
+    """Measure several tasks of one recording on the same decodings; else as `measure_importance`.
+
+    Parameters
+    ----------
+    cases : sequence of DecodingCase
+        Of one recording.
+    decode : callable
+        Given a recording, decodes the time stamps of each case's test part: (T, P) by task.
+
+    Raises
+    ------
+    DataError
+        If no task has a score with a meaning; where some have, the others are left out.
+    """
+    activity = cases[0].activity
+    recording, whole = activity.recording, decode(activity.recording)
+    every = [_OfTask(case, whole[case.task.name], metric, seed) for case in cases]
+    tasks = [each for each in every if np.isfinite(each.score)]
+    if not tasks:
+        why = "; ".join(f"task {each.case.task.name}: {each.why_not}" for each in every)
+        raise DataError(f"{recording.id}, no importance without a score ({why})")
+    stretches = np.unique(np.concatenate([each.test.stretches for each in tasks]), axis=0)
     chosen = list(range(recording.num_units)) if units is None else list(units)
     areas = sorted({str(area) for area in recording.units.area} - {""})
     areas = areas if len(areas) > 1 else []
     groups = [np.array([unit]) for unit in chosen]
     groups += [np.flatnonzero(recording.units.area == area) for area in areas]
-    count = len(whole.block)
-    generator = np.random.default_rng(seed)
-    num_draws = NUM_DRAWS if metric != "median_error" else FEWER_DRAWS
-    drawn = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    base = whole.resampled(metric, drawn)
-    found = np.full((len(groups), 4), np.nan)
+    found = np.full((len(tasks), len(groups), 4), np.nan)
     for number, group in enumerate(groups):
-        value, spread = 0.0, np.zeros(num_draws)
+        for task in tasks:
+            task.start()
         for repeat in range(repeats):
             if progress is not None:
                 progress(number * repeats + repeat, len(groups) * repeats)
             moved = out_of_time(
-                case.activity,
+                activity,
                 group,
-                test.stretches,
+                stretches,
                 way=way,
                 window_s=window_s,
                 generator=np.random.default_rng([seed, number, repeat]),
             )
-            sums = Sums.of(case.task, test.times_s, test.values, decode(moved))
-            value += sign * (score - sums.score(metric)) / repeats
-            spread += sign * (base - sums.resampled(metric, drawn)) / repeats
-        found[number] = value, *_interval(spread, count), _p_value(spread, count)
+            decoded = decode(moved)
+            for task in tasks:
+                task.add(decoded[task.case.task.name], repeats)
+        for index, task in enumerate(tasks):
+            found[index, number] = task.told()
     if progress is not None:
         progress(len(groups) * repeats, len(groups) * repeats)
+    return [
+        _importance(task, of_task, row, way, chosen, areas)
+        for task, of_task in zip(tasks, found, strict=True)
+    ]
+
+
+class _OfTask:
+    """What is lost of one task."""
+
+    def __init__(self, case: DecodingCase, decoded: FloatArray, metric: str, seed: int) -> None:
+        self.case, self.test, self.why_not = case, case.part("test"), ""
+        self.metric = metric or case.task.spec.metric_used
+        whole = Sums.of(case.task, self.test.times_s, self.test.values, decoded)
+        self.score = whole.score(self.metric)
+        if not np.isfinite(self.score):
+            self.why_not = whole.why_not(self.metric)
+            return
+        self.num_blocks = len(whole.block)
+        num_draws = NUM_DRAWS if self.metric != "median_error" else FEWER_DRAWS
+        share = np.full(self.num_blocks, 1.0 / self.num_blocks)
+        generator = np.random.default_rng(seed)
+        self.drawn = generator.multinomial(self.num_blocks, share, size=num_draws)
+        self.base = whole.resampled(self.metric, self.drawn)
+        self.sign = -1.0 if self.metric in LOWER_IS_BETTER else 1.0
+        self.start()
+
+    def start(self) -> None:
+        """Forget what was lost without the units before."""
+        self.value, self.spread = 0.0, np.zeros(len(self.drawn))
+
+    def add(self, decoded: FloatArray, repeats: int) -> None:
+        """Add what one of the repeats loses."""
+        sums = Sums.of(self.case.task, self.test.times_s, self.test.values, decoded)
+        self.value += self.sign * (self.score - sums.score(self.metric)) / repeats
+        self.spread += self.sign * (self.base - sums.resampled(self.metric, self.drawn)) / repeats
+
+    def told(self) -> tuple[float, float, float, float]:
+        """Return the mean over repeats, its interval, and the p-value."""
+        interval = _interval(self.spread, self.num_blocks)
+        return self.value, *interval, _p_value(self.spread, self.num_blocks)
+
+
+def _importance(
+    task: _OfTask,
+    found: FloatArray,
+    row: str,
+    way: Way,
+    chosen: Sequence[int],
+    areas: Sequence[str],
+) -> Importance:
+    units = task.case.activity.recording.units
     of_units, of_areas = found[: len(chosen)], found[len(chosen) :]
     p = np.nan_to_num(of_units[:, 3], nan=1.0)
     return Importance(
-        recording=recording.id,
-        task=case.task.name,
+        recording=task.case.recording_id,
+        task=task.case.task.name,
         row=row,
-        metric=metric,
+        metric=task.metric,
         way=way,
-        score=score,
-        unit_id=recording.units.id[chosen],
-        unit_area=recording.units.area[chosen],
+        score=task.score,
+        unit_id=units.id[list(chosen)],
+        unit_area=units.area[list(chosen)],
         loss=of_units[:, 0],
         low=of_units[:, 1],
         high=of_units[:, 2],
@@ -228,72 +315,6 @@ def measure_importance(
         area_low=of_areas[:, 1],
         area_high=of_areas[:, 2],
     )
-
-
-def out_of_time(
-    activity: Activity,
-    units: NDArray[np.integer],
-    stretches: FloatArray,
-    *,
-    way: Way,
-    generator: np.random.Generator,
-    window_s: float = WINDOW_S,
-) -> Recording:
-    """Return the recording with what some units did moved in time, inside the stretches alone.
-
-    All of the units move together, so what they share stays. Nothing is added or lost, but for
-    what is left over at a stretch's end when windows are shuffled: it stays where it is.
-    """
-    move = _shift if way == "shift" else _shuffle
-    recording = activity.recording
-    if activity.is_spikes:
-        times = np.array(recording.spike_times, dtype=np.float64)
-        mine = np.isin(recording.spike_unit_index, units) & contains(stretches, times)
-        times[mine] = move(times[mine], stretches, generator, window_s)
-        order = np.argsort(times, kind="stable")
-        return replace(
-            recording,
-            spike_times=times[order],
-            spike_unit_index=np.asarray(recording.spike_unit_index)[order],
-        )
-    signal = recording.signals[activity.signal]
-    clock = np.asarray(signal.timestamps, dtype=np.float64)
-    inside = np.flatnonzero(contains(stretches, clock))
-    order = np.argsort(move(clock[inside], stretches, generator, window_s), kind="stable")
-    values = np.array(signal.values)
-    # The sample that moves to the first place is heard at the first time, and so on.
-    values[np.ix_(inside, units)] = values[np.ix_(inside[order], units)]
-    moved = Series(signal.timestamps, values, signal.unit)
-    return replace(recording, signals={**recording.signals, activity.signal: moved})
-
-
-def _shift(
-    times: FloatArray, stretches: FloatArray, generator: np.random.Generator, window_s: float
-) -> FloatArray:
-    """Shift times within their stretches, around the ends, by a tenth to nine tenths of each."""
-    row = np.searchsorted(stretches[:, 0], times, side="right") - 1
-    start, length = stretches[row, 0], (stretches[:, 1] - stretches[:, 0])[row]
-    share = generator.uniform(0.1, 0.9, size=len(stretches))[row]
-    moved = start + (times - start + share * length) % length
-    return np.minimum(moved, np.nextafter(stretches[row, 1], -np.inf))
-
-
-def _shuffle(
-    times: FloatArray, stretches: FloatArray, generator: np.random.Generator, window_s: float
-) -> FloatArray:
-    """Move times to other windows, all of a window's together."""
-    number = np.floor((stretches[:, 1] - stretches[:, 0]) / window_s + 1e-9).astype(np.int64)
-    first = np.concatenate([[0], np.cumsum(number)])
-    row = np.searchsorted(stretches[:, 0], times, side="right") - 1
-    into = np.floor((times - stretches[row, 0]) / window_s).astype(np.int64)
-    whole = into < number[row]
-    goes_to = generator.permutation(first[-1])[(first[row] + into)[whole]]
-    to_row = np.searchsorted(first, goes_to, side="right") - 1
-    start = stretches[to_row, 0] + (goes_to - first[to_row]) * window_s
-    moved = times.copy()
-    offset = (times - stretches[row, 0] - into * window_s)[whole]
-    moved[whole] = np.minimum(start + offset, np.nextafter(stretches[to_row, 1], -np.inf))
-    return moved
 
 
 def _interval(drawn: FloatArray, num_blocks: int) -> tuple[float, float]:

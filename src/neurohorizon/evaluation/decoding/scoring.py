@@ -151,8 +151,37 @@ def decode_test_part(
     """
 
     def decode(recording: Recording) -> FloatArray:
-        found = decoder.decode(recording, case.test, stride_s=stride_s)[case.task.name]
-        return at_test_times(case, found.times_s, found.values)
+        return decode_all(recording)[case.task.name]
+
+    decode_all = decode_test_parts(decoder, [case], stride_s=stride_s)
+    return decode
+
+
+def decode_test_parts(
+    decoder: TrainedDecoder,
+    cases: Sequence[DecodingCase],
+    *,
+    stride_s: float | None = None,
+    reference: FloatArray | None = None,
+) -> Callable[[Recording], dict[str, FloatArray]]:
+    """Return what decodes the test parts of several tasks of one recording, by task.
+
+    Parameters
+    ----------
+    decoder : TrainedDecoder
+    cases : sequence of DecodingCase
+    stride_s, reference
+        As :meth:`~neurohorizon.models.decoding.TrainedDecoder.decode` takes them.
+    """
+
+    def decode(recording: Recording) -> dict[str, FloatArray]:
+        found = decoder.decode(recording, cases[0].test, stride_s=stride_s, reference=reference)
+        return {
+            case.task.name: at_test_times(
+                case, found[case.task.name].times_s, found[case.task.name].values
+            )
+            for case in cases
+        }
 
     return decode
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.ops.statistics import evenly
 from neurohorizon.recordings.batches import WindowGroup
 from neurohorizon.recordings.decoding.batches import DecodeBatch
 from neurohorizon.recordings.decoding.collate import DecodeGroup, collate_decode
@@ -28,10 +29,13 @@ class CoverBatch:
         By task: which of the recording's time stamps (``reader.targets[task].times_s``) each of
         the batch's targets, and of a model's outputs, belongs to. One that several windows ask
         for is there as often; average what is said of it.
+    cover : Cover
+        Where the windows lie.
     """
 
     batch: DecodeBatch
     rows: Mapping[str, IntArray]
+    cover: Cover
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class DecodeSession:
         *,
         stride_s: float | None = None,
         tokens_per_batch: int = 48_000,
+        most_windows: int | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> Iterator[CoverBatch]:
@@ -83,17 +88,21 @@ class DecodeSession:
             Between windows; half of a window by default.
         tokens_per_batch : int
             Most tokens of a batch, padding included; a window that has more is alone.
+        most_windows : int, optional
+            Of more windows, so many, spread evenly.
         rank, world_size : int
             This process and all of them, which take turns, batch by batch.
         """
         cover = cover_stretches(stretches, length_s=self.reader.length_s, stride_s=stride_s)
         asked = self.reader.count_queries(cover.starts_s, asked_s=cover.asked_s)
         cover = cover.part(np.flatnonzero(asked))
+        if most_windows is not None and len(cover) > most_windows:
+            cover = cover.part(evenly(len(cover), most_windows))
         for number, part in enumerate(self._batches(cover, tokens_per_batch)):
             if number % world_size == rank:
                 windows = self.reader.read(part.starts_s, asked_s=part.asked_s)
                 batch = collate_decode([self.group(windows)], self.reader.tasks)
-                yield CoverBatch(batch, query_rows(windows, self.reader))
+                yield CoverBatch(batch, query_rows(windows, self.reader), part)
 
     def _batches(self, cover: Cover, tokens_per_batch: int) -> Iterator[Cover]:
         num_tokens = self.reader.count_tokens(cover.starts_s).tolist()

@@ -10,7 +10,8 @@ from decoding_world import world
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.cases import DecodingCase
-from neurohorizon.evaluation.decoding.importance import measure_importance, out_of_time
+from neurohorizon.evaluation.decoding.importance import measure_importance
+from neurohorizon.evaluation.decoding.out_of_time import out_of_time
 from neurohorizon.evaluation.decoding.scoring import decode_test_part
 from neurohorizon.evaluation.decoding.wiener import Wiener
 from neurohorizon.models.decoding import TrainedDecoder
@@ -100,7 +101,9 @@ def test_units_of_an_area_move_together():
 def test_no_score_no_importance():
     case = world(num_units=4, length_s=60.0)
     still = replace(case, values=np.ones_like(case.values))
-    with pytest.raises(DataError, match=r"no importance without a score \(the target is constant"):
+    with pytest.raises(
+        DataError, match=r"no importance without a score \(task \w+: the target is constant"
+    ):
         measure_importance(still, lambda recording: still.part("test").values + 0.1)
 
 
