@@ -148,4 +148,4 @@ def draw_attention_and_loss(data: AttentionAndLoss, ax: Axes) -> None:
 def _ranks_agree(one: FloatArray, other: FloatArray) -> float:
     if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
-    return float(np.asarray(spearmanr(one, other).statistic))
+    return float(np.asarray(spearmanr(one, other))[0])

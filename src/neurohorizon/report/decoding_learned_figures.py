@@ -143,8 +143,8 @@ class LearnedFigures(FigureMaker):
             if each.recording in beside
         }
         figure = new_figure(WIDE_MM, 8 + 56 * len(shown))
-        columns = {"ncols": 2, "width_ratios": (2.4, 1.0)} if told else {"ncols": 1}
-        axes = figure.subplots(len(shown), squeeze=False, **columns)
+        widths = (2.4, 1.0) if told else (1.0,)
+        axes = figure.subplots(len(shown), len(widths), squeeze=False, width_ratios=widths)
         for index, each in enumerate(shown):
             draw_importance(each, axes[index, 0])
             if index in told:
