@@ -50,6 +50,8 @@ bench: env ## the numbers that the README and the changelog quote: hours
 	$(BIN)/python benchmarks/forecast.py simulated
 	$(BIN)/python benchmarks/conditions.py
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/new_sessions.py
+	$(BIN)/python benchmarks/planted_units.py
 
 docs: env ## the documentation as a static site in site/
 	$(BIN)/mkdocs build --strict --quiet

@@ -17,6 +17,7 @@ from neurohorizon.recordings.store import open_recording
 from neurohorizon.recordings.window_spec import WindowSpec
 
 if TYPE_CHECKING:
+    from neurohorizon.evaluation.decoding.latents import Latents
     from neurohorizon.models.forecaster_decoder import ForecasterDecoder
     from neurohorizon.models.horizon import HorizonForecaster
 
@@ -82,6 +83,23 @@ def forecaster_decoder(
     if given is not None and model.is_pretrained:
         decoder.take_weights(given)
     return decoder
+
+
+def latents_readouts(config: DecodeConfig) -> list[Latents]:
+    """Return what reads the latents of a run's forecaster as it came, without training it.
+
+    None where there is no forecaster, its weights were not taken, or it is gone.
+    """
+    from neurohorizon.evaluation.decoding.latents import LAGS_S, Latents
+    from neurohorizon.models.checkpoint import load_forecaster
+
+    model = config.model
+    if not isinstance(model, ForecasterModel) or model.run is None or not model.is_pretrained:
+        return []
+    if not model.run.exists():
+        return []
+    forecaster = load_forecaster(model.run)[0]
+    return [Latents(forecaster), Latents(forecaster, lags_s=LAGS_S)]
 
 
 def refuse_seen(config: DecodeConfig, recordings: Sequence[Recording]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from neurohorizon.configs.decode_build import signal_name
 from neurohorizon.configs.decode_schema import DecodeConfig
+from neurohorizon.configs.forecaster_build import latents_readouts
 from neurohorizon.configs.records import (
     CONFIG_FILE,
     Run,
@@ -196,7 +197,10 @@ def _score(
     seconds = time.monotonic() - started
     scored = score_model(decoder.name, cases, model, title=title, seconds=seconds)
     rows = record.config.evaluation.rows
-    return scored.join(score_ladder(cases, rows=rows, title=title, progress=progress))
+    scored = scored.join(score_ladder(cases, rows=rows, title=title, progress=progress))
+    if readouts := latents_readouts(record.config):
+        scored = scored.join(score_ladder(cases, decoders=readouts, progress=progress))
+    return scored
 
 
 def _decode(

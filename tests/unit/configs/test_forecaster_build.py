@@ -12,7 +12,7 @@ from decoding_worlds import moving_recording
 from forecaster_worlds import make_forecaster
 from neurohorizon.configs import decode_build, trainings
 from neurohorizon.configs.decode_schema import DecodeConfig
-from neurohorizon.configs.forecaster_build import context_spec, refuse_seen
+from neurohorizon.configs.forecaster_build import context_spec, latents_readouts, refuse_seen
 from neurohorizon.configs.load import load_any
 from neurohorizon.configs.records import describe_data, write_records
 from neurohorizon.configs.sessions import open_sessions
@@ -146,6 +146,19 @@ def forecaster_run(folder: Path, *overrides: str) -> Path:
     data = describe_data(open_sessions(loaded.config), folder)
     write_records(folder, loaded, data, command_line=[])
     return folder
+
+
+def test_latents_are_read_out_where_a_forecaster_was_taken(run, tmp_path):
+    window = "window.length_s=0.5"
+    taken = latents_readouts(configured(f"model.run={run}", window))
+    assert [each.name for each in taken] == ["latents, linear", "latents, linear, looking ahead"]
+    assert latents_readouts(configured(f"model.run={run}", window, "model.weights=random")) == []
+    assert latents_readouts(configured()) == []
+    gone = configured(f"model.run={run}", window)
+    gone = gone.model_copy(
+        update={"model": gone.model.model_copy(update={"run": tmp_path / "gone"})}
+    )
+    assert latents_readouts(gone) == []
 
 
 def test_a_forecaster_that_saw_what_is_tested_is_refused(recorded, tmp_path):

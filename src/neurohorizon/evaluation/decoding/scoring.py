@@ -18,7 +18,7 @@ from neurohorizon.evaluation.decoding.results import (
 )
 from neurohorizon.evaluation.decoding.rows import ROWS
 from neurohorizon.evaluation.decoding.sums import Sums
-from neurohorizon.evaluation.decoding.tuning import Chosen
+from neurohorizon.evaluation.decoding.tuning import Chosen, Decoder
 from neurohorizon.evaluation.results import Row
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.recordings.decoding.tasks import Task
@@ -70,6 +70,7 @@ def score_ladder(
     cases: Sequence[DecodingCase],
     *,
     rows: Sequence[str] = ROWS,
+    decoders: Sequence[Decoder] | None = None,
     title: str = "",
     seed: int = 0,
     progress: Progress | None = None,
@@ -81,6 +82,8 @@ def score_ladder(
     cases : sequence of DecodingCase
     rows : sequence of str
         Which simple decoders.
+    decoders : sequence of Decoder, optional
+        Instead of `rows`: with settings of their own, fitted on one case after the other.
     title : str
         What the recordings have in common.
     seed : int
@@ -95,7 +98,7 @@ def score_ladder(
             if progress is not None:
                 progress(what, number * total + done, len(cases) * total)
 
-        decoded.append(decode_ladder(case, rows=rows, seed=seed, progress=tell))
+        decoded.append(decode_ladder(case, rows=rows, decoders=decoders, seed=seed, progress=tell))
     return score_decoded(cases, decoded, title=title)
 
 

@@ -10,7 +10,7 @@ is given are not the weights but the forecasts at fixed places:
 of a task             numbers a unit
 ====================  ============================================================================
 continuous, D columns  D x 7 correlations with the activity at seven lags; D x 5 relative rates
-                      along each column, from -2 to 2 training deviations; 16 on a grid of the
+                      along each column, from -2 to 2 training deviations; 36 on a grid of the
                       first two columns where there are two; share of variance explained
 categorical, C words  C x 5 relative rates of the classes at five lags; share of variance explained
 ====================  ============================================================================
@@ -50,7 +50,9 @@ LAGS_S = (-0.4, -0.2, -0.1, 0.0, 0.1, 0.2, 0.4)
 CLASS_LAGS_S = (-0.4, -0.2, 0.0, 0.2, 0.4)
 #: Places along a column, in training deviations, and on a grid of two.
 PLACES = (-2.0, -1.0, 0.0, 1.0, 2.0)
-GRID = (-1.5, -0.5, 0.5, 1.5)
+GRID = (-1.75, -1.05, -0.35, 0.35, 1.05, 1.75)
+#: Standard deviations of the bumps that stand there.
+PLACE_WIDTH, GRID_WIDTH = 0.7, 0.5
 RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 NUM_FOLDS = 4
 NUM_SIGNAL_FEATURES = 8
@@ -220,11 +222,11 @@ def _ridge(
 
 def _places(targets: FloatArray) -> FloatArray:
     """Describe where targets are by smooth bumps, along each column and on a grid of two."""
-    bumps = [np.exp(-0.5 * ((targets[:, :, None] - np.array(PLACES)) / 0.7) ** 2)]
+    bumps = [np.exp(-0.5 * ((targets[:, :, None] - np.array(PLACES)) / PLACE_WIDTH) ** 2)]
     parts = [each.reshape(len(targets), -1) for each in bumps]
     if targets.shape[1] > 1:
         first, second = (
-            np.exp(-0.5 * ((targets[:, column, None] - np.array(GRID)) / 0.7) ** 2)
+            np.exp(-0.5 * ((targets[:, column, None] - np.array(GRID)) / GRID_WIDTH) ** 2)
             for column in (0, 1)
         )
         parts.append((first[:, :, None] * second[:, None, :]).reshape(len(targets), -1))

@@ -61,15 +61,15 @@ READER = DecodeReader(RECORDING, TASKS, length_s=1.0)
 FEATURES = identity_features(READER, REFERENCE)
 LAGGED = FEATURES[:, 33:47].reshape(5, 7, 2)
 PLACES = FEATURES[:, 47:57].reshape(5, 2, 5)
-GRID = FEATURES[:, 57:73].reshape(5, 4, 4)
-SKILL = FEATURES[:, 73]
-KINDS = FEATURES[:, 74:89].reshape(5, 3, 5)
-KIND_SKILL = FEATURES[:, 89]
+GRID = FEATURES[:, 57:93].reshape(5, 6, 6)
+SKILL = FEATURES[:, 93]
+KINDS = FEATURES[:, 94:109].reshape(5, 3, 5)
+KIND_SKILL = FEATURES[:, 109]
 
 
 def test_the_numbers_are_as_many_as_they_say() -> None:
     assert FEATURES.shape == (5, num_identity_features(TASKS))
-    assert FEATURES.shape == (5, 33 + 31 + 16 + 10 + 2)
+    assert FEATURES.shape == (5, 33 + 31 + 36 + 10 + 2)
     assert len(skewed_identity_features(TASKS)) == FEATURES.shape[1]
     assert np.isfinite(FEATURES).all()
     assert FEATURES.dtype == np.float32
@@ -81,7 +81,7 @@ def test_tuning_is_found_where_it_was_planted() -> None:
     assert LAGGED[0, 1, 0] > 0.4
     rises = PLACES[0, 0]
     assert rises[4] - rises[0] > 0.5
-    assert np.unravel_index(np.argmax(GRID[1]), (4, 4)) == (2, 1)
+    assert np.unravel_index(np.argmax(GRID[1]), (6, 6)) == (3, 2)
     assert GRID[1].max() > 0.5
     np.testing.assert_allclose(KINDS[2, :, 2], [-0.2, 0.6, -0.2], atol=0.3)
     assert SKILL[:2].min() > 0.05
@@ -111,8 +111,8 @@ def test_units_change_places_and_features_with_them() -> None:
 def test_what_a_recording_lacks_is_zero() -> None:
     bare = replace(RECORDING, tables={})
     found = identity_features(DecodeReader(bare, TASKS, length_s=1.0), REFERENCE)
-    assert not found[:, 74:90].any()
-    np.testing.assert_array_equal(found[:, :74], FEATURES[:, :74])
+    assert not found[:, 94:110].any()
+    np.testing.assert_array_equal(found[:, :94], FEATURES[:, :94])
     silent = RECORDING.select_units(np.arange(5))
     silent = replace(
         silent,
@@ -121,7 +121,7 @@ def test_what_a_recording_lacks_is_zero() -> None:
     )
     found = identity_features(DecodeReader(silent, TASKS, length_s=1.0), REFERENCE)
     assert np.isfinite(found).all()
-    assert not found[0, 33:90].any()
+    assert not found[0, 33:110].any()
     with pytest.raises(DataError, match="too short to tell units apart"):
         identity_features(READER, np.array([[500.0, 600.0]]))
 
