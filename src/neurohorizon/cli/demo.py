@@ -48,7 +48,7 @@ def forecast(*overrides: str, out: Path | None = None) -> None:
     _say_end(page, started)
 
 
-def decode(*overrides: str, out: Path | None = None) -> None:
+def decode(*overrides: str, out: Path | None = None, max_steps: int = 200) -> None:
     """Simulate reaches, train POYO, score it beside simple decoders, and report.
 
     Velocity of the hand is decoded from spikes in four sessions, and in two more whose units
@@ -60,10 +60,15 @@ def decode(*overrides: str, out: Path | None = None) -> None:
         key=value on top of the recipe `demo-decode`, such as data.num_sessions=8.
     out
         Folder of the run; runs/demo-decode by default.
+    max_steps
+        Steps of each adaptation to a held-out session.
     """
     from neurohorizon.cli.report import report_decoder
     from neurohorizon.configs.load import load_any
-    from neurohorizon.configs.run_decoder_adaptation import score_decoder_few_shot
+    from neurohorizon.configs.run_decoder_adaptation import (
+        load_few_shot,
+        score_decoder_few_shot,
+    )
     from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
     from neurohorizon.report.decoding_tables import format_decoding
 
@@ -76,11 +81,12 @@ def decode(*overrides: str, out: Path | None = None) -> None:
         progress.say("2/4 score later blocks of these sessions beside simple decoders")
         evaluate_decoder(folder, progress=progress)
         progress.say("3/4 take it to held-out sessions, with minutes of them")
-        score_decoder_few_shot(folder, from_scratch=True, progress=progress)
+        score_decoder_few_shot(folder, from_scratch=True, max_steps=max_steps, progress=progress)
         progress.say("4/4 draw the report")
         page = report_decoder(folder, progress=progress)
-    for result in load_results(folder).values():
-        print(format_decoding(result))
+    for result in (*load_results(folder).values(), load_few_shot(folder)):
+        if result is not None:
+            print(format_decoding(result))
     _say_end(page, started)
 
 
