@@ -33,6 +33,7 @@ from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
 from neurohorizon.training.loop import LoopSettings
 from neurohorizon.training.speed.decoders import measure_decoders
+from neurohorizon.training.speed.decoding_loader import measure_decoding_loader
 from neurohorizon.training.speed.models import measure_models
 from neurohorizon.training.speed.plan import (
     Speed,
@@ -64,6 +65,7 @@ def measure_speed(plan: SpeedPlan, *, progress: Progress | None = None) -> list[
         ("training", measure_training),
         ("decoders, heads and encoders", measure_models),
         ("decoders of behaviour", measure_decoders),
+        ("loading windows to decode from", measure_decoding_loader),
     )
     speeds: list[Speed] = []
     with one_thread(), tempfile.TemporaryDirectory(prefix="neurohorizon-bench-") as folder:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from torch_brain.datasets import DatasetIndex
 
 from neurohorizon.recordings.decoding.collate import collate_decode
@@ -14,7 +13,6 @@ from neurohorizon.recordings.decoding.tasks import TaskSpec
 from neurohorizon.training.decoding.data import DecodeData
 from neurohorizon.training.speed.decoding_loader import (
     make_recordings,
-    measure_decoding_loader,
     torch_brain_loader,
 )
 from neurohorizon.training.speed.plan import SpeedPlan
@@ -59,13 +57,6 @@ def test_tokens_and_targets_are_those_of_torch_brain(tmp_path: Path) -> None:
                 batch.query_time_WQ[0], theirs["output_timestamps"].obj, atol=1e-6
             )
             np.testing.assert_allclose(batch.targets["velocity"], theirs["target"].obj, atol=1e-6)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_both_loaders_are_measured(tmp_path: Path) -> None:
-    speeds = measure_decoding_loader(PLAN, tmp_path)
-    assert len(speeds) == 8
-    assert all(np.isfinite(speed.value) and speed.value > 0 for speed in speeds)
 
 
 def _sorted(
