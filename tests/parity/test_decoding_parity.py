@@ -9,7 +9,7 @@ from scipy.stats import pearsonr, poisson
 from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, r2_score
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from neurohorizon.evaluation.decoding import metrics
 from neurohorizon.evaluation.decoding.bayes import Maps, forward_backward
 from neurohorizon.evaluation.decoding.grid import bin_values, lagged
@@ -35,7 +35,7 @@ def test_scores_are_those_of_scikit_learn():
 
 
 def test_ridge_is_that_of_scikit_learn():
-    data = world(length_s=120.0).fit_data()
+    data = wandering_case(length_s=120.0).fit_data()
     design, penalty = Design(0.1, 2), 0.3
     binned = data.activity.binned(data.train.stretches, design.bin_s)
     values, weights = bin_values(data.train, design.bin_s)

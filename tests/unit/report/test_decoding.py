@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.importance import Importance
 from neurohorizon.evaluation.decoding.results import DecodingResult
@@ -25,8 +25,8 @@ from neurohorizon.report.decoding_tables import format_decoding, format_settings
 from neurohorizon.report.decoding_traces import compute_traces
 from neurohorizon.report.rows import FAINT_STYLE
 
-CASES = [world(seed=seed, length_s=100.0) for seed in (1, 2)]
-CASES.append(world(seed=1, length_s=100.0, kind="binary"))
+CASES = [wandering_case(seed=seed, length_s=100.0) for seed in (1, 2)]
+CASES.append(wandering_case(seed=1, length_s=100.0, kind="binary"))
 
 
 @pytest.fixture(scope="module")

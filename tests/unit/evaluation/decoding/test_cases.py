@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.cases import Asked
@@ -16,7 +16,7 @@ STRETCHES = np.array([[3.0, 7.25], [20.0, 20.04], [30.0, 33.0]])
 
 
 def test_counts_are_those_of_a_histogram():
-    activity = world().activity
+    activity = wandering_case().activity
     recording = activity.recording
     for each, (start, end) in zip(activity.binned(STRETCHES, 0.1), STRETCHES, strict=True):
         edges = start + 0.1 * np.arange(len(each) + 1)
@@ -28,7 +28,7 @@ def test_counts_are_those_of_a_histogram():
 
 
 def test_nothing_outside_of_a_stretch_is_read():
-    case = world(length_s=60.0)
+    case = wandering_case(length_s=60.0)
     recording = case.activity.recording
     inside = (recording.spike_times >= 3.0) & (recording.spike_times < 7.25)
     cut = replace(
@@ -42,7 +42,7 @@ def test_nothing_outside_of_a_stretch_is_read():
 
 
 def test_signals_are_averaged_and_gaps_filled():
-    activity = world(signal=True, length_s=60.0).activity
+    activity = wandering_case(signal=True, length_s=60.0).activity
     series = activity.recording.signals["calcium"]
     (binned,) = activity.binned(np.array([[10.0, 12.0]]), 0.25)
     here = (series.timestamps >= 10.25) & (series.timestamps < 10.5)
@@ -54,11 +54,11 @@ def test_signals_are_averaged_and_gaps_filled():
 
 def test_a_signal_that_is_not_there_is_named():
     with pytest.raises(DataError, match=r"no signal 'lfp'; signals here: none"):
-        Activity(world(length_s=30.0).activity.recording, "lfp")
+        Activity(wandering_case(length_s=30.0).activity.recording, "lfp")
 
 
 def test_parts_hold_known_values_inside_their_stretches():
-    case = world()
+    case = wandering_case()
     values, weights = case.values.copy(), case.weights.copy()
     values[100:110, 1], weights[200:220] = np.nan, 0.0
     case = replace(case, values=values, weights=weights)
@@ -70,14 +70,14 @@ def test_parts_hold_known_values_inside_their_stretches():
 
 
 def test_without_validation_the_last_fifth_of_training_serves():
-    case = replace(world(), valid=np.empty((0, 2)))
+    case = replace(wandering_case(), valid=np.empty((0, 2)))
     data = case.fit_data()
     assert data.valid.duration_s == pytest.approx(0.2 * case.part("train").duration_s)
     assert data.valid.times_s[0] > data.train.times_s[-1]
 
 
 def test_values_of_bins_and_back():
-    case = world(columns=1)
+    case = wandering_case(columns=1)
     part = case.part("test")
     values, weights = bin_values(part, 0.05)
     assert sum(float(each.sum()) for each in weights) == pytest.approx(len(part))
@@ -92,7 +92,7 @@ def test_classes_of_bins_are_what_most_time_stamps_say():
     task = Task(TaskSpec(name="c", kind="binary", series="c"), classes=("a", "b"))
     times = np.array([0.1, 0.2, 0.3, 1.2, 2.5])
     case = replace(
-        world(length_s=60.0),
+        wandering_case(length_s=60.0),
         task=task,
         times_s=times,
         values=np.array([1, 1, 0, 0, 1]),
@@ -118,7 +118,7 @@ def test_asked_drops_times_outside():
 
 
 def test_unsorted_times_and_wrong_shapes_are_refused():
-    case = world(length_s=60.0)
+    case = wandering_case(length_s=60.0)
     with pytest.raises(DataError, match="not sorted"):
         replace(case, times_s=case.times_s[::-1])
     with pytest.raises(DataError, match="1 dimensions, expected 2"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.cases import DecodingCase
@@ -32,7 +32,7 @@ def fitted(case):
 @pytest.mark.parametrize("signal", [False, True])
 @pytest.mark.parametrize("way", ["windows", "shift"])
 def test_planted_units_are_found(way, signal):
-    case = world(num_units=12, tuned=4, length_s=400.0, signal=signal)
+    case = wandering_case(num_units=12, tuned=4, length_s=400.0, signal=signal)
     found = measure_importance(case, fitted(case), row="Wiener", way=way, repeats=3)
     assert found.read[:4].sum() >= 3
     assert found.read[4:].sum() <= 1
@@ -48,7 +48,7 @@ def test_planted_units_are_found(way, signal):
 
 
 def test_an_error_that_grows_is_a_loss():
-    case = world(num_units=8, tuned=3, length_s=240.0)
+    case = wandering_case(num_units=8, tuned=3, length_s=240.0)
     found = measure_importance(
         case, fitted(case), metric="median_error", units=[0, 1, 2, 7], repeats=2
     )
@@ -58,7 +58,7 @@ def test_an_error_that_grows_is_a_loss():
 
 @pytest.mark.parametrize("way", ["windows", "shift"])
 def test_spikes_move_inside_their_stretches_alone(way):
-    case = world(num_units=5, length_s=60.0)
+    case = wandering_case(num_units=5, length_s=60.0)
     stretches = np.array([[5.0, 15.3], [20.0, 28.0]])
     before = case.activity.recording
     after = out_of_time(
@@ -80,7 +80,7 @@ def test_spikes_move_inside_their_stretches_alone(way):
 
 
 def test_units_of_an_area_move_together():
-    case = world(num_units=2, length_s=40.0)
+    case = wandering_case(num_units=2, length_s=40.0)
     recording = case.activity.recording
     twins = replace(
         recording,
@@ -99,7 +99,7 @@ def test_units_of_an_area_move_together():
 
 
 def test_no_score_no_importance():
-    case = world(num_units=4, length_s=60.0)
+    case = wandering_case(num_units=4, length_s=60.0)
     still = replace(case, values=np.ones_like(case.values))
     with pytest.raises(
         DataError, match=r"no importance without a score \(task \w+: the target is constant"

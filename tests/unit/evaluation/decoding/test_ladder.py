@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.bayes import Bayes
@@ -50,7 +50,7 @@ def score(case: DecodingCase, outputs: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kind", ["continuous", "binary", "ordinal"])
 def test_every_row_decodes_what_units_tell(kind):
-    case = world(kind=kind)
+    case = wandering_case(kind=kind)
     found = {each.row: each for each in decode_ladder(case, decoders=quick())}
     assert tuple(found) == ROWS
     for name, each in found.items():
@@ -72,7 +72,7 @@ def test_every_row_decodes_what_units_tell(kind):
 
 
 def test_nothing_outside_of_a_stretch_changes_what_is_decoded():
-    case = world(length_s=120.0)
+    case = wandering_case(length_s=120.0)
     data, test = case.fit_data(), case.part("test")
     recording = case.activity.recording
     start, end = test.stretches[1]
@@ -97,7 +97,7 @@ def test_nothing_outside_of_a_stretch_changes_what_is_decoded():
 
 
 def test_signals_are_decoded_and_bayes_says_why_not():
-    case = world(signal=True)
+    case = wandering_case(signal=True)
     found = {each.row: each for each in decode_ladder(case, decoders=quick())}
     for name in ("Bayes", "Bayes continuous"):
         assert "need spikes" in found[name].left_out
@@ -108,7 +108,7 @@ def test_signals_are_decoded_and_bayes_says_why_not():
 
 
 def test_values_far_apart_leave_rows_without_continuity():
-    case = world()
+    case = wandering_case()
     sparse = replace(
         case, times_s=case.times_s[::50], values=case.values[::50], weights=case.weights[::50]
     )
@@ -122,12 +122,12 @@ def test_values_far_apart_leave_rows_without_continuity():
 
 
 def test_three_columns_are_too_many_for_a_grid():
-    case = world(columns=3)
+    case = wandering_case(columns=3)
     assert "3 columns" in Bayes().why_not(case.fit_data())
 
 
 def test_networks_are_the_same_twice():
-    case = world(length_s=120.0)
+    case = wandering_case(length_s=120.0)
     outputs = []
     for _ in range(2):
         network = Network(
@@ -139,7 +139,7 @@ def test_networks_are_the_same_twice():
 
 
 def test_a_class_that_training_never_met_is_never_told():
-    case = world(kind="binary")
+    case = wandering_case(kind="binary")
     task = Task(TaskSpec(name="side", kind="multinomial", series="side"), classes=("l", "r", "x"))
     for each in decode_ladder(replace(case, task=task), decoders=quick()[:2]):
         assert each.outputs is not None
@@ -148,7 +148,7 @@ def test_a_class_that_training_never_met_is_never_told():
 
 
 def test_one_class_alone_is_no_crash():
-    case = world(kind="binary", length_s=60.0)
+    case = wandering_case(kind="binary", length_s=60.0)
     constant = replace(case, values=np.zeros_like(case.values))
     for each in decode_ladder(constant, decoders=quick()):
         if each.outputs is not None:
@@ -156,7 +156,7 @@ def test_one_class_alone_is_no_crash():
 
 
 def test_a_constant_target_is_no_crash():
-    case = world(length_s=120.0)
+    case = wandering_case(length_s=120.0)
     constant = replace(case, values=np.full_like(case.values, 3.0))
     for each in decode_ladder(constant, decoders=quick()):
         assert each.outputs is not None
@@ -166,7 +166,7 @@ def test_a_constant_target_is_no_crash():
 def test_bad_names_and_empty_parts_are_named():
     with pytest.raises(ConfigError, match=r"no simple decoder 'LSTM': choose among mean, Wiener"):
         make_decoder("LSTM")
-    case = world(length_s=120.0)
+    case = wandering_case(length_s=120.0)
     with pytest.raises(DataError, match="no value in the training part"):
         decode_ladder(replace(case, train=np.empty((0, 2))), rows=("mean",))
     (found,) = decode_ladder(replace(case, test=np.empty((0, 2))), rows=("mean",))

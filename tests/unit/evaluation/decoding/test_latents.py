@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from forecaster_worlds import make_forecaster
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.decoding import latents as latents_module
@@ -25,7 +25,7 @@ def score(case: DecodingCase, outputs: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def case():
-    return world(num_units=10, length_s=100.0)
+    return wandering_case(num_units=10, length_s=100.0)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def without(case: DecodingCase, kept: np.ndarray) -> Activity:
 
 @pytest.mark.parametrize("kind", ["continuous", "binary", "ordinal"])
 def test_it_decodes_what_units_tell(kind):
-    case = world(num_units=10, length_s=100.0, kind=kind)
+    case = wandering_case(num_units=10, length_s=100.0, kind=kind)
     rows = [
         Latents(FORECASTER, inverse_penalties=(0.1,)),
         Latents(FORECASTER, lags_s=(0.0, 0.2), inverse_penalties=(0.1,)),
@@ -117,7 +117,7 @@ def test_many_features_are_reduced(case, fitted, monkeypatch):
 
 def test_it_says_why_it_cannot_decode(case):
     row = Latents(FORECASTER)
-    assert "these are signals" in row.why_not(world(signal=True).fit_data())
+    assert "these are signals" in row.why_not(wandering_case(signal=True).fit_data())
     seconds = [np.array([[each[0, 0], each[0, 0] + 1.0]]) for each in (case.train, case.valid)]
     short = replace(case, train=seconds[0], valid=seconds[1]).fit_data()
     assert "use a longer stretch" in row.why_not(short)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.result_files import (
@@ -23,8 +23,8 @@ from neurohorizon.evaluation.decoding.sums import Sums
 
 @pytest.fixture(scope="module")
 def cases() -> list[DecodingCase]:
-    places = [world(seed=seed, length_s=120.0) for seed in (1, 2)]
-    return [*places, world(seed=1, length_s=120.0, kind="binary")]
+    places = [wandering_case(seed=seed, length_s=120.0) for seed in (1, 2)]
+    return [*places, wandering_case(seed=1, length_s=120.0, kind="binary")]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from decoding_world import world
+from decoding_cases import wandering_case
 from neurohorizon.evaluation.decoding.targets_by_part import (
     PARTS,
     kolmogorov_distance,
@@ -16,7 +16,7 @@ from neurohorizon.evaluation.decoding.targets_by_part import (
 
 
 def test_numbers_are_those_of_the_parts():
-    case = world(length_s=120.0)
+    case = wandering_case(length_s=120.0)
     found = targets_by_part([case])
     assert [each.column for each in found] == [0, 1]
     for index, name in enumerate(PARTS):
@@ -32,7 +32,7 @@ def test_numbers_are_those_of_the_parts():
 
 
 def test_interleaved_is_quiet_and_a_drift_behind_one_cut_is_told():
-    case = world(length_s=400.0)
+    case = wandering_case(length_s=400.0)
     assert warnings_of(targets_by_part([case])) == []
     drifting = replace(
         case,
@@ -48,7 +48,7 @@ def test_interleaved_is_quiet_and_a_drift_behind_one_cut_is_told():
 
 
 def test_classes_are_counted():
-    case = world(kind="binary", length_s=120.0)
+    case = wandering_case(kind="binary", length_s=120.0)
     (found,) = targets_by_part([case])
     share = float(np.mean(case.part("train").values))
     assert found.shares[0].tolist() == pytest.approx([1 - share, share])
@@ -68,6 +68,6 @@ def test_classes_are_counted():
 
 
 def test_an_empty_part_is_told_and_no_crash():
-    case = replace(world(length_s=60.0), test=np.empty((0, 2)))
+    case = replace(wandering_case(length_s=60.0), test=np.empty((0, 2)))
     assert "the test part has no value" in warnings_of(targets_by_part([case]))[0]
     assert np.isnan(kolmogorov_distance(np.empty(0), np.ones(2)))

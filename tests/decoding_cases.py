@@ -23,7 +23,7 @@ def wander(length_s: float, *, columns: int, seed: int) -> tuple[np.ndarray, np.
     return times, np.sin(angle).sum(axis=1).T / np.sqrt(3)
 
 
-def world(
+def wandering_case(
     *,
     num_units: int = 16,
     length_s: float = 240.0,
