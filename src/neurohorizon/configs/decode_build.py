@@ -126,6 +126,7 @@ def fit_arguments(config: DecodeConfig) -> dict[str, Any]:
         "warmup_share": training.warmup_share,
         "ema_decay": training.ema_decay,
         "encoder_rate_share": rate_share,
+        "row_rate_share": training.row_rate_share,
         "checkpoint_activations": training.checkpoint_activations,
     }
 

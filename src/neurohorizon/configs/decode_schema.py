@@ -244,6 +244,8 @@ class DecodeTrainingConfig(LoopConfig):
 
     learning_rate: Positive = 2e-3
     """Peak of the one-cycle schedule."""
+    row_rate_share: Positive = 5.0
+    """Of the learning rate, what rows of units and recordings are learned with."""
     weight_decay: NotNegative = 0.01
     """AdamW's, on matrices; rows of units that a batch does not hold are left as they are."""
     tokens_per_batch: Count = 40_000

@@ -75,6 +75,7 @@ def fit_decoder(
     warmup_share: float = 0.1,
     ema_decay: float = 0.0,
     encoder_rate_share: float = 1.0,
+    row_rate_share: float = 1.0,
     checkpoint_activations: bool = False,
     resume: bool = False,
     on_epoch: EpochReport | None = None,
@@ -92,7 +93,7 @@ def fit_decoder(
     run_folder : Path
         What it receives, and how it is gone on with: :func:`~neurohorizon.training.loop.run_loop`.
     settings : LoopSettings
-    learning_rate, weight_decay, warmup_share, ema_decay, encoder_rate_share
+    learning_rate, weight_decay, warmup_share, ema_decay, encoder_rate_share, row_rate_share
         As :class:`~neurohorizon.training.decoding.module.DecodeModule` takes them.
     checkpoint_activations : bool
         Compute activations again in the backward pass: less memory, more time.
@@ -121,6 +122,7 @@ def fit_decoder(
         warmup_share=warmup_share,
         ema_decay=ema_decay,
         encoder_rate_share=encoder_rate_share,
+        row_rate_share=row_rate_share,
     )
 
     def save(kept: nn.Module, path: Path) -> None:

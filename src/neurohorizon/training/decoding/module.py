@@ -24,6 +24,13 @@ class DecodeModule(OptimisedModule[TaskDecoder]):
         As :class:`~neurohorizon.training.optimisation.OptimisedModule` takes them.
     encoder_rate_share : float
         Of the learning rate, what an encoder that was learned elsewhere is tuned with.
+    row_rate_share : float
+        Of the learning rate, what rows of units and recordings are learned with.
+
+    Notes
+    -----
+    A row learns only from batches that hold its unit, and starts small: with many recordings and
+    the rate of the trunk, nothing is learned for thousands of steps.
     """
 
     def __init__(
@@ -36,6 +43,7 @@ class DecodeModule(OptimisedModule[TaskDecoder]):
         warmup_share: float = 0.1,
         ema_decay: float = 0.0,
         encoder_rate_share: float = 1.0,
+        row_rate_share: float = 1.0,
     ) -> None:
         super().__init__(
             model,
@@ -46,6 +54,7 @@ class DecodeModule(OptimisedModule[TaskDecoder]):
             ema_decay=ema_decay,
         )
         self.encoder_rate_share = encoder_rate_share
+        self.row_rate_share = row_rate_share
 
     def loss(self, batch: DecodeBatch) -> torch.Tensor:
         """Return the sum of the tasks' losses, each with its weight."""
@@ -69,7 +78,7 @@ class DecodeModule(OptimisedModule[TaskDecoder]):
         groups = [
             *_by_decay(others, {}),
             *_by_decay(encoder, slow),
-            {"params": tables, "lazy_rows": True},
+            {"params": tables, "lazy_rows": True, "lr": self.row_rate_share * self.learning_rate},
         ]
         return RowAdamW(
             [group for group in groups if group["params"]],
