@@ -98,7 +98,7 @@ STUDIES = {
     ),
     "calcium": Study(
         title="Simulated calcium traces, two sessions: velocity and direction",
-        designs=(Design("CaPOYO", "reaching-calcium"),),
+        designs=(Design("CaPOYO", "reaching-calcium", ("training.max_epochs=15",)),),
     ),
 }
 

@@ -128,6 +128,16 @@ def test_signals_are_decoded_from(tmp_path):
     assert np.isfinite(train(tmp_path, data, design=CaPOYO, epochs=1).best_valid)
 
 
+def test_rows_are_learned_at_their_own_pace():
+    model = POYO(tasks=make_data().tasks, **SMALL)
+    module = DecodeModule(model, num_steps=10, learning_rate=2e-3, row_rate_share=5.0)
+    rows = {id(parameter) for parameter in model.vocabulary_parameters()}
+    for group in module.make_optimizer().param_groups:
+        of_rows = {id(parameter) in rows for parameter in group["params"]}
+        assert len(of_rows) == 1
+        assert group["lr"] == pytest.approx(1e-2 if of_rows.pop() else 2e-3)
+
+
 @pytest.mark.parametrize("design", [POYO, POYOPlus])
 def test_one_batch_is_learned_by_heart(design):
     data = make_data(tokens_per_batch=600)
