@@ -25,7 +25,7 @@ SHORT = "training.max_epochs=1 training.steps_per_epoch=3 'evaluation.rows=[mean
 def test_a_tutorial_runs(page: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "ca1_maze").mkdir(parents=True)
     for seed, name in enumerate(("linear-track", "w-maze")):
-        recording = maze_recording(name, seed=seed)
+        recording = maze_recording(name, duration_s=90.0, seed=seed)
         write_recording(recording, tmp_path / "data" / "ca1_maze" / f"{name}.h5")
     text = page.read_text()
     bash = "".join(script for _, script in read_fences(text))
