@@ -16,12 +16,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from neurohorizon.configs.run_decoder_importance import measure_run_importance
 from sklearn.metrics import roc_auc_score
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.load import load_any
 from neurohorizon.configs.records import load_decode_run
+from neurohorizon.configs.run_decoder_importance import measure_run_importance
 from neurohorizon.configs.run_decoding import (
     evaluate_decoder,
     load_results,
