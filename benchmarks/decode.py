@@ -4,9 +4,9 @@
     python benchmarks/decode.py calcium
 
 Each study trains and evaluates runs under ``runs/bench-decode/`` (a finished one is skipped, so the
-script can be stopped and started again) and writes ``benchmarks/results/decode_<study>.md`` and
-``.json``: every row's scores by task with intervals, paired differences to the strongest simple
-decoder, date, hardware and command.
+script can be stopped and started again; with ``--now`` it takes those that are scored) and writes
+``benchmarks/results/decode_<study>.md`` and ``.json``: every row's scores by task with intervals, paired
+differences to the strongest simple decoder, date, hardware and command.
 """
 
 from __future__ import annotations
@@ -108,14 +108,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train, score, and write the tables.")
     parser.add_argument("studies", nargs="*", default=list(STUDIES), help=", ".join(STUDIES))
     parser.add_argument("--data", type=Path, default=Path("data"), help="prepared recordings")
+    parser.add_argument("--now", action="store_true", help="train nothing: what is there")
     arguments = parser.parse_args()
     for name in arguments.studies:
         study, found = STUDIES[name], {}
-        if study.forecaster is not None:
+        if study.forecaster is not None and not arguments.now:
             _train_forecaster(name, study.forecaster, arguments.data)
         for design in study.designs:
-            found[design.name] = _scored(name, study, design, arguments.data)
-        _write(name, study, found)
+            if not arguments.now:
+                _train(name, study, design, arguments.data)
+            if results := load_results(_folder(name, design)):
+                found[design.name] = _renamed(results["later"], design)
+        if found:
+            _write(name, study, found)
 
 
 def _train_forecaster(name: str, forecaster: Forecaster, data: Path) -> None:
@@ -125,9 +130,13 @@ def _train_forecaster(name: str, forecaster: Forecaster, data: Path) -> None:
         train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
 
 
-def _scored(name: str, study: Study, design: Design, data: Path) -> DecodingResult:
-    """Train and score a design; its own rows are called by its name."""
-    folder = RUNS / name / design.name.lower().replace(", ", "-").replace("+", "-plus")
+def _folder(name: str, design: Design) -> Path:
+    return RUNS / name / design.name.lower().replace(", ", "-").replace("+", "-plus")
+
+
+def _train(name: str, study: Study, design: Design, data: Path) -> None:
+    """Train and score a design."""
+    folder = _folder(name, design)
     overrides = [*study.overrides, *design.overrides]
     if design.on_forecaster:
         overrides.append(f"model.run={RUNS / name / 'forecaster'}")
@@ -137,7 +146,10 @@ def _scored(name: str, study: Study, design: Design, data: Path) -> DecodingResu
     with StageProgress() as progress:
         train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
         evaluate_decoder(folder, progress=progress)
-    result = load_results(folder)["later"]
+
+
+def _renamed(result: DecodingResult, design: Design) -> DecodingResult:
+    """Call the row of a design's model by its name."""
     model = result.names("model")[0]
     return result.renamed(
         {row.name: design.name if row.name == model else row.name for row in result.rows}
@@ -177,7 +189,7 @@ def _write(name: str, study: Study, found: Mapping[str, DecodingResult]) -> None
     if study.forecaster is not None:
         told = " ".join([study.forecaster.recipe, *study.forecaster.overrides])
         lines.append(f"- forecaster: `neurohorizon train {told} run.name=forecaster`")
-    for design in study.designs:
+    for design in (each for each in study.designs if each.name in found):
         told = " ".join([design.recipe, *study.overrides, *design.overrides])
         if design.on_forecaster:
             told += " model.run=runs/forecaster"
