@@ -5,8 +5,8 @@
 
 Each study trains and evaluates runs under ``runs/bench-decode/`` (a finished one is skipped, so the
 script can be stopped and started again; with ``--now`` it takes those that are scored) and writes
-``benchmarks/results/decode_<study>.md`` and ``.json``: every row's scores by task with intervals, paired
-differences to the strongest simple decoder, date, hardware and command.
+``benchmarks/results/decode_<study>.md`` and ``.json``: every row's scores by task with intervals,
+paired differences to the strongest simple decoder, date, hardware and command.
 """
 
 from __future__ import annotations
