@@ -78,6 +78,12 @@ STUDIES = {
             Design("POYO", "ca1-position"),
             Design("encoder, pretrained", "ca1-position-forecaster", on_forecaster=True),
             Design(
+                "encoder, pretrained, rate 1",
+                "ca1-position-forecaster",
+                ("model.encoder_rate_share=1.0",),
+                on_forecaster=True,
+            ),
+            Design(
                 "encoder, untrained",
                 "ca1-position-forecaster",
                 ("model.weights=random",),
