@@ -178,13 +178,17 @@ def _by_task(found: Mapping[str, DecodingResult]) -> list[DecodingResult]:
     for task in first.tasks:
         have = [each for each in others if any(task.name == own.name for own in each.tasks)]
         joined.append(
-            reduce(
-                DecodingResult.join,
-                [each.only([task.name]) for each in have],
-                first.only([task.name]),
-            )
+            reduce(_join, [each.only([task.name]) for each in have], first.only([task.name]))
         )
     return joined
+
+
+def _join(one: DecodingResult, other: DecodingResult) -> DecodingResult:
+    """Join rows; a forecaster's readouts, which several designs are scored beside, once."""
+    known = {row.name for row in one.rows}
+    return one.join(
+        other.renamed({row.name: row.name for row in other.rows if row.name not in known})
+    )
 
 
 def _write(name: str, study: Study, found: Mapping[str, DecodingResult]) -> None:
