@@ -12,31 +12,27 @@ apart.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
+from writing import write_results
 
 from neurohorizon.configs.records import load_run
 from neurohorizon.configs.run_sweep import run_sweep
 from neurohorizon.configs.sweep_plan import plan_sweep
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
 from neurohorizon.evaluation.contributions import Contributions, unit_contributions
-from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetResults, load_run_results
 from neurohorizon.evaluation.summary import difference, pooled
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.simulate.drives import SimulatedDrives
 from neurohorizon.simulate.recordings import load_truth
 
 FOLDER = Path("sweeps/bench-contributions")
-RESULTS = Path(__file__).parent / "results"
 WHOLE = "driven"
 #: What each condition is called by a member trained without it, and in tables.
 RETRAINED = {"behavior": "no behaviour", "images": "no pictures"}
@@ -70,15 +66,9 @@ def main() -> None:
         "scores": score_rows(sets),
         "worth": [*retrained(sets, drives), *by_permutation(whole.contributions, drives)],
         "recovery": recovery(whole.contributions, drives),
-        "date": date.today().isoformat(),
-        "command": f"python benchmarks/conditions.py {' '.join(sys.argv[1:])}".strip(),
-        "machine": describe_machine(),
     }
-    lines = write_markdown(found)
-    for suffix, text in ((".json", json.dumps(found, indent=1)), (".md", "\n".join(lines))):
-        with atomic_path(RESULTS / f"conditions{suffix}") as path:
-            path.write_text(text + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    title = "What behaviour and pictures are worth, where it is known"
+    write_results("conditions", title, write_markdown(found), found)
 
 
 def planted(drives: SimulatedDrives, modality: str) -> NDArray[np.bool_]:
@@ -186,9 +176,7 @@ def write_markdown(found: Mapping[str, Any]) -> list[str]:
         values = zip(row["bits_per_spike"], row["low"], row["high"], strict=True)
         return " | ".join(f"{value:+.4f} [{low:+.4f}, {high:+.4f}]" for value, low, high in values)
 
-    lines = [
-        "# What behaviour and pictures are worth, where it is known",
-        "",
+    return [
         "The simulated world with drives: running moves some units, pictures others, drawn "
         "independently. Held-out sessions, bits per spike with 95 % intervals. One seed.",
         "",
@@ -216,12 +204,7 @@ def write_markdown(found: Mapping[str, Any]) -> list[str]:
             f"{r['falsely_found']} | {r['auc']:.3f} |"
             for r in found["recovery"]
         ),
-        "",
-        f"{found['date']}, `{found['command']}`, {found['machine']['processor']}, "
-        f"{found['machine']['num_cpus']} cores, torch {found['machine']['torch']}, "
-        f"neurohorizon {found['machine']['neurohorizon']}.",
     ]
-    return lines
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ paired differences to the strongest simple decoder, date, hardware and command.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import reduce
 from pathlib import Path
 from typing import Any
+
+from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.load import LoadedConfig, load_any
@@ -27,13 +27,10 @@ from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
 from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import summarise
-from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.evaluation.result_files import plain
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.report.decoding_tables import format_decoding
 
 RUNS = Path("runs/bench-decode")
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
@@ -192,10 +189,7 @@ def _join(one: DecodingResult, other: DecodingResult) -> DecodingResult:
 
 
 def _write(name: str, study: Study, found: Mapping[str, DecodingResult]) -> None:
-    machine = describe_machine()
-    command = " ".join(["python", *sys.argv])
-    about = ", ".join(f"{key} {value}" for key, value in machine.items())
-    lines = [f"# {study.title}", "", f"{date.today()}, `{command}`, {about}.", ""]
+    lines = []
     if study.forecaster is not None:
         told = " ".join([study.forecaster.recipe, *study.forecaster.overrides])
         lines.append(f"- forecaster: `neurohorizon train {told} run.name=forecaster`")
@@ -208,19 +202,8 @@ def _write(name: str, study: Study, found: Mapping[str, DecodingResult]) -> None
     for result in results:
         lines += ["", f"## {result.tasks[0].name}", "", "```text"]
         lines += [format_decoding(result).rstrip(), "```"]
-    content = {
-        "study": name,
-        "title": study.title,
-        "date": str(date.today()),
-        "machine": machine,
-        "command": command,
-        "tasks": {each.tasks[0].name: plain(summarise(each)) for each in results},
-    }
-    RESULTS.mkdir(exist_ok=True)
-    with atomic_path(RESULTS / f"decode_{name}.md") as temporary:
-        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    with atomic_path(RESULTS / f"decode_{name}.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    tasks = {each.tasks[0].name: plain(summarise(each)) for each in results}
+    write_results(f"decode_{name}", study.title, lines, {"study": name, "tasks": tasks})
 
 
 if __name__ == "__main__":

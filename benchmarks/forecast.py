@@ -16,11 +16,11 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 from tables import Results, Untrained, study_tables
+from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.build import forecaster, protocol
@@ -31,7 +31,6 @@ from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.baselines.constant import ReferenceRate
 from neurohorizon.evaluation.baselines.ladder import fit_ladder
 from neurohorizon.evaluation.baselines.training import Baseline, prepare_training
-from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.model_row import ModelRow
 from neurohorizon.evaluation.protocol import prepare_case
@@ -41,7 +40,6 @@ from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import atomic_path
 
 RUNS = Path("runs/bench")
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
@@ -130,10 +128,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.studies) - set(STUDIES):
         parser.error(f"unknown study {', '.join(unknown)}: choose from {', '.join(STUDIES)}")
-    command = f"python benchmarks/forecast.py {' '.join(sys.argv[1:])}".strip()
     for name in arguments.studies:
         for results, untrained in run(name, data=arguments.data):
-            write(name, results, untrained=untrained, command=command)
+            sets, lines = study_tables(results, untrained)
+            write_results(name, STUDIES[name].title, lines, {"sets": sets})
 
 
 def run(name: str, *, data: Path) -> Iterator[tuple[Results, Untrained]]:
@@ -233,19 +231,6 @@ def untrained_distance(name: str) -> Untrained:
     with atomic_path(kept) as temporary:
         temporary.write_text(json.dumps(differences), encoding="utf-8")
     return differences
-
-
-def write(name: str, results: Results, *, untrained: Untrained, command: str) -> None:
-    """Write a study's tables as Markdown and JSON."""
-    title, today, machine = STUDIES[name].title, date.today().isoformat(), describe_machine()
-    sets, lines = study_tables(results, untrained)
-    data = {"title": title, "date": today, "command": command, "machine": machine, "sets": sets}
-    about = ", ".join(f"{key} {value}" for key, value in machine.items())
-    text = "\n".join([f"# {title}", "", f"{today}. `{command}`. {about}.", "", *lines])
-    for suffix, written in ((".json", json.dumps(data, indent=1)), (".md", text)):
-        with atomic_path(RESULTS / f"{name}{suffix}") as temporary:
-            temporary.write_text(written + "\n", encoding="utf-8")
-    print(f"wrote {RESULTS / name}.md and .json")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ beside simple decoders and a model that learns from these minutes alone.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
+
+from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs import decode_build
@@ -25,16 +25,13 @@ from neurohorizon.configs.run_decoding import load_decoder_of
 from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import difference, pooled
-from neurohorizon.evaluation.describe import describe_machine
 from neurohorizon.evaluation.result_files import plain
 from neurohorizon.models.decoding import TrainedDecoder
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.training.decoding.adapt import default_stages
 from neurohorizon.training.decoding.adapt_steps import Stage
 from neurohorizon.training.decoding.few_shot import Way, measure_decoding_few_shot, row_of
 
 RUNS = Path("runs/bench-new-sessions")
-RESULTS = Path(__file__).parent / "results"
 RECIPE = "reaching"
 NUM_SESSIONS = (1, 4, 8)
 MINUTES = (1.0, 4.0)
@@ -105,16 +102,9 @@ def _ways(runs: dict[tuple[int, str], Path]) -> list[Way]:
 
 
 def _write(result: DecodingResult, ways: list[str], adaptations: list[dict[str, object]]) -> None:
-    machine = describe_machine()
-    command = " ".join(["python", *sys.argv])
-    about = ", ".join(f"{key} {value}" for key, value in machine.items())
     num = len(result.recordings("velocity"))
     told = " ".join(OVERRIDES)
     lines = [
-        "# Decoding sessions that training never saw",
-        "",
-        f"{date.today()}, `{command}`, {about}.",
-        "",
         ABOUT.format(num=num, recipe=RECIPE, told=told),
         "",
         "| | " + " | ".join(f"{minutes:g} min" for minutes in MINUTES) + " |",
@@ -138,18 +128,8 @@ def _write(result: DecodingResult, ways: list[str], adaptations: list[dict[str, 
             rows.append(row)
             cells.append(cell)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    content = {
-        "date": str(date.today()),
-        "machine": machine,
-        "command": command,
-        "rows": rows,
-        "adaptations": adaptations,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    with atomic_path(RESULTS / "new_sessions.md") as temporary:
-        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    with atomic_path(RESULTS / "new_sessions.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    content = {"rows": rows, "adaptations": adaptations}
+    write_results("new_sessions", "Decoding sessions that training never saw", lines, content)
 
 
 if __name__ == "__main__":

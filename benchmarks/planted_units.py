@@ -10,13 +10,12 @@ discovery rate of 5 %, how many others are, and how well the loss, and attention
 
 from __future__ import annotations
 
-import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from sklearn.metrics import roc_auc_score
+from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.load import load_any
@@ -30,14 +29,10 @@ from neurohorizon.configs.run_decoding import (
 )
 from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.decoding.summary import pooled
-from neurohorizon.evaluation.describe import describe_machine
-from neurohorizon.evaluation.result_files import plain
-from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.store import open_recording
 from neurohorizon.simulate.recordings import load_truth
 
 RUN = Path("runs/bench-planted-units")
-RESULTS = Path(__file__).parent / "results"
 RECIPE = "reaching"
 OVERRIDES = (
     "data.num_sessions=2",
@@ -85,15 +80,8 @@ def main() -> None:
 
 
 def _write(rows: list[dict[str, Any]], scores: dict[str, float]) -> None:
-    machine = describe_machine()
-    command = " ".join(["python", *sys.argv])
-    about = ", ".join(f"{key} {value}" for key, value in machine.items())
     told = " ".join(f"'{each}'" if " " in each else each for each in OVERRIDES)
     lines = [
-        "# Units that carry what is decoded, found by importance",
-        "",
-        f"{date.today()}, `{command}`, {about}.",
-        "",
         f"`neurohorizon train {RECIPE} {told}`. R² of velocity on test blocks: "
         + ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
         + ".",
@@ -108,18 +96,8 @@ def _write(rows: list[dict[str, Any]], scores: dict[str, float]) -> None:
             f"{row['found_falsely']} | {row['auc_loss']:.3f} | {row['auc_attention']:.3f} | "
             f"{row['auc_tokens']:.3f} |"
         )
-    content = {
-        "date": str(date.today()),
-        "machine": machine,
-        "command": command,
-        "scores": scores,
-        "rows": rows,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    with atomic_path(RESULTS / "planted_units.md") as temporary:
-        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    with atomic_path(RESULTS / "planted_units.json") as temporary:
-        temporary.write_text(json.dumps(plain(content), indent=1) + "\n", encoding="utf-8")
+    title = "Units that carry what is decoded, found by importance"
+    write_results("planted_units", title, lines, {"scores": scores, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -43,3 +43,8 @@ def test_a_tutorial_runs(page: Path, tmp_path: Path) -> None:
             text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+    # Pictures and pages that the text speaks of are there.
+    told = re.findall(r"[\w/.-]+\.(?:png|html)", text)
+    assert told, "a tutorial shows something"
+    missing = [name for name in told if not (tmp_path / name).is_file()]
+    assert not missing, missing

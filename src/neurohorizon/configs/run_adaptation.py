@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from neurohorizon import __version__
 from neurohorizon.configs.build import protocol
@@ -70,10 +71,7 @@ def adapt_run(
     recording = prepare_recording(open_recording(path), record.config, path=path)
     if out is None:
         out = run / "adapted" / f"{path.stem}-{mode}-{minutes:g}min"
-    if out.exists() and not (out / ADAPTATION_FILE).is_file() and (
-        not out.is_dir() or any(out.iterdir())
-    ):  # fmt: skip
-        raise ConfigError(f"{out}: holds something else: choose another folder with --out")
+    require_adaptation_folder(out)
     adapted, told = adapt_forecaster(
         forecaster,
         recording,
@@ -85,15 +83,33 @@ def adapt_run(
     )
     out.mkdir(parents=True, exist_ok=True)
     save_forecaster(adapted.model, out / MODEL_FILE, known_units=adapted.known_units)
+    write_adaptation(out, asdict(told), run=run, recording=path)
+    return out, told
+
+
+def require_adaptation_folder(out: Path) -> None:
+    """Refuse a folder that holds something else than an adaptation.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not out.exists() or (out / ADAPTATION_FILE).is_file():
+        return
+    if not out.is_dir() or any(out.iterdir()):
+        raise ConfigError(f"{out}: holds something else: choose another folder with --out")
+
+
+def write_adaptation(out: Path, told: Mapping[str, Any], *, run: Path, recording: Path) -> None:
+    """Write how an adaptation went, and of what to what: the last of its files."""
     content = {
-        **asdict(told),
+        **told,
         "adapted_from": run.resolve().name,
         "model_sha256": checksum(run / MODEL_FILE),
-        "recording_sha256": checksum(path),
+        "recording_sha256": checksum(recording),
         "neurohorizon": __version__,
     }
     write_json(out / ADAPTATION_FILE, content)
-    return out, told
 
 
 def score_few_shot(

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from neurohorizon import __version__
 from neurohorizon.configs import decode_build
 from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.records import Run, load_decode_run, open_run_sessions
-from neurohorizon.configs.run_adaptation import ADAPTATION_FILE
+from neurohorizon.configs.run_adaptation import require_adaptation_folder, write_adaptation
 from neurohorizon.configs.run_decoding import load_decoder_of
 from neurohorizon.configs.sessions import prepare_recording
 from neurohorizon.errors import ConfigError, DataError
@@ -21,7 +20,7 @@ from neurohorizon.evaluation.run_results import FEW_SHOT_PART, RESULTS_FOLDER, p
 from neurohorizon.models.decoder_files import save_decoder
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.models.weights_file import MODEL_FILE
-from neurohorizon.ops.files import checksum, write_json
+from neurohorizon.ops.files import write_json
 from neurohorizon.recordings.store import open_recording
 from neurohorizon.training.decoding.adapt import (
     DECODER_MODES,
@@ -106,10 +105,7 @@ def adapt_decoder_run(
         raise DataError(f"{path}: {run} was trained on it: decode it as it is")
     if out is None:
         out = run / "adapted" / f"{path.stem}-{mode}-{minutes:g}min"
-    if out.exists() and not (out / ADAPTATION_FILE).is_file() and (
-        not out.is_dir() or any(out.iterdir())
-    ):  # fmt: skip
-        raise ConfigError(f"{out}: holds something else: choose another folder with --out")
+    require_adaptation_folder(out)
     adapted, told = adapt_decoder(
         decoder,
         recording,
@@ -125,14 +121,7 @@ def adapt_decoder_run(
     save_decoder(
         adapted.model, out / MODEL_FILE, signal=adapted.signal, references=adapted.references
     )
-    content = {
-        **asdict(told),
-        "adapted_from": run.resolve().name,
-        "model_sha256": checksum(run / MODEL_FILE),
-        "recording_sha256": checksum(path),
-        "neurohorizon": __version__,
-    }
-    write_json(out / ADAPTATION_FILE, content)
+    write_adaptation(out, asdict(told), run=run, recording=path)
     return out, told
 
 

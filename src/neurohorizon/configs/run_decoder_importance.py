@@ -10,7 +10,7 @@ import numpy as np
 from neurohorizon.configs.records import load_decode_run, open_run_sessions
 from neurohorizon.configs.run_decoding import evaluate_decoder, load_decoder_of, references_of
 from neurohorizon.configs.sessions import Progress
-from neurohorizon.evaluation.decoding.importance import Importance, measure_importances
+from neurohorizon.evaluation.decoding.importance import Importance, measure_importance
 from neurohorizon.evaluation.decoding.scoring import decode_test_parts, make_cases
 from neurohorizon.evaluation.decoding.view_files import load_importance, load_views, save_importance
 from neurohorizon.evaluation.decoding.views import UnitAttention
@@ -72,7 +72,7 @@ def measure_run_importance(
     for number, session in enumerate(sessions):
         cases = make_cases([session.recording], decoder.model.tasks, signal=decoder.signal)
         told = f"taking units out of their time ({number + 1} of {len(sessions)} recordings)"
-        found += measure_importances(
+        found += measure_importance(
             cases,
             decode_test_parts(
                 decoder,

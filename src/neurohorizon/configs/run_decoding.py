@@ -167,8 +167,10 @@ def evaluate_decoder(
         if to_look:
             save_views(_look(decoder, cases, record, progress), folder)
         if to_score:
-            save_decoding(_score(decoder, cases, record, SET_TITLES[name], progress), folder)
+            # The scores say that the set is done: what lies beside them is written before.
+            scored = _score(decoder, cases, record, SET_TITLES[name], progress)
             save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
+            save_decoding(scored, folder)
         computed.append(name if to_score else f"{name}.views")
     return computed
 

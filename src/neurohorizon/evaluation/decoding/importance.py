@@ -28,8 +28,8 @@ from neurohorizon.evaluation.decoding.out_of_time import WINDOW_S, Way, out_of_t
 from neurohorizon.evaluation.decoding.sums import LOWER_IS_BETTER, Sums
 from neurohorizon.recordings.schema import FloatArray, Recording
 
-#: Decodes the time stamps of the case's test part, (T, P), from a recording.
-Decode = Callable[[Recording], FloatArray]
+#: Decodes the time stamps of each case's test part, (T, P) by task, from a recording.
+Decode = Callable[[Recording], Mapping[str, FloatArray]]
 Progress = Callable[[int, int], None]
 
 REPEATS = 5
@@ -116,7 +116,7 @@ class Importance:
 
 
 def measure_importance(
-    case: DecodingCase,
+    cases: Sequence[DecodingCase],
     decode: Decode,
     *,
     row: str = "",
@@ -127,17 +127,16 @@ def measure_importance(
     units: Sequence[int] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Importance:
-    """Decode with one unit after the other out of its time, and see what is lost.
-
-    Several tasks of a recording at once: :func:`measure_importances`.
+) -> list[Importance]:
+    """Decode with one unit after the other out of its time, and see what is lost of each task.
 
     Parameters
     ----------
-    case : DecodingCase
+    cases : sequence of DecodingCase
+        Tasks of one recording.
     decode : callable
-        Given a recording, decodes the time stamps of the case's test part, (T, P): what the
-        decoder, as it is, makes of other spikes.
+        Given a recording, decodes the time stamps of each case's test part, (T, P) by task: what
+        the decoder, as it is, makes of other spikes.
     row : str
         What tables call the decoder.
     way : {"windows", "shift"}
@@ -148,65 +147,28 @@ def measure_importance(
         Of windows that are shuffled, in seconds.
     repeats : int
     metric : str
-        The task's own by default.
+        The tasks' own by default.
     units : sequence of int, optional
         Which; all by default.
     seed : int
     progress : callable, optional
         Called with decodings done, and decodings in all.
 
+    Returns
+    -------
+    list of Importance
+        One a task; those whose score has no meaning are left out.
+
     Raises
     ------
     DataError
-        If the score has no meaning on this case.
+        If no task has a score with a meaning.
 
     Notes
     -----
     The loss is averaged over repeats, and resampled over blocks of 30 s in pairs with the
     decoder as it is. The p-value is the share of resamplings in which nothing is lost: a normal
     approximation would not do, since an R² that is lost in a few blocks is far from normal.
-    """
-    (found,) = measure_importances(
-        [case],
-        lambda recording: {case.task.name: decode(recording)},
-        row=row,
-        way=way,
-        window_s=window_s,
-        repeats=repeats,
-        metric=metric,
-        units=units,
-        seed=seed,
-        progress=progress,
-    )
-    return found
-
-
-def measure_importances(
-    cases: Sequence[DecodingCase],
-    decode: Callable[[Recording], Mapping[str, FloatArray]],
-    *,
-    row: str = "",
-    way: Way = "windows",
-    window_s: float = WINDOW_S,
-    repeats: int = REPEATS,
-    metric: str = "",
-    units: Sequence[int] | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> list[Importance]:
-    """Measure several tasks of one recording on the same decodings; else as `measure_importance`.
-
-    Parameters
-    ----------
-    cases : sequence of DecodingCase
-        Of one recording.
-    decode : callable
-        Given a recording, decodes the time stamps of each case's test part: (T, P) by task.
-
-    Raises
-    ------
-    DataError
-        If no task has a score with a meaning; where some have, the others are left out.
     """
     activity = cases[0].activity
     recording, whole = activity.recording, decode(activity.recording)

@@ -140,26 +140,6 @@ def score_model(
     return score_decoded(cases, found, title=title)
 
 
-def decode_test_part(
-    decoder: TrainedDecoder, case: DecodingCase, *, stride_s: float | None = None
-) -> Callable[[Recording], FloatArray]:
-    """Return what decodes a case's test part of other spikes, as importance of units asks for.
-
-    Parameters
-    ----------
-    decoder : TrainedDecoder
-    case : DecodingCase
-    stride_s : float, optional
-        Between windows; half a window by default.
-    """
-
-    def decode(recording: Recording) -> FloatArray:
-        return decode_all(recording)[case.task.name]
-
-    decode_all = decode_test_parts(decoder, [case], stride_s=stride_s)
-    return decode
-
-
 def decode_test_parts(
     decoder: TrainedDecoder,
     cases: Sequence[DecodingCase],

@@ -12,7 +12,7 @@ from neurohorizon.evaluation.decoding.activity import Activity
 from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.importance import measure_importance
 from neurohorizon.evaluation.decoding.out_of_time import out_of_time
-from neurohorizon.evaluation.decoding.scoring import decode_test_part
+from neurohorizon.evaluation.decoding.scoring import decode_test_parts
 from neurohorizon.evaluation.decoding.wiener import Wiener
 from neurohorizon.models.decoding import TrainedDecoder
 from neurohorizon.models.poyo import POYO
@@ -26,14 +26,15 @@ def fitted(case):
     wiener = Wiener(bins_s=(0.1,), num_lags=(2,), penalties=(0.1,))
     wiener.fit(case.fit_data())
     asked = case.part("test").asked
-    return lambda recording: wiener.predict(Activity(recording, case.activity.signal), asked)
+    name, signal = case.task.name, case.activity.signal
+    return lambda recording: {name: wiener.predict(Activity(recording, signal), asked)}
 
 
 @pytest.mark.parametrize("signal", [False, True])
 @pytest.mark.parametrize("way", ["windows", "shift"])
 def test_planted_units_are_found(way, signal):
     case = wandering_case(num_units=12, tuned=4, length_s=400.0, signal=signal)
-    found = measure_importance(case, fitted(case), row="Wiener", way=way, repeats=3)
+    (found,) = measure_importance([case], fitted(case), row="Wiener", way=way, repeats=3)
     assert found.read[:4].sum() >= 3
     assert found.read[4:].sum() <= 1
     assert found.loss[:4].min() > np.abs(found.loss[4:]).max()
@@ -49,8 +50,8 @@ def test_planted_units_are_found(way, signal):
 
 def test_an_error_that_grows_is_a_loss():
     case = wandering_case(num_units=8, tuned=3, length_s=240.0)
-    found = measure_importance(
-        case, fitted(case), metric="median_error", units=[0, 1, 2, 7], repeats=2
+    (found,) = measure_importance(
+        [case], fitted(case), metric="median_error", units=[0, 1, 2, 7], repeats=2
     )
     assert found.unit_id.tolist() == ["unit_0000", "unit_0001", "unit_0002", "unit_0007"]
     assert found.loss[:3].min() > found.loss[3]
@@ -104,7 +105,9 @@ def test_no_score_no_importance():
     with pytest.raises(
         DataError, match=r"no importance without a score \(task \w+: the target is constant"
     ):
-        measure_importance(still, lambda recording: still.part("test").values + 0.1)
+        measure_importance(
+            [still], lambda recording: {still.task.name: still.part("test").values + 0.1}
+        )
 
 
 def test_a_trained_model_is_asked_for_the_test_part_alone():
@@ -132,11 +135,11 @@ def test_a_trained_model_is_asked_for_the_test_part_alone():
     decoder = TrainedDecoder(model)
     case = DecodingCase.of(recording, task)
     assert case is not None
-    decode = decode_test_part(decoder, case)
-    outputs = decode(recording)
+    decode = decode_test_parts(decoder, [case])
+    outputs = decode(recording)["position"]
     assert np.allclose(outputs, decoder.decode(recording, case.test)["position"].values)
     assert len(outputs) == len(case.part("test"))
     moved = out_of_time(
         case.activity, np.arange(12), case.test, way="shift", generator=np.random.default_rng(0)
     )
-    assert not np.allclose(decode(moved), outputs)
+    assert not np.allclose(decode(moved)["position"], outputs)
