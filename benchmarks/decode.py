@@ -2,6 +2,7 @@
 
     python benchmarks/decode.py ca1            # data as `data prepare` leaves them; an hour
     python benchmarks/decode.py calcium
+    python benchmarks/decode.py transfer
 
 Each study trains and evaluates runs under ``runs/bench-decode/`` (a finished one is skipped, so the
 script can be stopped and started again; with ``--now`` it takes those that are scored) and writes
@@ -28,6 +29,7 @@ from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import summarise
 from neurohorizon.evaluation.result_files import plain
+from neurohorizon.evaluation.run_results import SetName
 from neurohorizon.report.decoding_tables import format_decoding
 
 RUNS = Path("runs/bench-decode")
@@ -58,13 +60,15 @@ class Design:
 class Study:
     """Designs that are scored on the same time; `overrides` are of all of them.
 
-    The first is scored beside the simple decoders, and holds all tasks.
+    The first is scored beside the simple decoders, and holds all tasks. `scored`: on later blocks
+    of the sessions that were trained on, or on sessions that were not.
     """
 
     title: str
     designs: tuple[Design, ...]
     overrides: tuple[str, ...] = ()
     forecaster: Forecaster | None = None
+    scored: SetName = "later"
 
 
 STUDIES = {
@@ -103,6 +107,22 @@ STUDIES = {
         title="Simulated calcium traces, two sessions: velocity and direction",
         designs=(Design("CaPOYO", "reaching-calcium", ("training.max_epochs=15",)),),
     ),
+    "transfer": Study(
+        title="Simulated reaches: a decoder on a forecaster's encoder, in sessions that are new",
+        designs=tuple(
+            Design(
+                f"{number} session{'s' if number > 1 else ''}, {told}",
+                "reaching-forecaster",
+                (f"data.num_sessions={number}", *words),
+                on_forecaster=True,
+            )
+            for number in (8, 1)
+            for told, words in (("pretrained", ()), ("untrained", ("model.weights=random",)))
+        ),
+        overrides=("data.first_held_out=2000", "window.length_s=0.5", "training.max_epochs=15"),
+        forecaster=Forecaster("default", ("training.max_epochs=30",)),
+        scored="held-out",
+    ),
 }
 
 
@@ -121,7 +141,7 @@ def main() -> None:
             if not arguments.now:
                 _train(name, study, design, arguments.data)
             if results := load_results(_folder(name, design)):
-                found[design.name] = _renamed(results["later"], design)
+                found[design.name] = _renamed(results[study.scored], design)
         if found:
             _write(name, study, found)
 
