@@ -23,7 +23,7 @@ from typing import Any
 from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.configs.load import LoadedConfig, load_any
+from neurohorizon.configs.load import LoadedConfig, load_trained
 from neurohorizon.configs.run_decoding import evaluate_decoder, load_results
 from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.decoding.results import DecodingResult
@@ -61,7 +61,8 @@ class Study:
     """Designs that are scored on the same time; `overrides` are of all of them.
 
     The first is scored beside the simple decoders, and holds all tasks. `scored`: on later blocks
-    of the sessions that were trained on, or on sessions that were not.
+    of the sessions that were trained on, or on sessions that were not. `rows`: simple decoders,
+    where not all that there are.
     """
 
     title: str
@@ -69,6 +70,7 @@ class Study:
     overrides: tuple[str, ...] = ()
     forecaster: Forecaster | None = None
     scored: SetName = "later"
+    rows: tuple[str, ...] = ()
 
 
 STUDIES = {
@@ -120,6 +122,7 @@ STUDIES = {
             for told, words in (("pretrained", ()), ("untrained", ("model.weights=random",)))
         ),
         overrides=("data.first_held_out=2000", "window.length_s=0.5", "training.max_epochs=15"),
+        rows=("mean", "Wiener", "Kalman smoother"),
         forecaster=Forecaster("default", ("training.max_epochs=30",)),
         scored="held-out",
     ),
@@ -154,7 +157,9 @@ def _train_forecaster(name: str, forecaster: Forecaster, data: Path) -> None:
 
 
 def _folder(name: str, design: Design) -> Path:
-    return RUNS / name / design.name.lower().replace(",", "").replace(" ", "-").replace("+", "-plus")
+    return (
+        RUNS / name / design.name.lower().replace(",", "").replace(" ", "-").replace("+", "-plus")
+    )
 
 
 def _train(name: str, study: Study, design: Design, data: Path) -> None:
@@ -165,6 +170,8 @@ def _train(name: str, study: Study, design: Design, data: Path) -> None:
         overrides.append(f"model.run={RUNS / name / 'forecaster'}")
     if design is not study.designs[0]:
         overrides.append("evaluation.rows=[]")
+    elif study.rows:
+        overrides.append(f"evaluation.rows=[{','.join(study.rows)}]")
     loaded = _load(design.recipe, overrides, folder, data)
     with StageProgress() as progress:
         train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
@@ -181,11 +188,11 @@ def _renamed(result: DecodingResult, design: Design) -> DecodingResult:
 
 def _load(recipe: str, overrides: Sequence[str], folder: Path, data: Path) -> LoadedConfig[Any]:
     """Load a recipe; recordings are looked for below `data`, by the name of their source."""
-    loaded = load_any(recipe, overrides, folder=folder)
+    loaded = load_trained(recipe, overrides, folder=folder)
     if loaded.config.data.name != "files":
         return loaded
     where = f"data.recordings={data / (loaded.config.data.source or '')}"
-    return load_any(recipe, [*overrides, where], folder=folder)
+    return load_trained(recipe, [*overrides, where], folder=folder)
 
 
 def _by_task(found: Mapping[str, DecodingResult]) -> list[DecodingResult]:

@@ -19,7 +19,7 @@ from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs import decode_build
-from neurohorizon.configs.load import load_any
+from neurohorizon.configs.load import load_trained
 from neurohorizon.configs.records import load_decode_run, open_run_sessions
 from neurohorizon.configs.run_decoding import load_decoder_of
 from neurohorizon.configs.runs import train_run
@@ -62,7 +62,7 @@ def main() -> None:
             for units in ("vocabulary", "identity"):
                 folder = RUNS / f"{number}-{units}"
                 overrides = [*OVERRIDES, f"data.num_sessions={number}", f"model.units={units}"]
-                loaded = load_any(RECIPE, overrides, folder=folder)
+                loaded = load_trained(RECIPE, overrides, folder=folder)
                 train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
                 runs[number, units] = folder
         ways = _ways(runs)

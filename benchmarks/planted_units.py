@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.configs.load import load_any
+from neurohorizon.configs.load import load_trained
 from neurohorizon.configs.records import load_decode_run
 from neurohorizon.configs.run_decoder_importance import measure_run_importance
 from neurohorizon.configs.run_decoding import (
@@ -46,7 +46,7 @@ OVERRIDES = (
 
 def main() -> None:
     """Train, measure, compare with the truth, and write the table."""
-    loaded = load_any(RECIPE, list(OVERRIDES), folder=RUN)
+    loaded = load_trained(RECIPE, list(OVERRIDES), folder=RUN)
     with StageProgress() as progress:
         train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
         evaluate_decoder(RUN, progress=progress)

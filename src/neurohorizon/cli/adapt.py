@@ -54,11 +54,11 @@ def adapt(
         other units than the training's.
     """
     from neurohorizon.configs.decode_schema import DecodeConfig
-    from neurohorizon.configs.records import load_any_run
+    from neurohorizon.configs.records import load_trained_run
 
     if max_steps is not None and max_steps < 1:
         raise ConfigError(f"--max-steps {max_steps}: expected 1 or more")
-    if isinstance(load_any_run(run).config, DecodeConfig):
+    if isinstance(load_trained_run(run).config, DecodeConfig):
         _adapt_decoder(run, recording, minutes, mode, out, max_steps, rescale)
         return
     if mode in ("units", "none"):

@@ -47,6 +47,7 @@ GROUPS: dict[str, str] = {
     "data": "Get recordings: public data sets, and your own files.",
     "simulate": "Make recordings of worlds whose best forecast is known.",
     "config": "Show what can be configured and what a recipe comes to.",
+    "bridge": "From visual cortex to pictures: fit bridges, find pictures by responses.",
 }
 """First word of a group of verbs -> the line that ``--help`` shows for the group."""
 
@@ -142,6 +143,16 @@ VERBS: tuple[Verb, ...] = (
         "report",
         "report:report",
         "Write a run's results as one HTML page, with all figures and the numbers behind them.",
+    ),
+    Verb(
+        "bridge align",
+        "bridge_align:align",
+        "Tune and fit bridges from responses to the space of pictures, every row of the ladder.",
+    ),
+    Verb(
+        "bridge retrieve",
+        "bridge_retrieve:retrieve",
+        "Find the test pictures by the responses to them, and the responses by their pictures.",
     ),
     Verb(
         "bench",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from neurohorizon.cli._progress import StageProgress
 
@@ -23,6 +26,7 @@ def embed(
     column: str | None = None,
     name: str | None = None,
     replace: bool = False,
+    grey: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Embed pictures with a frozen image encoder; what is embedded already is kept.
 
@@ -59,6 +63,8 @@ def embed(
         What the recordings shall call the embeddings; the bank's file name by default.
     replace
         Replace embeddings of that name that were made in another way.
+    grey
+        Take the colour away first: what is found without it is not found by it.
     """
     from neurohorizon.errors import ConfigError
     from neurohorizon.imaging.attach import COLUMN
@@ -66,6 +72,7 @@ def embed(
     from neurohorizon.imaging.bank import bank_path
     from neurohorizon.imaging.embedding import embed_pictures
     from neurohorizon.imaging.encoders import open_encoder
+    from neurohorizon.imaging.grey import GreyEncoder
     from neurohorizon.imaging.pictures import open_pictures
 
     if attach is None and (table or column or name or replace):
@@ -89,7 +96,8 @@ def embed(
         batch_size=batch_size,
     )
     with StageProgress() as progress:
-        bank = embed_pictures(pictures, opened, out, progress=progress)
+        seen = GreyEncoder(opened) if grey else opened
+        bank = embed_pictures(pictures, seen, out, progress=progress)
     print(
         f"{bank_path(out)}: {len(bank)} pictures, {bank.embeddings.shape[1]} numbers each, "
         f"by {encoder}"

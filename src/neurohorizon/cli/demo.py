@@ -64,7 +64,7 @@ def decode(*overrides: str, out: Path | None = None, max_steps: int = 200) -> No
         Steps of each adaptation to a held-out session.
     """
     from neurohorizon.cli.report import report_decoder
-    from neurohorizon.configs.load import load_any
+    from neurohorizon.configs.load import load_trained
     from neurohorizon.configs.run_decoder_adaptation import (
         load_few_shot,
         score_decoder_few_shot,
@@ -73,7 +73,7 @@ def decode(*overrides: str, out: Path | None = None, max_steps: int = 200) -> No
     from neurohorizon.report.decoding_tables import format_decoding
 
     started = time.monotonic()
-    loaded = load_any("demo-decode", overrides, folder=out)
+    loaded = load_trained("demo-decode", overrides, folder=out)
     folder = loaded.config.run.folder
     with StageProgress() as progress:
         progress.say(f"1/4 train on simulated sessions, into {folder}")

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.configs.load import load_any
+from neurohorizon.configs.load import load_trained
 from neurohorizon.configs.records import run_state
 from neurohorizon.configs.runs import TrainingPlan, plan_run, train_run
 from neurohorizon.training.processes import is_first_process
@@ -44,7 +44,7 @@ def train(
     dry_run
         Check everything, say what would be done, and write nothing.
     """
-    loaded = load_any(recipe, overrides, folder=out)
+    loaded = load_trained(recipe, overrides, folder=out)
     config = loaded.config
     if dry_run:
         _print_plan(plan_run(loaded))

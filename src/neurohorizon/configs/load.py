@@ -17,9 +17,10 @@ import yaml
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
+from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.keys import explain_unknown, find_unknown, section_at
 from neurohorizon.configs.recipe_file import read_yaml
-from neurohorizon.configs.root import AnyConfig, root_of
+from neurohorizon.configs.root import AnyConfig, TrainConfig, root_of
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 
@@ -67,7 +68,7 @@ class LoadedConfig(Generic[C]):
 
     Parameters
     ----------
-    config : ForecastConfig or DecodeConfig
+    config : ForecastConfig, DecodeConfig or BridgeConfig
     origin : dict of str to str
         For each dotted key: "default", "base NAME", "recipe NAME", "command line", or what
         it follows from ("size small", "run.name").
@@ -100,7 +101,7 @@ def load_config(
     >>> loaded.config.training.max_epochs, loaded.origin["training.max_epochs"]
     (3, 'command line')
     """
-    loaded = load_any(recipe, overrides, folder=folder)
+    loaded = load_trained(recipe, overrides, folder=folder)
     if not isinstance(loaded.config, ForecastConfig):
         raise ConfigError(
             f"{recipe} is the recipe of a decoder (model.name={loaded.config.model.name}), and "
@@ -109,10 +110,47 @@ def load_config(
     return cast("LoadedConfig[ForecastConfig]", loaded)
 
 
+def load_trained(
+    recipe: str, overrides: Sequence[str] = (), *, folder: Path | None = None
+) -> LoadedConfig[TrainConfig]:
+    """Load the recipe of a forecaster or a decoder, as `load_any` does.
+
+    Raises
+    ------
+    ConfigError
+        What `load_any` raises, and if the recipe is of bridges.
+    """
+    loaded = load_any(recipe, overrides, folder=folder)
+    if isinstance(loaded.config, BridgeConfig):
+        raise ConfigError(
+            f"{recipe} is a recipe of bridges: fit them with `neurohorizon bridge align {recipe}`"
+        )
+    return cast("LoadedConfig[TrainConfig]", loaded)
+
+
+def load_bridges(
+    recipe: str, overrides: Sequence[str] = (), *, folder: Path | None = None
+) -> LoadedConfig[BridgeConfig]:
+    """Load a recipe of bridges, as `load_any` does.
+
+    Raises
+    ------
+    ConfigError
+        What `load_any` raises, and if the recipe is another's.
+    """
+    loaded = load_any(recipe, overrides, folder=folder)
+    if not isinstance(loaded.config, BridgeConfig):
+        raise ConfigError(
+            f"{recipe} is no recipe of bridges (model.name={loaded.config.model.name}): train it "
+            f"with `neurohorizon train {recipe}`"
+        )
+    return cast("LoadedConfig[BridgeConfig]", loaded)
+
+
 def load_any(
     recipe: str, overrides: Sequence[str] = (), *, folder: Path | None = None
 ) -> LoadedConfig[AnyConfig]:
-    """Load a recipe, of a forecaster or a decoder, apply overrides, and check the whole.
+    """Load a recipe of any kind, apply overrides, and check the whole.
 
     Parameters
     ----------
@@ -332,9 +370,9 @@ def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 def _complete(origin: Mapping[str, str], config: AnyConfig) -> dict[str, str]:
     """Return the origin of every value of the checked configuration."""
-    follows = {f"model.{key}": f"size {config.model.size}" for key in config.sized()}
-    if "model.size" not in origin:
-        follows = {}
+    follows = {}
+    if "model.size" in origin and not isinstance(config, BridgeConfig):
+        follows = {f"model.{key}": f"size {config.model.size}" for key in config.sized()}
     follows["run.folder"] = "run.name"
     return {key: origin.get(key, follows.get(key, DEFAULT)) for key, _ in flatten(config)}
 

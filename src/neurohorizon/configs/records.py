@@ -28,10 +28,11 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from pydantic import ValidationError
 
 from neurohorizon import __version__
+from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.load import LoadedConfig, flatten, format_value, to_yaml
 from neurohorizon.configs.recipe_file import read_yaml
-from neurohorizon.configs.root import AnyConfig, root_of
+from neurohorizon.configs.root import AnyConfig, TrainConfig, root_of
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.configs.sessions import Session, Sessions, prepare_recording
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
@@ -73,7 +74,7 @@ class Run(Generic[C]):
     Parameters
     ----------
     folder : Path
-    config : ForecastConfig or DecodeConfig
+    config : ForecastConfig, DecodeConfig or BridgeConfig
     data : dict
         Content of ``data.json``.
     """
@@ -121,7 +122,7 @@ def load_run(folder: Path | str) -> Run[ForecastConfig]:
     CheckpointError
         What `load_any_run` raises, and if the run is of a decoder.
     """
-    run = load_any_run(folder)
+    run = load_trained_run(folder)
     if not isinstance(run.config, ForecastConfig):
         raise CheckpointError(
             f"{folder}: holds a decoder ({run.config.model.name}), and this is about forecasts: "
@@ -138,12 +139,44 @@ def load_decode_run(folder: Path | str) -> Run[DecodeConfig]:
     CheckpointError
         What `load_any_run` raises, and if the run is of a forecaster.
     """
-    run = load_any_run(folder)
+    run = load_trained_run(folder)
     if not isinstance(run.config, DecodeConfig):
         raise CheckpointError(
             f"{folder}: holds a forecaster, and this is about decoding: give the run of a decoder"
         )
     return cast("Run[DecodeConfig]", run)
+
+
+def load_trained_run(folder: Path | str) -> Run[TrainConfig]:
+    """Read what the run folder of a forecaster or a decoder says about itself.
+
+    Raises
+    ------
+    CheckpointError
+        What `load_any_run` raises, and if the run is of bridges.
+    """
+    run = load_any_run(folder)
+    if isinstance(run.config, BridgeConfig):
+        raise CheckpointError(
+            f"{folder}: holds bridges: `neurohorizon bridge retrieve` scores them"
+        )
+    return cast("Run[TrainConfig]", run)
+
+
+def load_bridge_run(folder: Path | str) -> Run[BridgeConfig]:
+    """Read what a run folder of bridges says about itself.
+
+    Raises
+    ------
+    CheckpointError
+        What `load_any_run` raises, and if the run is another's.
+    """
+    run = load_any_run(folder)
+    if not isinstance(run.config, BridgeConfig):
+        raise CheckpointError(
+            f"{folder}: holds no bridges: give a folder that `neurohorizon bridge align` wrote"
+        )
+    return cast("Run[BridgeConfig]", run)
 
 
 def load_any_run(folder: Path | str) -> Run[AnyConfig]:
@@ -203,11 +236,11 @@ def left_out_qualities(run: Path | str) -> tuple[str, ...]:
     """
     if not (Path(run) / CONFIG_FILE).is_file():
         return LEFT_OUT_QUALITIES
-    return load_any_run(run).config.data.left_out_qualities
+    return load_trained_run(run).config.data.left_out_qualities
 
 
 def open_run_sessions(
-    run: Run[AnyConfig], *, recordings: Path | str | None = None, verify: bool = True
+    run: Run[TrainConfig], *, recordings: Path | str | None = None, verify: bool = True
 ) -> Sessions:
     """Open the recordings that a run trained on and held out, split as they were.
 

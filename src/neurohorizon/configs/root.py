@@ -1,4 +1,4 @@
-"""Which configuration a recipe is of: that of a forecaster, or of a decoder."""
+"""Which configuration a recipe is of: that of a forecaster, a decoder, or bridges."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 
-AnyConfig = ForecastConfig | DecodeConfig
+TrainConfig = ForecastConfig | DecodeConfig
+"""What `train` takes."""
+AnyConfig = ForecastConfig | DecodeConfig | BridgeConfig
 
-ROOTS: dict[str, type[ForecastConfig] | type[DecodeConfig]] = {
+ROOTS: dict[str, type[ForecastConfig] | type[DecodeConfig] | type[BridgeConfig]] = {
     "horizon": ForecastConfig,
     "poyo": DecodeConfig,
     "poyo_plus": DecodeConfig,
     "capoyo": DecodeConfig,
     "forecaster": DecodeConfig,
+    "bridge": BridgeConfig,
 }
 """By ``model.name``."""
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of recipes of either kind."""
+    """Return the JSON schema of recipes of every kind."""
     return {"type": "object", **TypeAdapter(AnyConfig).json_schema()}
 
 
-def root_of(values: Mapping[str, Any]) -> type[ForecastConfig] | type[DecodeConfig]:
+def root_of(
+    values: Mapping[str, Any],
+) -> type[ForecastConfig] | type[DecodeConfig] | type[BridgeConfig]:
     """Return the class of a configuration, told by ``model.name`` (by default a forecaster).
 
     Raises

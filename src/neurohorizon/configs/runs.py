@@ -17,11 +17,11 @@ from neurohorizon.configs.records import (
     State,
     describe_data,
     first_difference,
-    load_any_run,
+    load_trained_run,
     run_state,
     write_records,
 )
-from neurohorizon.configs.root import AnyConfig
+from neurohorizon.configs.root import TrainConfig
 from neurohorizon.configs.sessions import (
     Progress,
     open_sessions,
@@ -80,7 +80,7 @@ class TrainingPlan:
     num_parameters: int
 
 
-def plan_run(loaded: LoadedConfig[AnyConfig]) -> TrainingPlan:
+def plan_run(loaded: LoadedConfig[TrainConfig]) -> TrainingPlan:
     """Check all that a training needs, open its recordings, and write nothing.
 
     Raises
@@ -113,7 +113,7 @@ def plan_run(loaded: LoadedConfig[AnyConfig]) -> TrainingPlan:
 
 
 def train_run(
-    loaded: LoadedConfig[AnyConfig],
+    loaded: LoadedConfig[TrainConfig],
     *,
     resume: bool = False,
     command_line: Sequence[str] = (),
@@ -157,7 +157,7 @@ def train_run(
     sessions = open_sessions(config, progress=progress)
     described = describe_data(sessions, folder)
     if state == "unfinished":
-        _require_same_data(load_any_run(folder).data, described, folder)
+        _require_same_data(load_trained_run(folder).data, described, folder)
     recordings = [session.recording for session in sessions.training]
     fit = prepare_fit(config, recordings, progress=progress)
     existed = folder.exists()
@@ -180,7 +180,7 @@ def train_run(
     return TrainedRun(folder, "resumed" if state == "unfinished" else "trained", summary)
 
 
-def check_folder(loaded: LoadedConfig[AnyConfig], *, resume: bool) -> State:
+def check_folder(loaded: LoadedConfig[TrainConfig], *, resume: bool) -> State:
     """Tell how far the run folder is, and refuse what cannot be gone on with.
 
     Raises
@@ -193,7 +193,7 @@ def check_folder(loaded: LoadedConfig[AnyConfig], *, resume: bool) -> State:
     state = run_state(folder)
     if state == "new" or not is_first_process():
         return "new" if state == "unfinished" and not resume else state
-    difference = first_difference(loaded.config, load_any_run(folder).config)
+    difference = first_difference(loaded.config, load_trained_run(folder).config)
     if difference:
         raise ConfigError(
             f"{folder}: holds another run ({difference}): choose another folder with --out, or "
@@ -207,7 +207,7 @@ def check_folder(loaded: LoadedConfig[AnyConfig], *, resume: bool) -> State:
     return state
 
 
-def _num_to_simulate(loaded: LoadedConfig[AnyConfig]) -> int:
+def _num_to_simulate(loaded: LoadedConfig[TrainConfig]) -> int:
     data = loaded.config.data
     if not isinstance(data, SimulatedData):
         return 0

@@ -22,7 +22,7 @@ from neurohorizon.configs.data_schema import (
 )
 from neurohorizon.configs.decode_schema import DecodeSimulated
 from neurohorizon.configs.decode_sessions import prepare_for_decoding
-from neurohorizon.configs.root import AnyConfig
+from neurohorizon.configs.root import TrainConfig
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.configs.split_rules import split_recording
 from neurohorizon.errors import ConfigError, DataError
@@ -99,7 +99,7 @@ def session_indices(data: SimulatedData) -> list[int]:
     return [*range(data.num_sessions), *held_out]
 
 
-def open_sessions(config: AnyConfig, *, progress: Progress | None = None) -> Sessions:
+def open_sessions(config: TrainConfig, *, progress: Progress | None = None) -> Sessions:
     """Open the recordings of a run, simulating first what is not there yet.
 
     Parameters
@@ -147,7 +147,7 @@ def open_sessions(config: AnyConfig, *, progress: Progress | None = None) -> Ses
     )
 
 
-def prepare_recording(recording: Recording, config: AnyConfig, *, path: Path) -> Recording:
+def prepare_recording(recording: Recording, config: TrainConfig, *, path: Path) -> Recording:
     """Check that a recording can be used, and split it as a configuration says.
 
     Parameters
@@ -204,7 +204,7 @@ def _prepare_for_forecasts(recording: Recording, config: ForecastConfig, path: P
 
 
 def _simulated_sessions(
-    config: AnyConfig, data: SimulatedData, progress: Progress | None
+    config: TrainConfig, data: SimulatedData, progress: Progress | None
 ) -> Sessions:
     plan = population_plan(data)
     folder = data.folder / plan.fingerprint

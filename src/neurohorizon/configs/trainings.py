@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from neurohorizon.configs import build, decode_build
+from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.data_schema import SimulatedData
 from neurohorizon.configs.decode_schema import DecodeConfig
-from neurohorizon.configs.root import AnyConfig
+from neurohorizon.configs.root import AnyConfig, TrainConfig
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.configs.sessions import Progress, population_plan, prepare_recording
 from neurohorizon.recordings.schema import Recording
@@ -45,6 +46,8 @@ def check(config: AnyConfig) -> None:
     ConfigError
         If a setting makes no sense.
     """
+    if isinstance(config, BridgeConfig):
+        return
     build.check_processes(config.training)
     if isinstance(config, ForecastConfig):
         build.check(config)
@@ -53,7 +56,7 @@ def check(config: AnyConfig) -> None:
 
 
 def prepare_fit(
-    config: AnyConfig, recordings: Sequence[Recording], *, progress: Progress | None = None
+    config: TrainConfig, recordings: Sequence[Recording], *, progress: Progress | None = None
 ) -> Fit:
     """Make data and model of a training; what can be wrong with them is said here."""
     if isinstance(config, ForecastConfig):
@@ -72,7 +75,7 @@ def prepare_fit(
     return partial(fit_decoder, model=model, data=data, **decode_build.fit_arguments(config))
 
 
-def num_parameters(config: AnyConfig, recordings: Sequence[Recording] | None) -> int:
+def num_parameters(config: TrainConfig, recordings: Sequence[Recording] | None) -> int:
     """Count the weights of the untrained model; without recordings, of a world to be simulated."""
     if isinstance(config, ForecastConfig):
         model = build.forecaster(config, recordings=recordings)

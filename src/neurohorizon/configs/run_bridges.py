@@ -1,0 +1,234 @@
+"""Fit the rows of the ladder for every recording of a run, and score them on its test pictures.
+
+A run folder holds, besides its records::
+
+    bridges/RECORDING/ROW/fold0.safetensors ...   fitted without a fold: what is out of fold
+    bridges/RECORDING/ROW/seed0.safetensors ...   fitted to all training pictures
+    bridges/RECORDING/ROW/tuning.json             what was tried; the last, so that it says: done
+    results/retrieval/...                         scores (`bridge retrieve`)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from neurohorizon.configs.bridge_schema import BridgeConfig
+from neurohorizon.configs.bridge_sessions import (
+    BridgeSession,
+    BridgeSessions,
+    describe_bridge_data,
+    open_bridge_sessions,
+)
+from neurohorizon.configs.load import LoadedConfig
+from neurohorizon.configs.records import (
+    DONE_FILE,
+    first_difference,
+    load_bridge_run,
+    run_state,
+    write_records,
+)
+from neurohorizon.errors import CheckpointError, ConfigError, DataError
+from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.files import load_bridge, save_bridge
+from neurohorizon.ops.files import write_json
+from neurohorizon.training.bridge.contrastive import ContrastiveSettings
+from neurohorizon.training.bridge.names import RowName
+from neurohorizon.training.bridge.rows import ROWS
+from neurohorizon.training.bridge.tuning import fit_tuned, require_folds, tune
+
+Progress = Callable[[str, int, int], None]
+TUNING_FILE = "tuning.json"
+BRIDGES = "bridges"
+GREY = ", grey pictures"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row of one recording: what is fitted as a whole.
+
+    Parameters
+    ----------
+    session : BridgeSession
+    row : str
+    grey : bool
+        Pictures without colour.
+    folder : Path
+    """
+
+    session: BridgeSession
+    row: RowName
+    grey: bool
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.row + GREY * self.grey
+
+    @property
+    def done(self) -> bool:
+        """Whether it is fitted."""
+        return (self.folder / TUNING_FILE).is_file()
+
+
+def parts_of(config: BridgeConfig, folder: Path, found: BridgeSessions) -> Iterator[Part]:
+    """Yield the rows of every recording, in the order of the tables."""
+    for session in found.sessions:
+        for rows, grey in ((config.model.rows, False), (config.model.grey_rows, True)):
+            for row in rows:
+                name = (row + GREY * grey).replace(",", "").replace(" ", "-")
+                yield Part(session, row, grey, folder / BRIDGES / session.pairs.id / name)
+
+
+def align_run(
+    loaded: LoadedConfig[BridgeConfig],
+    *,
+    resume: bool = False,
+    command_line: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Literal["fitted", "resumed", "skipped"]:
+    """Tune and fit all rows on all recordings.
+
+    Rows that are fitted are skipped, so an interrupted run goes on where it was.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If something does not fit, or the folder holds a run of other settings.
+    """
+    config, folder = loaded.config, loaded.config.run.folder
+    state = run_state(folder)
+    if state == "unfinished" and not resume:
+        raise ConfigError(
+            f"{folder}: holds an unfinished run: go on with --resume, or choose another --out"
+        )
+    if state != "new":
+        difference = first_difference(config, load_bridge_run(folder).config)
+        if difference:
+            raise ConfigError(
+                f"{folder}: holds a run of other settings ({difference}): choose another folder "
+                "with --out"
+            )
+    if state == "finished":
+        return "skipped"
+    found = open_bridge_sessions(config)
+    described = describe_bridge_data(found, config)
+    if state == "unfinished":
+        _require_same(load_bridge_run(folder).data, described, folder)
+    parts = check_parts(config, folder, found)
+    folder.mkdir(parents=True, exist_ok=True)
+    if state == "new":
+        write_records(folder, loaded, described, command_line=command_line)
+    for number, part in enumerate(parts):
+        if not part.done:
+            _fit(part, found, config, f"{part.session.pairs.id}: {part.name}", progress)
+        if progress:
+            progress("rows fitted", number + 1, len(parts))
+    write_json(folder / DONE_FILE, {"rows": len(parts)})
+    return "fitted" if state == "new" else "resumed"
+
+
+def load_part(part: Part, *, kind: Literal["fold", "seed"]) -> list[Bridge]:
+    """Return the bridges of a row, by fold or by seed.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not fitted.
+    """
+    files = sorted(
+        part.folder.glob(f"{kind}*.safetensors"), key=lambda path: int(path.stem[len(kind) :])
+    )
+    if not part.done or not files:
+        raise CheckpointError(
+            f"{part.folder}: {part.name} is not fitted: `neurohorizon bridge align` with --resume"
+        )
+    return [load_bridge(file)[0] for file in files]
+
+
+def bank_of(part: Part, found: BridgeSessions) -> EmbeddingBank:
+    """Return the bank that a row's pictures are from."""
+    if part.grey:
+        assert found.grey_bank is not None
+        return found.grey_bank
+    return found.bank
+
+
+def _fit(
+    part: Part,
+    found: BridgeSessions,
+    config: BridgeConfig,
+    told: str,
+    progress: Progress | None,
+) -> None:
+    training, bank = config.training, bank_of(part, found)
+    samples = part.session.training(bank, single_trials=config.data.single_trials)
+    row = ROWS[part.row]
+    if isinstance(row.start, ContrastiveSettings):
+        row = replace(row, start=replace(row.start, max_steps=training.max_steps))
+    tuned = tune(
+        row,
+        samples,
+        budget=training.budget,
+        seed=config.run.seed,
+        device=training.device,
+        progress=None if progress is None else lambda done, total: progress(told, done, total),
+    )
+    about = {"row": part.name, "bank": bank.fingerprint.to_json()}
+    for number, bridge in enumerate(tuned.folds):
+        save_bridge(bridge, part.folder / f"fold{number}.safetensors", about=about)
+    for seed in range(training.num_seeds if row.trained else 1):
+        bridge = fit_tuned(row, samples, tuned, seed=config.run.seed + seed, device=training.device)
+        save_bridge(bridge, part.folder / f"seed{seed}.safetensors", about=about)
+    content = {
+        "row": part.name,
+        "settings": asdict(tuned.settings),
+        "steps": tuned.steps,
+        "score": tuned.score,
+        "tried": [{"score": score, **asdict(settings)} for settings, score in tuned.tried],
+    }
+    write_json(part.folder / TUNING_FILE, content)
+
+
+def check_parts(config: BridgeConfig, folder: Path, found: BridgeSessions) -> list[Part]:
+    """Return all rows of all recordings; refuse those that the responses do not allow.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If a row wants time bins that are not there, two recordings have one name, or there is
+        nothing to tell apart.
+    """
+    parts = list(parts_of(config, folder, found))
+    for part in parts:
+        if part.row == "temporal attention" and part.session.pairs.values.ndim < 3:
+            raise ConfigError(
+                f"model.rows: temporal attention reads time bins, and {part.session.path} has "
+                "none: leave the row out, or prepare the responses with bins"
+            )
+    ids = [session.pairs.id for session in found.sessions]
+    double = next((one for one in ids if ids.count(one) > 1), None)
+    if double is not None:
+        raise DataError(f"two recordings are called {double}: leave one of the files out")
+    for session in found.sessions:
+        folds = session.fold[session.pairs.part == "train"]
+        require_folds(np.bincount(folds[folds >= 0], minlength=config.training.num_folds))
+    fewest = min(int(np.sum(each.pairs.part == "test")) for each in found.sessions)
+    if fewest < 2:
+        raise DataError(f"a recording has {fewest} test picture: too few to tell it from another")
+    return parts
+
+
+def _require_same(before: dict, now: dict, folder: Path) -> None:
+    if json.loads(json.dumps(now)) != before:
+        raise ConfigError(
+            f"{folder}: was begun on other recordings or another bank: bring them back, or "
+            "choose another folder with --out"
+        )

@@ -1,0 +1,1 @@
+"""NeuroBridge: responses and pictures in one space."""

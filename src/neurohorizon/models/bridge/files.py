@@ -1,0 +1,49 @@
+"""Bridges on disk: weights without pickle, with what they are made of in the header."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.towers import TowerSpec
+from neurohorizon.models.weights_file import build, read_weights, save_weights
+
+SYSTEM = "bridge"
+
+
+def save_bridge(bridge: Bridge, path: Path | str, *, about: dict[str, str] | None = None) -> None:
+    """Write a bridge; `about` is kept in its header (its row, its settings, its bank)."""
+    made_of = {
+        "num_dimensions": bridge.space.num_dimensions,
+        "num_components": bridge.space.num_components,
+        "whitening": bridge.space.whitening,
+        "root": bridge.scale.root,
+        "measure": bridge.measure,
+        "neural": asdict(bridge.neural_spec),
+        "image": None if bridge.image_spec is None else asdict(bridge.image_spec),
+    }
+    header = {**(about or {}), "made_of": json.dumps(made_of)}
+    save_weights(path, bridge.state_dict(), system=SYSTEM, header=header)
+
+
+def load_bridge(path: Path | str) -> tuple[Bridge, dict[str, str]]:
+    """Read a bridge and the header of its file.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is damaged, or of another version.
+    """
+    path, weights, header = read_weights(path, systems=[SYSTEM])
+
+    def make() -> Bridge:
+        made_of = json.loads(header["made_of"])
+        for name in ("neural", "image"):
+            if made_of[name] is not None:
+                spec = made_of[name]
+                made_of[name] = TowerSpec(**{**spec, "shape": tuple(spec["shape"])})
+        return Bridge(**made_of)
+
+    return build(make, path, weights, header).requires_grad_(False), header

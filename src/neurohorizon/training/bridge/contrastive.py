@@ -1,0 +1,304 @@
+"""Bridges that are trained: contrastive losses, augmentation, early stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from neurohorizon.evaluation.retrieval.identification import count_better, identified
+from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.towers import TowerKind, TowerSpec
+from neurohorizon.nn.contrastive import Temperature, info_nce, mix_responses, soft_clip, towards
+from neurohorizon.training.bridge.samples import Samples
+
+Loss = Literal["info_nce", "soft_clip", "bimixco"]
+Progress = Callable[[int, int], None]
+GALLERY = 100
+WARMUP_STEPS = 20
+
+
+@dataclass(frozen=True)
+class ContrastiveSettings:
+    """Of a contrastive bridge.
+
+    Parameters
+    ----------
+    tower : {"linear", "mlp", "temporal"}
+        From responses; "temporal" wants time bins.
+    num_components, whitening, root
+        Of the pictures' space and the responses, as of ridge.
+    project : bool
+        Learn a linear map of the pictures' space too; else responses are brought to it as it is.
+    num_dimensions : int
+        Of the common space, with `project`.
+    width, num_layers, dropout
+        Of the tower.
+    loss : {"info_nce", "soft_clip", "bimixco"}
+    smoothing : float
+        Of the labels, with InfoNCE.
+    noise, unit_dropout : float
+        Of the responses in training: standard deviation of what is added, and share of units that
+        are set to their mean.
+    learning_rate, weight_decay : float
+    batch_size : int
+        Pictures; at most all of them.
+    max_steps : int
+    patience : int
+        Checks without gain after which training stops; a check every 20 steps.
+    ema_decay : float
+        Of the average of the weights, which is what is kept.
+    """
+
+    tower: TowerKind = "linear"
+    num_components: int = 80
+    whitening: float = 0.5
+    root: bool = False
+    project: bool = False
+    num_dimensions: int = 64
+    width: int = 512
+    num_layers: int = 1
+    dropout: float = 0.3
+    loss: Loss = "info_nce"
+    smoothing: float = 0.0
+    noise: float = 0.3
+    unit_dropout: float = 0.1
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    batch_size: int = 512
+    max_steps: int = 1000
+    patience: int = 10
+    ema_decay: float = 0.98
+    check_every: int = 20
+
+    def draw(self, generator: np.random.Generator) -> ContrastiveSettings:
+        """Draw settings to try, of the same tower and loss."""
+        return replace(
+            self,
+            num_components=int(generator.choice((40, 80, 160, 320))),
+            whitening=float(generator.uniform(0, 1)),
+            root=bool(generator.integers(2)),
+            project=bool(generator.integers(2)),
+            dropout=float(generator.choice((0.1, 0.3, 0.5))),
+            width=int(generator.choice((128, 256, 512))) if self.tower != "linear" else self.width,
+            noise=float(generator.uniform(0, 1)),
+            unit_dropout=float(generator.uniform(0, 0.4)),
+            learning_rate=float(10 ** generator.uniform(-3.3, -2.3)),
+            weight_decay=float(10 ** generator.uniform(-2, 0)),
+        )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A bridge that was trained.
+
+    Parameters
+    ----------
+    bridge : Bridge
+        On the CPU, in evaluation mode.
+    steps : int
+        After which the weights were kept.
+    curve : list of (step, loss, score)
+        Mean training loss since the last check, and what held-out pictures scored (NaN without).
+    """
+
+    bridge: Bridge
+    steps: int
+    curve: list[tuple[int, float, float]]
+
+
+def fit_contrastive(
+    samples: Samples,
+    settings: ContrastiveSettings,
+    *,
+    held_out: Samples | None = None,
+    num_steps: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a bridge.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of a picture with several rows, one is drawn every time.
+    settings : ContrastiveSettings
+    held_out : Samples, optional
+        Scored every few steps; training stops when they gain no more, and the best weights are
+        kept.
+    num_steps : int, optional
+        Without `held_out`: how long to train.
+    seed : int
+    device : str
+    progress : callable, optional
+        Called with steps done, and steps at most.
+
+    Raises
+    ------
+    ConfigError
+        If the tower and the responses do not fit.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    bridge = make_bridge(samples, settings).to(device)
+    temperature = Temperature().to(device)
+    responses = bridge.scale.read(samples.values).to(device)
+    places = bridge.space.read(samples.embeddings).to(device)
+    optimizer = _optimizer(bridge, temperature, settings)
+    averaged = AveragedModel(bridge, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+    draws = _PictureDraws(samples, min(settings.batch_size, len(samples.embeddings)), generator)
+    most = settings.max_steps if num_steps is None else num_steps
+    best_score, best_step, losses = -math.inf, 0, []
+    curve: list[tuple[int, float, float]] = []
+    kept: dict[str, Tensor] = {}
+    for step in range(1, most + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, step / WARMUP_STEPS)
+        bridge.train()
+        row, picture = draws()
+        loss = _loss(bridge, temperature, responses[row], places[picture], settings, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        averaged.update_parameters(bridge)
+        losses.append(float(loss.detach()))
+        if step % settings.check_every == 0 or step == most:
+            now = cast(Bridge, averaged.module).eval()
+            score = math.nan if held_out is None else identification_score(now, held_out)
+            curve.append((step, float(np.mean(losses)), score))
+            losses = []
+            if held_out is None:
+                best_step = step
+            elif score > best_score:
+                best_score, best_step = score, step
+                kept = {name: each.clone() for name, each in now.state_dict().items()}
+            elif step - best_step >= settings.patience * settings.check_every:
+                break
+        if progress:
+            progress(step, most)
+    final = cast(Bridge, averaged.module)
+    if kept:
+        final.load_state_dict(kept)
+    return Trained(final.cpu().eval().requires_grad_(False), best_step, curve)
+
+
+def identification_score(bridge: Bridge, samples: Samples) -> float:
+    """Return what settings are chosen by: the mean of top 1 and top 5 out of 100 pictures."""
+    device = bridge.scale.mean.device
+    similarity = bridge.cpu().similarity(samples.values, samples.embeddings)
+    bridge.to(device)
+    num = len(samples.embeddings)
+    better = count_better(similarity, samples.picture)
+    gallery = min(GALLERY, num)
+    found = [
+        identified(better, num_candidates=num, gallery=gallery, first=first).mean()
+        for first in (1, min(5, gallery - 1))
+    ]
+    return float(np.mean(found))
+
+
+def make_bridge(samples: Samples, settings: ContrastiveSettings) -> Bridge:
+    """Make an untrained bridge whose inputs are scaled by the samples.
+
+    Raises
+    ------
+    ConfigError
+        If a temporal tower is asked for and there are no bins.
+    """
+    num_components = min(settings.num_components, *samples.embeddings.shape)
+    num_outputs = settings.num_dimensions if settings.project else num_components
+    bridge = Bridge(
+        num_dimensions=samples.embeddings.shape[1],
+        num_components=num_components,
+        whitening=settings.whitening,
+        root=settings.root,
+        neural=TowerSpec(
+            settings.tower,
+            samples.values.shape[1:],
+            num_outputs,
+            width=settings.width,
+            num_layers=settings.num_layers,
+            dropout=settings.dropout,
+        ),
+        image=TowerSpec("linear", (num_components,), num_outputs) if settings.project else None,
+    )
+    bridge.scale.fit(samples.values)
+    bridge.space.fit(samples.embeddings)
+    return bridge
+
+
+class _PictureDraws:
+    """Draw batches of different pictures, and one response to each."""
+
+    def __init__(self, samples: Samples, size: int, generator: torch.Generator) -> None:
+        order = np.argsort(samples.picture, kind="stable")
+        self.order = torch.from_numpy(order)
+        count = np.bincount(samples.picture, minlength=len(samples.embeddings))
+        self.count = torch.from_numpy(count)
+        self.start = torch.from_numpy(np.cumsum(count) - count)
+        self.size = size
+        self.generator = generator
+        self.waiting = torch.empty(0, dtype=torch.int64)
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Return rows of responses and of pictures."""
+        if len(self.waiting) < self.size:
+            self.waiting = torch.randperm(len(self.count), generator=self.generator)
+        picture, self.waiting = self.waiting[: self.size], self.waiting[self.size :]
+        chance = torch.rand(len(picture), generator=self.generator)
+        place = self.start[picture] + (chance * self.count[picture]).long()
+        return self.order[place], picture
+
+
+def _loss(
+    bridge: Bridge,
+    temperature: Temperature,
+    responses: Tensor,
+    places: Tensor,
+    settings: ContrastiveSettings,
+    generator: torch.Generator,
+) -> Tensor:
+    target = None
+    if settings.loss == "bimixco":
+        responses, target = mix_responses(
+            responses,
+            generator=np.random.default_rng(int(torch.randint(2**31, (), generator=generator))),
+        )
+    if settings.noise:
+        noise = torch.randn(responses.shape, generator=generator)
+        responses = responses + settings.noise * noise.to(responses)
+    if settings.unit_dropout:
+        kept = torch.rand(responses.shape[:2], generator=generator) >= settings.unit_dropout
+        responses = responses * kept.to(responses).reshape(
+            *responses.shape[:2], *([1] * (responses.ndim - 2))
+        )
+    image = bridge.image(places)
+    neural = functional.normalize(bridge.neural(responses), dim=1)
+    logits = temperature() * neural @ functional.normalize(image, dim=1).T
+    if target is not None:
+        return towards(logits, target)
+    if settings.loss == "soft_clip":
+        return soft_clip(logits, image)
+    return info_nce(logits, smoothing=settings.smoothing)
+
+
+def _optimizer(
+    bridge: Bridge, temperature: Temperature, settings: ContrastiveSettings
+) -> torch.optim.Optimizer:
+    matrices = [each for each in bridge.parameters() if each.ndim > 1]
+    rest = [each for each in bridge.parameters() if each.ndim <= 1]
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": settings.weight_decay},
+            {"params": [*rest, *temperature.parameters()], "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+    )

@@ -1,0 +1,16 @@
+"""Names of the rows of the ladder, apart from the code that fits them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+RowName = Literal[
+    "ridge",
+    "whitened ridge",
+    "encoding model",
+    "linear InfoNCE",
+    "MLP InfoNCE",
+    "MLP SoftCLIP",
+    "MLP BiMixCo",
+    "temporal attention",
+]

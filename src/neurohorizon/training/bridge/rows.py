@@ -1,0 +1,103 @@
+"""The ladder of bridges: from a closed form to networks, each with what can be tuned of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.training.bridge.closed_form import (
+    EncodingSettings,
+    RidgeSettings,
+    WhitenedRidgeSettings,
+    fit_encoding,
+    fit_ridge,
+)
+from neurohorizon.training.bridge.contrastive import ContrastiveSettings, fit_contrastive
+from neurohorizon.training.bridge.names import RowName
+from neurohorizon.training.bridge.samples import Samples
+
+Settings = RidgeSettings | EncodingSettings | ContrastiveSettings
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FitWords:
+    """How a row is fitted.
+
+    Parameters
+    ----------
+    held_out : Samples or None
+        On which a training is stopped.
+    num_steps : int or None
+        How long to train where nothing is held out.
+    seed : int
+    device : str
+    progress : callable or None
+    """
+
+    held_out: Samples | None = None
+    num_steps: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of bridge.
+
+    Parameters
+    ----------
+    name : str
+    start : Settings
+        What is tried first.
+    trained : bool
+        By steps of gradient descent, so that a seed matters.
+    """
+
+    name: RowName
+    start: Settings
+    trained: bool = False
+
+    def candidates(self, budget: int, *, seed: int = 0) -> list[Settings]:
+        """Return settings to try: the start, then drawn ones; the first of them always the same."""
+        generator = np.random.default_rng([seed, *self.name.encode()])
+        return [self.start, *(self.start.draw(generator) for _ in range(budget - 1))]
+
+    def fit(self, samples: Samples, settings: Settings, words: FitWords) -> tuple[Bridge, int]:
+        """Fit a bridge, and say after how many steps it was kept (0 of a closed form)."""
+        if isinstance(settings, ContrastiveSettings):
+            trained = fit_contrastive(
+                samples,
+                settings,
+                held_out=words.held_out,
+                num_steps=words.num_steps,
+                seed=words.seed,
+                device=words.device,
+                progress=words.progress,
+            )
+            return trained.bridge, trained.steps
+        if isinstance(settings, EncodingSettings):
+            return fit_encoding(samples, settings), 0
+        return fit_ridge(samples, settings), 0
+
+
+_MLP = ContrastiveSettings(tower="mlp", width=256)
+
+ROWS: dict[RowName, Row] = {
+    row.name: row
+    for row in (
+        Row("ridge", RidgeSettings()),
+        Row("whitened ridge", WhitenedRidgeSettings()),
+        Row("encoding model", EncodingSettings()),
+        Row("linear InfoNCE", ContrastiveSettings(), trained=True),
+        Row("MLP InfoNCE", _MLP, trained=True),
+        Row("MLP SoftCLIP", replace(_MLP, loss="soft_clip"), trained=True),
+        Row("MLP BiMixCo", replace(_MLP, loss="bimixco"), trained=True),
+        Row("temporal attention", replace(_MLP, tower="temporal"), trained=True),
+    )
+}
+"""The ladder, from simple to deep."""

@@ -1,0 +1,63 @@
+"""What a bridge is fitted to: responses and the embeddings of their pictures, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohorizon.recordings.schema import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Pairs of a response and a picture.
+
+    Parameters
+    ----------
+    values : (K, N) or (K, N, B) float32
+        NaN where missing.
+    embeddings : (I, D) float32
+    picture : (K,) int
+        Row of `embeddings` of each response.
+    fold : (I,) int
+        In which fold each picture is held out, -1 for none.
+    """
+
+    values: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    picture: IntArray
+    fold: IntArray
+
+    def __len__(self) -> int:
+        return len(self.picture)
+
+    @property
+    def num_folds(self) -> int:
+        """How many folds there are."""
+        return int(self.fold.max(initial=-1)) + 1
+
+    @property
+    def paired(self) -> NDArray[np.float32]:
+        """The embedding of each response's picture, (K, D)."""
+        return self.embeddings[self.picture]
+
+    def without_fold(self, number: int) -> Samples:
+        """Return what is fitted to when a fold is held out."""
+        return self._pictures(self.fold != number)
+
+    def of_fold(self, number: int) -> Samples:
+        """Return what a fold holds out."""
+        return self._pictures(self.fold == number)
+
+    def _pictures(self, chosen: NDArray[np.bool_]) -> Samples:
+        rows = np.flatnonzero(chosen[self.picture])
+        place = np.cumsum(chosen) - 1
+        return replace(
+            self,
+            values=self.values[rows],
+            embeddings=self.embeddings[chosen],
+            picture=place[self.picture[rows]],
+            fold=self.fold[chosen],
+        )

@@ -1,0 +1,162 @@
+"""From responses and a bank to a table, through the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bridge_worlds import write_world
+from neurohorizon.cli.app import main
+from neurohorizon.evaluation.retrieval.result_files import (
+    load_places,
+    load_retrieval,
+    load_summary,
+)
+from neurohorizon.evaluation.retrieval.results import Metric
+from neurohorizon.evaluation.retrieval.summary import estimate
+
+SMALL = [
+    "model.rows=[ridge,encoding model,linear InfoNCE]",
+    "model.grey_rows=[]",
+    "data.grey_bank=null",
+    "data.source=null",
+    "training.budget=2",
+    "training.num_folds=2",
+    "training.num_seeds=2",
+    "training.max_steps=60",
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder, names=("one", "two"))
+    return folder
+
+
+def words(world, *more):
+    data = [f"data.recordings={world / 'recordings'}", f"data.bank={world / 'bank.npz'}"]
+    return ["bridge", "align", "macaque-v4", *SMALL, *data, *more]
+
+
+@pytest.fixture(scope="module")
+def run(world):
+    folder = world / "run"
+    assert main(words(world, "--out", str(folder))) == 0
+    assert main(["bridge", "retrieve", str(folder)]) == 0
+    return folder
+
+
+def test_a_run_is_fitted_scored_and_read_again(run, capsys):
+    results = run / "results" / "retrieval"
+    result, by_trials = load_retrieval(results)
+    names = [row.name for row in result.rows]
+    assert names[0] == "ridge"
+    for name in ("linear InfoNCE, seeds together", "ridge, hubness corrected"):
+        assert name in names
+    assert "encoding model, hubness corrected" not in names
+    top = Metric("top 1", 1, None)
+    scores = {row.name: estimate(result, row.name, top).value for row in result.rows}
+    assert scores["encoding model"] > 0.3, "chance is 1 in 40"
+    assert scores["other half of the trials"] > 0.3
+    assert sorted(by_trials) == [1, 2]
+    fewer = estimate(by_trials[1], "encoding model", top).value
+    assert fewer < scores["encoding model"]
+    summary = load_summary(results)
+    assert summary["strongest"] in names
+    assert len(summary["reliability"]["one"]) == 16
+    places = load_places(results, "two")
+    assert places.responses["ridge"].shape == places.pictures["ridge"].shape
+    tuning = json.loads((run / "bridges/one/ridge/tuning.json").read_text())
+    assert len(tuning["tried"]) == 2
+    assert main(["bridge", "retrieve", str(run)]) == 0
+    printed = capsys.readouterr().out
+    assert "chance" in printed
+    assert "the response, given the picture" in printed
+
+
+def test_what_is_done_is_skipped_and_what_is_not_goes_on(world, run, capsys):
+    assert main(words(world, "--out", str(run))) == 0
+    assert "is fitted already" in capsys.readouterr().out
+    other = world / "interrupted"
+    assert main(words(world, "--out", str(other))) == 0
+    kept = other / "bridges" / "one" / "ridge" / "seed0.safetensors"
+    when = kept.stat().st_mtime_ns
+    (other / "training.json").unlink()
+    (other / "bridges/two/ridge/tuning.json").unlink()
+    assert main(words(world, "--out", str(other))) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main(["bridge", "retrieve", str(other)]) == 2
+    assert "not all rows are fitted" in capsys.readouterr().err
+    assert main(words(world, "--out", str(other), "--resume")) == 0
+    assert kept.stat().st_mtime_ns == when
+    assert (other / "bridges/two/ridge/tuning.json").is_file()
+    assert main(words(world, "run.seed=4", "--out", str(other))) == 2
+    assert "run.seed is 4 here and 0 there" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(world, capsys):
+    assert main(words(world, "--out", str(world / "dry"), "--dry-run")) == 0
+    told = capsys.readouterr().out
+    assert "two: 16 units, 120 pictures to train on, 40 to test on" in told
+    assert "would fit 6 rows" in told
+    assert not (world / "dry").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["model.rows=[temporal attention]"], "reads time bins"),
+        (["data.bank=nothing.npz"], "no bank there"),
+        (["data.recordings=nowhere"], "no such recording or folder"),
+        (["data.looks_bank=BANK"], "give one of the encoder layout"),
+        (["data.source=tvsd"], "no recording of the source tvsd"),
+        (["training.num_folds=30"], "a fold holds out"),
+        (["training.held_out_share=0.2"], "no effect with 2 folds"),
+        (["model.rows=[ridge,ridge]"], "names a row twice"),
+        (["model.grey_rows=[ridge]"], "without data.grey_bank"),
+        (["model.rows=[rigde]"], "model.rows[0]"),
+        (["data.split.name=categories", "data.split.test_share=1.5"], "less than 1"),
+    ],
+)
+def test_bad_input_is_one_line(world, more, told, capsys, tmp_path):
+    more = [each.replace("BANK", str(world / "bank.npz")) for each in more]
+    given = words(world, "--out", str(tmp_path / "run"))
+    changed = {each.partition("=")[0] for each in more}
+    given = [each for each in given if each.partition("=")[0] not in changed]
+    assert main([*given, *more]) == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert told in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_verbs_say_what_a_run_of_bridges_is(run, capsys):
+    assert main(["train", "macaque-v4"]) == 2
+    assert "neurohorizon bridge align macaque-v4" in capsys.readouterr().err
+    assert main(["bridge", "align", "default"]) == 2
+    assert "neurohorizon train default" in capsys.readouterr().err
+    assert main(["evaluate", str(run)]) == 2
+    assert "neurohorizon bridge retrieve" in capsys.readouterr().err
+
+
+def test_a_picture_that_the_bank_lacks_is_told(world, tmp_path, capsys):
+    write_world(tmp_path, num_pictures=200)
+    given = words(world, f"data.recordings={tmp_path / 'recordings'}", "--out", str(tmp_path / "r"))
+    given = [each for each in given if each != f"data.recordings={world / 'recordings'}"]
+    assert main(given) == 2
+    assert "has no embedding of 40 of the 200 pictures" in capsys.readouterr().err
+
+
+def test_time_bins_make_room_for_temporal_attention(tmp_path):
+    write_world(tmp_path, bins=4)
+    more = [f"data.recordings={tmp_path / 'recordings'}", f"data.bank={tmp_path / 'bank.npz'}"]
+    rows = "model.rows=[encoding model,temporal attention]"
+    small = [rows, *SMALL[1:], "training.budget=1"]
+    small = [each for each in small if each != "training.budget=2"]
+    assert main(["bridge", "align", "macaque-v4", *small, *more, "--out", str(tmp_path / "r")]) == 0
+    assert main(["bridge", "retrieve", str(tmp_path / "r")]) == 0
+    result, _ = load_retrieval(tmp_path / "r" / "results" / "retrieval")
+    better = result.better["temporal attention", "one", "picture"]
+    assert np.mean(better) < 15, "chance is 19.5"
