@@ -20,7 +20,7 @@ from neurohorizon.recordings.schema import FloatArray
 Direction = Literal["picture", "response"]
 """What is looked for: the picture, given the response; or the response, given the picture."""
 DIRECTIONS: tuple[Direction, ...] = ("picture", "response")
-Role = Literal["bridge", "ceiling"]
+Role = Literal["bridge", "reference", "ceiling"]
 GALLERY = 100
 
 
@@ -31,7 +31,8 @@ class RetrievalRow:
     Parameters
     ----------
     name : str
-    role : {"bridge", "ceiling"}
+    role : {"bridge", "reference", "ceiling"}
+        A reference has fixed settings, to compare with.
     about : str
         What a reader should know of it.
     """
