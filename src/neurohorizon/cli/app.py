@@ -45,7 +45,7 @@ class Verb:
 GROUPS: dict[str, str] = {
     "demo": "See the whole way, on a world that is simulated for the purpose.",
     "data": "Get recordings: public data sets, and your own files.",
-    "simulate": "Make recordings of worlds whose best forecast is known.",
+    "simulate": "Make recordings of worlds whose truth is known.",
     "config": "Show what can be configured and what a recipe comes to.",
 }
 """First word of a group of verbs -> the line that ``--help`` shows for the group."""
@@ -99,6 +99,11 @@ VERBS: tuple[Verb, ...] = (
         "simulate population",
         "simulate:population",
         "Simulate sessions of a neural population, with the truth beside each.",
+    ),
+    Verb(
+        "simulate ventral-stream",
+        "simulate:ventral_stream",
+        "Simulate a monkey that looks at drawn pictures, in the layout of TVSD.",
     ),
     Verb("features", "features:features", "Compute the 33 reference features of every unit."),
     Verb(

@@ -64,9 +64,7 @@ def _star(points: int, outer: float, inner: float) -> Polygon:
 def _heart() -> Polygon:
     angle = 2 * np.pi * np.arange(48) / 48
     across = 16 * np.sin(angle) ** 3
-    down = -(
-        13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle)
-    )
+    down = -(13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle))
     return np.column_stack([across, down - 2.5]) / 16
 
 
@@ -107,9 +105,7 @@ SHAPES: dict[str, tuple[Polygon, Polygon | None]] = {
         None,
     ),
     "hourglass": (
-        np.array(
-            [(-0.8, -1.0), (0.8, -1.0), (0.14, 0.0), (0.8, 1.0), (-0.8, 1.0), (-0.14, 0.0)]
-        ),
+        np.array([(-0.8, -1.0), (0.8, -1.0), (0.14, 0.0), (0.8, 1.0), (-0.8, 1.0), (-0.14, 0.0)]),
         None,
     ),
     "elbow": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from neurohorizon.simulate.ventral.objects import (
 from neurohorizon.simulate.ventral.surfaces import (
     BACKGROUNDS,
     REFERENCE_PX,
+    Map,
     background,
     pixel_grid,
     rgb,
@@ -130,8 +132,8 @@ def render(scene: Scene, size_px: int = REFERENCE_PX) -> NDArray[np.uint8]:
     return np.clip(255 * picture + 0.5, 0, 255).astype(np.uint8)
 
 
-def silhouette(scene: Scene, size_px: int = REFERENCE_PX) -> NDArray[np.float32]:
-    """Return how much of each pixel the object covers, from 0 to 1, shape (size, size)."""
+def silhouette(scene: Scene, size_px: int = REFERENCE_PX) -> Map:
+    """Return how much of each pixel the object covers, from 0 to 1, (size, size)."""
     scale = OVERSAMPLING * size_px
     cos, sin = np.cos(scene.orientation_rad), np.sin(scene.orientation_rad)
     turn = scale * scene.size * np.array([[cos, sin], [-sin, cos]])
@@ -144,7 +146,7 @@ def silhouette(scene: Scene, size_px: int = REFERENCE_PX) -> NDArray[np.float32]
     return np.asarray(mask.reduce(OVERSAMPLING), dtype=np.float32) / 255
 
 
-def tabulate(scenes: Sequence[Scene]) -> dict[str, NDArray[np.float32 | np.int64]]:
+def tabulate(scenes: Sequence[Scene]) -> dict[str, NDArray[Any]]:
     """Return the scenes as columns, one row a scene."""
     columns = {}
     for field in fields(Scene):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.simulate.ventral.electrodes import PER_ARRAY, Electrodes
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 MOST_DAYS = 4
 #: Shares of the variance of trial noise that an array, and that all electrodes, have in common.
@@ -22,6 +23,7 @@ MEAN_ANSWER = 2.5
 COPY_NOISE = 0.05
 #: Activity without a picture varies at least by this much, in noise units.
 LEAST_NOISE = 0.05
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Recorded:
         Day of each repeat.
     offset, scale : (days, 1024) float32
         Activity without a picture, and the unit of the noise.
-    mean_answer : (1024,) float32
-        Mean answer to a picture, in units of `scale`.
+    train_answer, test_answer : (n, 1024) float32
+        What is recorded of each picture without noise, in units of `scale`.
     """
 
     train: Array
@@ -50,7 +52,8 @@ class Recorded:
     repeat_day: NDArray[np.int64]
     offset: Array
     scale: Array
-    mean_answer: Array
+    train_answer: Array
+    test_answer: Array
 
     @property
     def num_days(self) -> int:
@@ -72,7 +75,7 @@ def record(
     Parameters
     ----------
     train, test : (n, 1024) float32
-        Answers of mean 0 and standard deviation 1.
+        Answers of mean 0 and standard deviation 1; scaled in place, to save memory.
     electrodes : Electrodes
     num_repeats : int
         Presentations of each test picture.
@@ -86,7 +89,7 @@ def record(
 
     Notes
     -----
-    On day d, ``offset_d + scale_d (mean + quality * answer + noise * e)``, where e has
+    On day d, ``offset_d + scale_d (quality (2.5 + answer) + noise * e)``, where e has
     standard deviation 1 and is correlated within an array, less over all. Offset and scale
     drift from day to day.
     """
@@ -101,57 +104,45 @@ def record(
     scale = unit * np.exp(np.cumsum(steps, axis=0))
     drift = np.cumsum(OFFSET_DRIFT * rng.standard_normal(scale.shape), axis=0)
     offset = unit * (4 + drift)
+    (copies,) = np.nonzero(electrodes.copy_of >= 0)
     quality = electrodes.quality.astype(np.float32)
-    train_day = rng.permutation(np.arange(len(train)) % num_days)
-    repeat_day = np.arange(num_repeats) * num_days // num_repeats
+    for answers in (train, test):
+        answers[:, copies] = answers[:, electrodes.copy_of[copies]]
+        answers += np.float32(MEAN_ANSWER)
+        answers *= quality
     recorded = Recorded(
         train=np.empty_like(train),
         repeats=np.empty((num_repeats, *test.shape), dtype=np.float32),
-        train_day=train_day,
-        repeat_day=repeat_day,
+        train_day=rng.permutation(np.arange(len(train)) % num_days),
+        repeat_day=np.arange(num_repeats) * num_days // num_repeats,
         offset=offset.astype(np.float32),
         scale=scale.astype(np.float32),
-        mean_answer=np.float32(MEAN_ANSWER) * quality,
+        train_answer=train,
+        test_answer=test,
     )
-    blocks = [(recorded.train, train, train_day)]
-    blocks += [
+    targets = [(recorded.train, train, recorded.train_day)]
+    targets += [
         (values, test, np.full(len(test), day))
-        for values, day in zip(recorded.repeats, repeat_day, strict=True)
+        for values, day in zip(recorded.repeats, recorded.repeat_day, strict=True)
     ]
-    for target, answers, day in blocks:
-        _record(target, answers, day, recorded, electrodes, noise, rng)
+    for target, answers, day in targets:
+        for first in range(0, len(target), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            values = np.float32(noise) * _trial_noise(rng, len(target[part]), electrodes)
+            values += answers[part]
+            values *= recorded.scale[day[part]]
+            values += recorded.offset[day[part]]
+            hiss = rng.standard_normal((len(values), len(copies)), dtype=np.float32)
+            hiss *= np.float32(COPY_NOISE) * recorded.scale[day[part]][:, copies]
+            values[:, copies] = values[:, electrodes.copy_of[copies]] + hiss
+            values[:, electrodes.is_missing] = np.nan
+            target[part] = values
     return recorded
 
 
-def _record(
-    target: Array,
-    answers: Array,
-    day: NDArray[np.int64],
-    recorded: Recorded,
-    electrodes: Electrodes,
-    noise: float,
-    rng: np.random.Generator,
-    rows: int = 1024,
-) -> None:
-    """Fill in presentations, some rows at a time."""
-    quality = electrodes.quality.astype(np.float32)
-    for first in range(0, len(target), rows):
-        part = slice(first, first + rows)
-        values = np.float32(noise) * _trial_noise(rng, *answers[part].shape, electrodes)
-        values += recorded.mean_answer + quality * answers[part]
-        values = recorded.offset[day[part]] + recorded.scale[day[part]] * values
-        (copies,) = np.nonzero(electrodes.copy_of >= 0)
-        hiss = rng.standard_normal((len(values), len(copies)), dtype=np.float32)
-        copied = values[:, electrodes.copy_of[copies]]
-        values[:, copies] = copied + COPY_NOISE * recorded.scale[day[part]][:, copies] * hiss
-        values[:, electrodes.is_missing] = np.nan
-        target[part] = values
-
-
-def _trial_noise(
-    rng: np.random.Generator, num_trials: int, num_electrodes: int, electrodes: Electrodes
-) -> Array:
+def _trial_noise(rng: np.random.Generator, num_trials: int, electrodes: Electrodes) -> Array:
     """Return noise of standard deviation 1, in part shared."""
+    num_electrodes = len(electrodes.area)
     own = rng.standard_normal((num_trials, num_electrodes), dtype=np.float32)
     array = rng.standard_normal((num_trials, num_electrodes // PER_ARRAY), dtype=np.float32)
     common = rng.standard_normal((num_trials, 1), dtype=np.float32)

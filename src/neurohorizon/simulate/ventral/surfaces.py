@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from neurohorizon.simulate.ventral.objects import TEXTURES
 
-Map = NDArray[np.float32]
+Map = NDArray[np.floating[Any]]
 
 #: Lengths of patterns are given in pixels of a picture of this width.
 REFERENCE_PX = 64
