@@ -154,9 +154,7 @@ def _train_forecaster(name: str, forecaster: Forecaster, data: Path) -> None:
 
 
 def _folder(name: str, design: Design) -> Path:
-    return (
-        RUNS / name / design.name.lower().replace(",", "").replace(" ", "-").replace("+", "-plus")
-    )
+    return RUNS / name / design.name.lower().replace(",", "").replace(" ", "-").replace("+", "-plus")
 
 
 def _train(name: str, study: Study, design: Design, data: Path) -> None:

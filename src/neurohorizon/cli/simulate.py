@@ -9,9 +9,11 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from neurohorizon.cli._progress import StageProgress
+from neurohorizon.errors import ConfigError
 from neurohorizon.simulate.calcium import CalciumWorld
 from neurohorizon.simulate.recordings import PopulationPlan, write_population
 from neurohorizon.simulate.ventral.plan import NOISE, VentralPlan
+from neurohorizon.simulate.ventral.trials import STEP_MS
 from neurohorizon.simulate.ventral.write import write_ventral_stream
 
 Off = Annotated[bool, Parameter(negative=())]
@@ -98,7 +100,7 @@ def ventral_stream(
     size_px: int = 64,
     seed: int = 0,
     trials: Off = False,
-    step_ms: float = 5.0,
+    step_ms: float | None = None,
 ) -> None:
     """Simulate a monkey that looks at drawn pictures, in the layout of TVSD.
 
@@ -128,7 +130,7 @@ def ventral_stream(
     trials
         Write time courses of single trials, too: 0.25 MB a trial.
     step_ms
-        Width of their samples: 1, 5, 12.5 or 25 ms.
+        Width of their samples: 1, 5, 12.5 or 25 ms; 5 by default.
     """
     plan = VentralPlan(
         monkey=monkey,
@@ -140,7 +142,15 @@ def ventral_stream(
         size_px=size_px,
         seed=seed,
     )
+    if step_ms is not None and not trials:
+        raise ConfigError(f"--step-ms {step_ms:g} has no effect without --trials")
     with StageProgress() as progress:
-        write_ventral_stream(plan, out, trials=trials, step_ms=step_ms, progress=progress)
+        write_ventral_stream(
+            plan,
+            out,
+            trials=trials,
+            step_ms=STEP_MS if step_ms is None else step_ms,
+            progress=progress,
+        )
     print(f"{out}: {plan.num_train} train and {plan.num_test} test images with their truth")
     print(f"next: neurohorizon data prepare tvsd {out} --out {out / 'recordings'} images={out}")

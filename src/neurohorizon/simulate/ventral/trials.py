@@ -16,6 +16,8 @@ BEFORE_MS, AFTER_MS = 100, 200
 #: First ms, and the one after the last, over which an area's answer is averaged.
 WINDOWS_MS = {"V1": (25, 125), "V4": (50, 150), "IT": (75, 175)}
 STEPS_MS = (1.0, 5.0, 12.5, 25.0)
+#: Unless told otherwise.
+STEP_MS = 5.0
 _NOISE_TAU_MS = 20.0
 _BLOCK = 64
 

@@ -36,6 +36,7 @@ from neurohorizon.simulate.ventral.statistics import latencies, reliability, sig
 from neurohorizon.simulate.ventral.trials import (
     AFTER_MS,
     BEFORE_MS,
+    STEP_MS,
     STEPS_MS,
     require_step,
     sample_times_ms,
@@ -55,7 +56,7 @@ def write_ventral_stream(
     folder: Path | str,
     *,
     trials: bool = False,
-    step_ms: float = 5.0,
+    step_ms: float = STEP_MS,
     progress: Progress | None = None,
 ) -> Path:
     """Simulate a monkey that looks at drawn pictures, and write what was recorded.
@@ -98,6 +99,8 @@ def write_ventral_stream(
         _require_same_samples(monkey / TRIALS, step_ms)
     wanted = [folder / TRUTH_FILE, *(monkey / name for name in LOGS), monkey / NORM]
     wanted += [monkey / TRIALS] * trials
+    categories = list_categories(plan.seed)[: plan.num_categories]
+    wanted += [folder / PICTURES / category.name for category in categories]
     if all(path.exists() for path in wanted):
         return monkey / NORM
     _simulate(plan, folder, monkey, [p for p in wanted if not p.exists()], step_ms, progress)
