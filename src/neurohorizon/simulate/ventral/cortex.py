@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,13 +13,17 @@ from neurohorizon.simulate.ventral.areas import IT, V1, V4, describe_tuning
 from neurohorizon.simulate.ventral.electrodes import draw_electrodes
 from neurohorizon.simulate.ventral.filters import Array, opponent, pool, to_retina
 from neurohorizon.simulate.ventral.objects import MOST_CATEGORIES
-from neurohorizon.simulate.ventral.pictures import draw_scene, render, tabulate
+from neurohorizon.simulate.ventral.pictures import Scene, draw_scene, render, tabulate
 
 #: Every so many categories give a picture by which features and answers are put into
-#: standard units.
-_CALIBRATION_STEP = 3
+#: standard units. Shapes take turns: the step must not divide their number.
+_CALIBRATION_STEP = 5
 #: Means of luminance over a grid of this side are the layout that the truth tells.
 LAYOUT_SIDE = 4
+#: Share of the variance of noiseless answers that nothing in the truth explains, and how many
+#: pictures it is mixed of.
+OTHER_SHARE = 0.6
+_OTHER_PICTURES = 3
 
 
 class Cortex:
@@ -40,7 +44,8 @@ class Cortex:
 
     def __init__(self, monkey: str, *, seed: int) -> None:
         self.electrodes = draw_electrodes(monkey, seed)
-        counts = {name: len(self.electrodes.of(name)) for name in ("V1", "V4", "IT")}
+        self._areas = {name: self.electrodes.of(name) for name in ("V1", "V4", "IT")}
+        counts = {name: len(where) for name, where in self._areas.items()}
         self.v1, self.v4 = V1(counts["V1"], seed=seed), V4(counts["V4"], seed=seed)
         self.it = IT(counts["IT"], seed=seed)
         scenes = [
@@ -52,6 +57,7 @@ class Cortex:
         self._scale: tuple[Array, Array] | None = None
         answers = self._answers(pictures, tabulate(scenes))
         self._scale = answers.mean(axis=0), answers.std(axis=0)
+        self._calibration = (answers - self._scale[0]) / self._scale[1]
 
     def answers(self, pictures: NDArray[np.uint8], scenes: Mapping[str, NDArray[Any]]) -> Array:
         """Return what the electrodes answer to pictures.
@@ -71,6 +77,36 @@ class Cortex:
         mean, deviation = self._scale
         return (self._answers(pictures, scenes) - mean) / deviation
 
+    def add_other(self, answers: Array, scenes: Sequence[Scene]) -> Array:
+        """Mix in what answers depend on besides what a picture's truth tells.
+
+        Parameters
+        ----------
+        answers : (n, 1024) float32
+            As :meth:`answers` returns them.
+        scenes : sequence of Scene
+
+        Returns
+        -------
+        (n, 1024) float32
+            In standard units, too; the same for every presentation of a picture.
+
+        Notes
+        -----
+        No model of a picture explains all that cortex repeats when it sees the picture again.
+        The rest is, in each area, a mixture of the answers to other pictures, chosen at random
+        for each picture. Since it varies as answers do, no decoder can take it out, and
+        more electrodes do not average it away.
+        """
+        mixed = np.sqrt(np.float32(1 - OTHER_SHARE)) * answers
+        weight = np.sqrt(np.float32(OTHER_SHARE / _OTHER_PICTURES))
+        for row, scene in enumerate(scenes):
+            rng = np.random.default_rng((*scene.key, 1))
+            chosen = rng.integers(len(self._calibration), size=(len(self._areas), _OTHER_PICTURES))
+            for where, others in zip(self._areas.values(), chosen, strict=True):
+                mixed[row, where] += weight * self._calibration[others[:, None], where].sum(axis=0)
+        return mixed
+
     def _answers(self, pictures: NDArray[np.uint8], scenes: Mapping[str, NDArray[Any]]) -> Array:
         channels = opponent(to_retina(pictures))
         features = {
@@ -81,7 +117,7 @@ class Cortex:
         drive = np.empty((len(pictures), len(self.electrodes.area)), dtype=np.float32)
         for name, area in (("V1", self.v1), ("V4", self.v4), ("IT", self.it)):
             standard = self._standardise(name, features[name])
-            drive[:, self.electrodes.of(name)] = area.drive(standard)
+            drive[:, self._areas[name]] = area.drive(standard)
         return np.log1p(np.exp(np.float32(1.2) * self._standardise("drive", drive)))
 
     def _standardise(self, name: str, values: Array) -> Array:

@@ -109,7 +109,7 @@ def _draw_categories(plan: VentralPlan, folder: Path, first: int) -> Drawn:
         test += [*parts["train"], *parts["test"]]
         pictures += drawn
     stacked = np.stack(pictures)
-    answers = cortex.answers(stacked, tabulate(scenes))
+    answers = cortex.add_other(cortex.answers(stacked, tabulate(scenes)), scenes)
     return Drawn(scenes, names, np.array(test), answers, luminance_layout(stacked))
 
 
