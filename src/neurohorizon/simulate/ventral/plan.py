@@ -14,7 +14,7 @@ from neurohorizon.simulate.ventral.objects import MOST_CATEGORIES
 FORMAT = 1
 SMALLEST_PX, LARGEST_PX = 32, 1024
 #: Scale of trial noise unless told otherwise.
-NOISE = 1.0
+NOISE = 2.0
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,9 @@ def record(
     offset = unit * (4 + drift)
     (copies,) = np.nonzero(electrodes.copy_of >= 0)
     quality = electrodes.quality.astype(np.float32)
+    for values in (train, test, scale, offset):
+        values[:, copies] = values[:, electrodes.copy_of[copies]]
     for answers in (train, test):
-        answers[:, copies] = answers[:, electrodes.copy_of[copies]]
         answers += np.float32(MEAN_ANSWER)
         answers *= quality
     recorded = Recorded(

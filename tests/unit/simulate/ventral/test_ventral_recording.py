@@ -171,6 +171,13 @@ class TestTimeCourses:
         assert onset == sorted(onset)
         assert len(set(onset)) == 3
 
+    def test_a_copy_goes_with_its_source_at_all_times(self, written):
+        _, activity, _, _ = written
+        for copy in COPIES:
+            pair = activity[:, :, [copy, ELECTRODES.copy_of[copy]]].reshape(-1, 2)
+            assert np.corrcoef(pair.T)[0, 1] > 0.99
+            assert pair[:, 0].std() == pytest.approx(pair[:, 1].std(), rel=0.05)
+
     def test_noise_is_as_strong_at_all_times(self, written):
         found, activity, table, _ = written
         deaf = np.flatnonzero(ELECTRODES.is_deaf)
@@ -191,5 +198,5 @@ class TestTimeCourses:
         assert not course[time_ms < 0].any()
 
     def test_samples_that_do_not_fit_are_refused(self):
-        with pytest.raises(ConfigError, match="samples of 7 ms do not fit.*1, 5, 12.5, 25 do"):
+        with pytest.raises(ConfigError, match=r"samples of 7 ms do not fit.*1, 5, 12\.5, 25 do"):
             sample_times_ms(7.0)

@@ -105,7 +105,7 @@ class TestTruth:
         assert np.isnan(values["train_MUA"][:, truth["electrode"]["is_missing"]]).all()
 
     def test_it_needs_the_file(self, tmp_path, copy):
-        with pytest.raises(DataError, match="no truth.npz there"):
+        with pytest.raises(DataError, match=r"no truth\.npz there"):
             load_ventral_truth(tmp_path)
         (copy / "truth.npz").write_bytes(b"PK damaged")
         with pytest.raises(DataError, match="damaged"):
