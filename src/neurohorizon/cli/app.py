@@ -45,7 +45,7 @@ class Verb:
 GROUPS: dict[str, str] = {
     "demo": "See the whole way, on a world that is simulated for the purpose.",
     "data": "Get recordings: public data sets, and your own files.",
-    "simulate": "Make recordings of worlds whose best forecast is known.",
+    "simulate": "Make recordings of worlds whose truth is known.",
     "config": "Show what can be configured and what a recipe comes to.",
     "bridge": "From visual cortex to pictures: fit bridges, find pictures by responses.",
 }
@@ -100,6 +100,11 @@ VERBS: tuple[Verb, ...] = (
         "simulate population",
         "simulate:population",
         "Simulate sessions of a neural population, with the truth beside each.",
+    ),
+    Verb(
+        "simulate ventral-stream",
+        "simulate:ventral_stream",
+        "Simulate a monkey that looks at drawn pictures, in the layout of TVSD.",
     ),
     Verb("features", "features:features", "Compute the 33 reference features of every unit."),
     Verb(

@@ -1,4 +1,4 @@
-"""``neurohorizon simulate``: recordings of worlds whose best forecast is known."""
+"""``neurohorizon simulate``: recordings of worlds whose truth is known."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from neurohorizon.cli._progress import StageProgress
+from neurohorizon.errors import ConfigError
 from neurohorizon.simulate.calcium import CalciumWorld
 from neurohorizon.simulate.recordings import PopulationPlan, write_population
+from neurohorizon.simulate.ventral.plan import NOISE, VentralPlan
+from neurohorizon.simulate.ventral.trials import STEP_MS
+from neurohorizon.simulate.ventral.write import write_ventral_stream
 
 Off = Annotated[bool, Parameter(negative=())]
 
@@ -82,3 +86,71 @@ def population(
             progress=partial(progress, "simulating"),
         )
     print(f"{out}: {len(paths)} sessions with their truth")
+
+
+def ventral_stream(
+    *,
+    out: Path,
+    monkey: str = "F",
+    num_categories: int = 1854,
+    images_per_category: int = 12,
+    test_images: int = 100,
+    repeats: int = 30,
+    noise: float = NOISE,
+    size_px: int = 64,
+    seed: int = 0,
+    trials: Off = False,
+    step_ms: float | None = None,
+) -> None:
+    """Simulate a monkey that looks at drawn pictures, in the layout of TVSD.
+
+    Pictures, responses of V1, V4 and IT, and the truth behind them (truth.npz). What is there
+    already is skipped. `neurohorizon data prepare tvsd` makes a recording of it.
+
+    Parameters
+    ----------
+    out
+        Folder for the files; a folder holds one world.
+    monkey
+        F or N: whose electrodes lie in which area.
+    num_categories
+        Combinations of shape, hue and surface, at most 1,872.
+    images_per_category
+        Train pictures of each category, shown once each.
+    test_images
+        Test pictures, of the first categories.
+    repeats
+        How often each test picture is shown.
+    noise
+        Scale of all trial noise.
+    size_px
+        Width and height of the pictures.
+    seed
+        Same seed, same world.
+    trials
+        Write time courses of single trials, too: 0.25 MB a trial.
+    step_ms
+        Width of their samples: 1, 5, 12.5 or 25 ms; 5 by default.
+    """
+    plan = VentralPlan(
+        monkey=monkey,
+        num_categories=num_categories,
+        images_per_category=images_per_category,
+        num_test=test_images,
+        num_repeats=repeats,
+        noise=noise,
+        size_px=size_px,
+        seed=seed,
+    )
+    if step_ms is not None and not trials:
+        raise ConfigError(f"--step-ms {step_ms:g} has no effect without --trials")
+    with StageProgress() as progress:
+        write_ventral_stream(
+            plan,
+            out,
+            trials=trials,
+            step_ms=STEP_MS if step_ms is None else step_ms,
+            progress=progress,
+        )
+    print(f"{out}: {plan.num_train} train and {plan.num_test} test images with their truth")
+    print(f"next: neurohorizon data prepare tvsd {out} --out {out / 'recordings'} images={out}")

@@ -1,4 +1,4 @@
-"""Worlds whose optimum is known."""
+"""Worlds whose truth is known."""
 
 from neurohorizon.simulate.calcium import CalciumWorld, SimulatedCalcium
 from neurohorizon.simulate.observer import IdealObserver

@@ -28,6 +28,7 @@ from neurohorizon.recordings.schema import Recording, Series, Table, Units
 from neurohorizon.recordings.splits import split_in_time
 from neurohorizon.recordings.store import open_recording, write_recording
 from neurohorizon.simulate.calcium import CalciumWorld, SimulatedCalcium
+from neurohorizon.simulate.claim import claim
 from neurohorizon.simulate.drives import SimulatedDrives
 from neurohorizon.simulate.population import (
     draw_num_units,
@@ -244,7 +245,7 @@ def write_population(
         If a file cannot be written; no part of it is left behind.
     """
     folder = Path(folder)
-    _claim(folder, plan)
+    claim(folder / POPULATION_FILE, plan.describe(), foreign="*.h5")
     files = [folder / f"{plan.session_id(index)}.h5" for index in indices]
     missing = [
         (index, file)
@@ -417,30 +418,3 @@ def _read_world(text: str) -> PopulationWorld:
         if isinstance(value, list):
             values[key] = tuple(value)
     return PopulationWorld(**values)
-
-
-def _claim(folder: Path, plan: PopulationPlan) -> None:
-    """Say whose folder it is, and refuse another plan's."""
-    path = folder / POPULATION_FILE
-    wanted = plan.describe()
-    if not path.exists():
-        if any(folder.glob("*.h5")):
-            raise ConfigError(
-                f"{folder}: holds recordings that were not simulated here (no "
-                f"{POPULATION_FILE}): choose another folder"
-            )
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-        return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        every = [*wanted, *(key for key in found if key not in wanted)]
-        differing = [key for key in every if found.get(key) != wanted.get(key)]
-    except (OSError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: damaged ({error}): choose another folder") from error
-    if differing:
-        key = differing[0]
-        raise ConfigError(
-            f"{folder}: holds a population with other settings ({key} is {found.get(key)} there, "
-            f"{wanted.get(key)} here): choose another folder"
-        )
