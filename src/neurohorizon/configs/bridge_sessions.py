@@ -59,6 +59,7 @@ class BridgeSession:
             embeddings=bank.select(pairs.hashes.tolist()),
             picture=pairs.picture,
             fold=np.array([fold_of[one] for one in pairs.hashes.tolist()]),
+            areas=tuple(np.unique(pairs.units.area, return_inverse=True)[1].tolist()),
         )
 
 

@@ -43,7 +43,9 @@ def load_bridge(path: Path | str) -> tuple[Bridge, dict[str, str]]:
         for name in ("neural", "image"):
             if made_of[name] is not None:
                 spec = made_of[name]
-                made_of[name] = TowerSpec(**{**spec, "shape": tuple(spec["shape"])})
+                made_of[name] = TowerSpec(
+                    **{**spec, "shape": tuple(spec["shape"]), "areas": tuple(spec["areas"])}
+                )
         return Bridge(**made_of)
 
     return build(make, path, weights, header).requires_grad_(False), header

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.models.bridge.perceiver import PerceiverTower
 
-TowerKind = Literal["linear", "mlp", "temporal"]
+TowerKind = Literal["linear", "mlp", "temporal", "perceiver"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class TowerSpec:
 
     Parameters
     ----------
-    kind : {"linear", "mlp", "temporal"}
+    kind : {"linear", "mlp", "temporal", "perceiver"}
     shape : tuple of int
         Of what it reads: (N,), (N, B), or (k,) for pictures.
     num_outputs : int
@@ -31,6 +32,10 @@ class TowerSpec:
         Of a linear tower.
     width, num_layers, dropout
         Of the others, as of :class:`MLPTower`.
+    areas : tuple of int
+        Of a Perceiver: area of each unit, from 0; empty for one area.
+    num_latents, num_queries : int
+        Of a Perceiver.
     """
 
     kind: TowerKind
@@ -40,6 +45,9 @@ class TowerSpec:
     width: int = 512
     num_layers: int = 1
     dropout: float = 0.3
+    areas: tuple[int, ...] = ()
+    num_latents: int = 8
+    num_queries: int = 4
 
     def build(self) -> nn.Module:
         """Make the tower.
@@ -55,6 +63,16 @@ class TowerSpec:
         sizes = {"width": self.width, "num_layers": self.num_layers}
         if self.kind == "mlp":
             return MLPTower(num_inputs, self.num_outputs, dropout=self.dropout, **sizes)
+        if self.kind == "perceiver":
+            return PerceiverTower(
+                self.areas or (0,) * self.shape[0],
+                math.prod(self.shape[1:]),
+                self.num_outputs,
+                dropout=self.dropout,
+                num_latents=self.num_latents,
+                num_queries=self.num_queries,
+                **sizes,
+            )
         if len(self.shape) != 2:
             raise ConfigError("the temporal tower reads time bins, and the responses have none")
         return TemporalTower(*self.shape, self.num_outputs, dropout=self.dropout, **sizes)

@@ -31,7 +31,7 @@ class ContrastiveSettings:
 
     Parameters
     ----------
-    tower : {"linear", "mlp", "temporal"}
+    tower : {"linear", "mlp", "temporal", "perceiver"}
         From responses; "temporal" wants time bins.
     num_components, whitening, root
         Of the pictures' space and the responses, as of ridge.
@@ -41,6 +41,8 @@ class ContrastiveSettings:
         Of the common space, with `project`.
     width, num_layers, dropout
         Of the tower.
+    num_latents, num_queries : int
+        Of a Perceiver.
     loss : {"info_nce", "soft_clip", "bimixco"}
     smoothing : float
         Of the labels, with InfoNCE.
@@ -66,6 +68,8 @@ class ContrastiveSettings:
     width: int = 512
     num_layers: int = 1
     dropout: float = 0.3
+    num_latents: int = 8
+    num_queries: int = 4
     loss: Loss = "info_nce"
     smoothing: float = 0.0
     noise: float = 0.3
@@ -227,6 +231,9 @@ def make_bridge(samples: Samples, settings: ContrastiveSettings) -> Bridge:
             width=settings.width,
             num_layers=settings.num_layers,
             dropout=settings.dropout,
+            areas=samples.areas if settings.tower == "perceiver" else (),
+            num_latents=settings.num_latents,
+            num_queries=settings.num_queries,
         ),
         image=TowerSpec("linear", (num_components,), num_outputs) if settings.project else None,
     )

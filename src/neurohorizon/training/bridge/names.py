@@ -13,4 +13,5 @@ RowName = Literal[
     "MLP SoftCLIP",
     "MLP BiMixCo",
     "temporal attention",
+    "Perceiver",
 ]

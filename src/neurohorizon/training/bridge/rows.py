@@ -86,6 +86,7 @@ class Row:
 
 
 _MLP = ContrastiveSettings(tower="mlp", width=256)
+_PERCEIVER = ContrastiveSettings(tower="perceiver", width=128, num_layers=2)
 
 ROWS: dict[RowName, Row] = {
     row.name: row
@@ -98,6 +99,7 @@ ROWS: dict[RowName, Row] = {
         Row("MLP SoftCLIP", replace(_MLP, loss="soft_clip"), trained=True),
         Row("MLP BiMixCo", replace(_MLP, loss="bimixco"), trained=True),
         Row("temporal attention", replace(_MLP, tower="temporal"), trained=True),
+        Row("Perceiver", _PERCEIVER, trained=True),
     )
 }
 """The ladder, from simple to deep."""

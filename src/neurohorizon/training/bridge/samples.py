@@ -23,12 +23,15 @@ class Samples:
         Row of `embeddings` of each response.
     fold : (I,) int
         In which fold each picture is held out, -1 for none.
+    areas : tuple of int
+        Area of each unit, from 0; empty where there is one.
     """
 
     values: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     picture: IntArray
     fold: IntArray
+    areas: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.picture)

@@ -63,7 +63,7 @@ def test_the_space_holds_the_leading_components(whitening):
     assert np.allclose(back, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["linear", "mlp", "temporal"])
+@pytest.mark.parametrize("kind", ["linear", "mlp", "temporal", "perceiver"])
 def test_each_response_and_picture_is_read_by_itself(kind):
     bins = 5 if kind == "temporal" else 0
     bridge = make(kind, bins=bins)
@@ -87,7 +87,12 @@ def test_a_temporal_tower_weighs_bins():
 
 @pytest.mark.parametrize(
     ("kind", "measure", "bins"),
-    [("linear", "likelihood", 0), ("mlp", "cosine", 0), ("temporal", "cosine", 4)],
+    [
+        ("linear", "likelihood", 0),
+        ("mlp", "cosine", 0),
+        ("temporal", "cosine", 4),
+        ("perceiver", "cosine", 4),
+    ],
 )
 def test_a_saved_bridge_is_the_same(tmp_path, kind, measure, bins):
     bridge = make(kind, measure=measure, bins=bins)

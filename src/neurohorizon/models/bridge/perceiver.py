@@ -1,0 +1,205 @@
+r"""A Perceiver over electrodes: region tokens read their area, are mixed, and read out.
+
+Azabou et al. 2025 (CaPOYO); Jaegle et al. 2021 (Perceiver). A token is one electrode (and time
+bin), linear in its value v: :math:`t = b + v d`, b of the electrode, its area and its bin, d of the
+electrode. (CaPOYO has one d for all: then a head of a token's query tells the electrodes it reads
+by how much it reads them alone, and cannot subtract one from another.)
+
+Queries of region tokens are the same for every response, so nothing of a response is ever
+projected. With the layer norm's :math:`s(v) = (\sigma_b^2 + 2 v \sigma_{bd} + v^2 \sigma_d^2 +
+\epsilon)^{-1/2}` (b and d centred), a query q and a head's keys :math:`K`, values :math:`V`,
+
+.. math:: q \cdot K_n = s_n \, (q \cdot K^b_n + v_n \, q \cdot K^d_n) + \text{a constant}, \qquad
+   \sum_n w_n V_n = \sum_n w_n s_n V^b_n + \sum_n w_n s_n v_n V^d_n + V^\beta
+
+where :math:`K^b, K^d, V^b, V^d` are projected once for all responses: exact.
+
+Shapes: K responses, T tokens (electrodes times bins), D width, H heads, F features of a head, L
+region tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurohorizon.errors import ConfigError
+from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
+
+
+class ElectrodeReading(nn.Module):
+    """Region tokens read the electrodes of their area.
+
+    Parameters
+    ----------
+    areas : sequence of int
+        Area of each electrode, from 0.
+    num_bins : int
+    width, num_heads : int
+    num_latents : int
+        Region tokens of each area.
+    scale : float
+        Standard deviation of embeddings at the start.
+    """
+
+    def __init__(
+        self,
+        areas: Sequence[int],
+        *,
+        num_bins: int = 1,
+        width: int = 128,
+        num_heads: int = 4,
+        num_latents: int = 8,
+        scale: float = 0.5,
+    ) -> None:
+        super().__init__()
+        num_units, num_areas = len(areas), max(areas) + 1
+        self.num_heads, self.num_bins = num_heads, num_bins
+        self.units = nn.Parameter(scale * torch.randn(num_units, width))
+        self.slopes = nn.Parameter(scale * torch.randn(num_units, width))
+        self.bins = nn.Parameter(scale * torch.randn(num_bins, width))
+        self.latents = nn.Parameter(scale * torch.randn(num_areas * num_latents, width))
+        # Tokens of each area; region tokens come in the same order of areas.
+        area = torch.tensor(list(areas)).repeat_interleave(num_bins)
+        self.members = [torch.nonzero(area == number).ravel() for number in range(num_areas)]
+        self.norm_query, self.norm_token = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.to_query = nn.Linear(width, width, bias=False)
+        self.to_key_value = nn.Linear(width, 2 * width, bias=False)
+        self.to_output = nn.Linear(width, width)
+        self.feed_forward = FeedForward(width=width)
+
+    def forward(self, values_KT: Tensor) -> Tensor:
+        """Return region tokens, (K, L, D)."""
+        still_TD, slope_TD = self.tokens()
+        still_TD = still_TD - still_TD.mean(dim=-1, keepdim=True)
+        slope_TD = slope_TD - slope_TD.mean(dim=-1, keepdim=True)
+        variance_KT = (
+            still_TD.square().mean(dim=-1)
+            + 2 * values_KT * (still_TD * slope_TD).mean(dim=-1)
+            + values_KT.square() * slope_TD.square().mean(dim=-1)
+        )
+        size_KT = torch.rsqrt(variance_KT + self.norm_token.eps)
+        gain = self.norm_token.weight
+        key_still, value_still = self._heads(self.to_key_value(still_TD * gain))
+        key_slope, value_slope = self._heads(self.to_key_value(slope_TD * gain))
+        queries_HLF = self._queries()
+        read = []
+        for member, query in zip(
+            self.members, queries_HLF.chunk(len(self.members), 1), strict=True
+        ):
+            value_K11T = values_KT[:, None, None, member]
+            size_K11T = size_KT[:, None, None, member]
+            still_HLT = query @ key_still[:, member].transpose(1, 2)
+            slope_HLT = query @ key_slope[:, member].transpose(1, 2)
+            scores = torch.addcmul(still_HLT, value_K11T, slope_HLT) * size_K11T
+            weights = scores.softmax(dim=-1) * size_K11T
+            read.append(
+                weights @ value_still[:, member] + (weights * value_K11T) @ value_slope[:, member]
+            )
+        # What the norm's offset adds is alike for every token: it moves values, no score.
+        _, offset_D = self.to_key_value(self.norm_token.bias).chunk(2)
+        return self._finish(torch.cat(read, dim=2).transpose(1, 2).flatten(2) + offset_D)
+
+    def read_plainly(self, values_KT: Tensor) -> Tensor:
+        """Return the same by projecting every token of every response: what it is held equal to."""
+        still_TD, slope_TD = self.tokens()
+        tokens_KTD = still_TD + values_KT[..., None] * slope_TD
+        keys_values = self.to_key_value(self.norm_token(tokens_KTD))
+        heads = keys_values.unflatten(-1, (2 * self.num_heads, -1)).transpose(1, 2)
+        keys, values = heads.chunk(2, dim=1)
+        queries_HLF = self._queries()
+        read = [
+            functional.scaled_dot_product_attention(
+                query.expand(len(values_KT), -1, -1, -1),
+                keys[:, :, member],
+                values[:, :, member],
+                scale=1.0,
+            )
+            for member, query in zip(
+                self.members, queries_HLF.chunk(len(self.members), 1), strict=True
+            )
+        ]
+        return self._finish(torch.cat(read, dim=2).transpose(1, 2).flatten(2))
+
+    def tokens(self) -> tuple[Tensor, Tensor]:
+        """Return b and d of every token, (T, D) each."""
+        still_NBD = self.units[:, None] + self.bins
+        slope_NBD = self.slopes[:, None].expand_as(still_NBD)
+        return still_NBD.flatten(0, 1), slope_NBD.flatten(0, 1)
+
+    def _queries(self) -> Tensor:
+        """Return the queries of the region tokens, scaled, (H, L, F)."""
+        heads = self.to_query(self.norm_query(self.latents)).unflatten(-1, (self.num_heads, -1))
+        return heads.transpose(0, 1) * heads.shape[-1] ** -0.5
+
+    def _heads(self, projected_TE: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heads of keys and of values, (H, T, F) each."""
+        heads = projected_TE.unflatten(-1, (2 * self.num_heads, -1)).transpose(0, 1)
+        return heads[: self.num_heads], heads[self.num_heads :]
+
+    def _finish(self, read_KLD: Tensor) -> Tensor:
+        tokens_KLD = self.latents + self.to_output(read_KLD)
+        return tokens_KLD + self.feed_forward(tokens_KLD)
+
+
+class PerceiverTower(nn.Module):
+    """Read electrodes by region tokens, mix these, and read them out by learned queries.
+
+    Parameters
+    ----------
+    areas : sequence of int
+        Area of each unit, from 0; without gaps.
+    num_bins, num_outputs : int
+    width, num_layers : int
+        Of the self-attention layers.
+    num_heads, num_latents, num_queries : int
+        Region tokens of each area, and queries of the readout.
+    dropout : float
+
+    Raises
+    ------
+    ConfigError
+        If heads do not share the width evenly.
+    """
+
+    def __init__(
+        self,
+        areas: Sequence[int],
+        num_bins: int,
+        num_outputs: int,
+        *,
+        width: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        num_latents: int = 8,
+        num_queries: int = 4,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise ConfigError(f"a width of {width} is not shared evenly by {num_heads} heads")
+        self.reading = ElectrodeReading(
+            areas, num_bins=num_bins, width=width, num_heads=num_heads, num_latents=num_latents
+        )
+        self.layers = nn.ModuleList(
+            SelfBlock(width=width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
+        )
+        self.queries = nn.Parameter(0.5 * torch.randn(num_queries, width))
+        self.readout = CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
+        self.project = nn.Sequential(
+            nn.LayerNorm(num_queries * width),
+            nn.Dropout(dropout),
+            nn.Linear(num_queries * width, num_outputs),
+        )
+
+    def forward(self, responses_KN: Tensor) -> Tensor:
+        """Return places in the common space, (K, d)."""
+        tokens_KLD = self.reading(responses_KN.flatten(1))
+        for layer in self.layers:
+            tokens_KLD = layer(tokens_KLD)
+        queries = self.queries.expand(len(tokens_KLD), -1, -1)
+        read = self.readout(queries, self.readout.attention.project(tokens_KLD))
+        return self.project(read.flatten(1))

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from neurohorizon.errors import ConfigError
+from neurohorizon.models.bridge.perceiver import ElectrodeReading, PerceiverTower
+
+AREAS = [0] * 9 + [1] * 5 + [2] * 4
+
+
+def reading(num_bins=1, seed=0):
+    torch.manual_seed(seed)
+    made = ElectrodeReading(AREAS, num_bins=num_bins, width=16, num_heads=2, num_latents=3)
+    with torch.no_grad():  # so that the norm's gain and offset are seen
+        made.norm_token.weight.normal_()
+        made.norm_token.bias.normal_()
+    return made
+
+
+@pytest.mark.parametrize("num_bins", [1, 4])
+def test_nothing_is_lost_by_projecting_no_token(num_bins):
+    made = reading(num_bins)
+    values = torch.randn(6, 18 * num_bins)
+    assert torch.allclose(made(values), made.read_plainly(values), atol=1e-5)
+    gradients = []
+    for read in (made, made.read_plainly):
+        made.zero_grad()
+        read(values).square().sum().backward()
+        gradients.append([each.grad.clone() for each in made.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-3 * float(other.abs().max()) + 1e-6)
+
+
+def test_region_tokens_read_their_own_area():
+    made, values = reading(), torch.randn(2, 18)
+    before = made(values)
+    moved = values.clone()
+    moved[:, 9:14] += 1.0
+    after = made(moved)
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3:6], after[:, 3:6])
+    assert torch.equal(before[:, 6:], after[:, 6:])
+
+
+def test_electrodes_in_another_order_make_no_difference():
+    made, values = reading(), torch.randn(4, 18)
+    order = torch.cat([torch.randperm(9), 9 + torch.randperm(5), 14 + torch.randperm(4)])
+    moved = reading()
+    with torch.no_grad():
+        moved.units.copy_(made.units[order])
+        moved.slopes.copy_(made.slopes[order])
+    assert torch.allclose(moved(values[:, order]), made(values), atol=1e-6)
+
+
+def test_an_electrode_can_be_subtracted_from_another():
+    # With one slope for all electrodes a head could only weigh what it reads.
+    torch.manual_seed(0)
+    tower = PerceiverTower([0] * 6, 1, 1, width=16, num_layers=1, dropout=0.0)
+    optimizer = torch.optim.Adam(tower.parameters(), 5e-3)
+    values = torch.randn(128, 6)
+    target = values[:, :1] - values[:, 1:2]
+    for _ in range(200):
+        loss = (tower(values) - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.1
+
+
+def test_a_response_is_read_by_itself():
+    tower = PerceiverTower(AREAS, 2, 7, width=16).eval()
+    values = torch.randn(5, 18, 2)
+    whole = tower(values)
+    assert whole.shape == (5, 7)
+    assert np.allclose(tower(values[2:3]).detach(), whole[2:3].detach(), atol=1e-6)
+
+
+def test_heads_share_the_width():
+    with pytest.raises(ConfigError, match="a width of 30 is not shared evenly by 4 heads"):
+        PerceiverTower(AREAS, 1, 7, width=30)
