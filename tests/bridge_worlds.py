@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,12 @@ def write_world(
     num_repeats: int = 4,
     names: tuple[str, ...] = ("one",),
     bins: int = 0,
+    areas: tuple[str, ...] = ("",),
 ) -> Path:
-    """Write recordings of single test trials, and their bank, into a folder; return the bank."""
+    """Write recordings of single test trials, and their bank, into a folder; return the bank.
+
+    Units are of the areas in turns.
+    """
     embeddings = embeddings_of(num_pictures)
     hashes = picture_hashes(num_pictures)
     test = np.arange(num_pictures) < num_test
@@ -89,7 +94,10 @@ def write_world(
             id=name,
             subject="animal",
             source="made up",
-            units=Units.numbered(values.shape[1]),
+            units=replace(
+                Units.numbered(values.shape[1]),
+                area=np.resize(np.array(areas), values.shape[1]),
+            ),
             responses=Responses(
                 values=values,
                 start=start,

@@ -65,7 +65,7 @@ def test_a_run_is_fitted_scored_and_read_again(run, capsys):
     fewer = estimate(by_trials[1], "encoding model", top).value
     assert fewer < scores["encoding model"]
     summary = load_summary(results)
-    assert summary["strongest"] in names
+    assert summary["differences_to"] in names
     assert len(summary["reliability"]["one"]) == 16
     places = load_places(results, "two")
     assert places.responses["ridge"].shape == places.pictures["ridge"].shape
@@ -160,3 +160,25 @@ def test_time_bins_make_room_for_temporal_attention(tmp_path):
     result, _ = load_retrieval(tmp_path / "r" / "results" / "retrieval")
     better = result.better["temporal attention", "one", "picture"]
     assert np.mean(better) < 15, "chance is 19.5"
+
+
+def test_regions_are_compared(tmp_path, capsys):
+    write_world(tmp_path, areas=("V1", "IT"))
+    more = [f"data.recordings={tmp_path / 'recordings'}", f"data.bank={tmp_path / 'bank.npz'}"]
+    small = ["model.rows=[encoding model]", *SMALL[1:], *more]
+    run = str(tmp_path / "run")
+    assert main(["bridge", "align", "macaque-v4", *small, "--out", run]) == 0
+    assert main(["bridge", "retrieve", run, "--regions", "encoding model"]) == 0
+    printed = capsys.readouterr().out
+    result, _ = load_retrieval(tmp_path / "run" / "results" / "regions")
+    names = [row.name for row in result.rows]
+    assert names[:4] == ["all regions", "IT alone", "without IT", "IT, 8 electrodes"]
+    top = Metric("top 1", 1, None)
+    whole, alone = (estimate(result, name, top).value for name in names[:2])
+    assert whole > alone
+    assert "top 1 - all regions" in printed
+    assert any("matched by reliability" in note for note in result.cases[0].notes)
+    assert main(["bridge", "retrieve", run, "--regions", "V1"]) == 2
+    assert "no such row" in capsys.readouterr().err
+    assert main(["bridge", "retrieve", run, "--regions", "ridge"]) == 2
+    assert "has no row 'ridge'" in capsys.readouterr().err

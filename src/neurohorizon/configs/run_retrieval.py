@@ -82,7 +82,7 @@ def retrieve_run(folder: Path, *, progress: Progress | None = None) -> Scored:
             f"{folder}: not all rows are fitted: `neurohorizon bridge align` with --resume"
         )
     found = open_bridge_sessions(run.config)
-    cases = [_case(session) for session in found.sessions]
+    cases = [case_of(session) for session in found.sessions]
     better: Better = {}
     by_trials: dict[int, Better] = {}
     parts = list(parts_of(run.config, folder, found))
@@ -187,7 +187,8 @@ def _reliabilities(found: BridgeSessions) -> dict[str, FloatArray]:
     return {name: reliability(pairs) for name, pairs in tests.items() if has_trials(pairs)}
 
 
-def _case(session: BridgeSession) -> RetrievalCase:
+def case_of(session: BridgeSession) -> RetrievalCase:
+    """Return what is scored of a recording."""
     test = session.pairs.only("test").mean_over_trials()
     count = session.pairs.only("test").trials_per_picture
     return RetrievalCase(

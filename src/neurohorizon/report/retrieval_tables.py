@@ -22,23 +22,27 @@ WORDS: dict[Direction, str] = {
 }
 
 
-def format_retrieval(result: RetrievalResult, *, direction: Direction = "picture") -> str:
+def format_retrieval(
+    result: RetrievalResult, *, direction: Direction = "picture", named: str | None = None
+) -> str:
     """Write every row's scores: mean over recordings, with interval and difference.
 
     Returns
     -------
     str
-        Percent; * marks the strongest row, to which differences of its leading score are taken.
+        Percent; * marks the row `named`, by default the strongest one, to which differences of
+        the leading score are taken.
     """
     rows = [row for row in result.rows if result.scored(row.name, direction)]
     bridges = [row.name for row in rows if row.role == "bridge"]
     metrics = _shown(common_metrics(result))
-    best = strongest(result, metrics[0], bridges, direction=direction)
+    best = named or strongest(result, metrics[0], bridges, direction=direction)
     pictures = sum(len(case) for case in result.cases)
     lines = [
         f"{result.title}: {WORDS[direction]}; {count(len(result.cases), 'recording')}, "
         f"{count(pictures, 'test picture')}",
-        "percent, mean over recordings [95 % interval over pictures and seeds]; * strongest row",
+        "percent, mean over recordings [95 % interval over pictures and seeds]"
+        + ("; * strongest row" if named is None else ""),
     ]
     heading = [
         "",

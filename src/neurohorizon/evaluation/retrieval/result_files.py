@@ -34,6 +34,7 @@ from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 from neurohorizon.recordings.schema import FloatArray
 
 RETRIEVAL = "retrieval"
+REGIONS = "regions"
 FORMAT = 1
 
 
@@ -58,16 +59,21 @@ def save_retrieval(
     result: RetrievalResult,
     folder: Path,
     *,
-    by_trials: Mapping[int, RetrievalResult],
-    reliability: Mapping[str, FloatArray],
+    by_trials: Mapping[int, RetrievalResult] | None = None,
+    reliability: Mapping[str, FloatArray] | None = None,
+    named: str | None = None,
 ) -> None:
-    """Write a folder of results; an existing one is replaced once all is written."""
+    """Write a folder of results; an existing one is replaced once all is written.
+
+    Differences are to the row `named`, by default to the strongest one.
+    """
+    by_trials, reliability = by_trials or {}, reliability or {}
     rows = [row.name for row in result.rows if row.role == "bridge"]
-    best = strongest(result, common_metrics(result)[0], rows)
+    best = strongest(result, common_metrics(result)[0], rows) if named is None else named
     summary = summarise(result, named=best)
     content = {
         "format": FORMAT,
-        "strongest": best,
+        "differences_to": best,
         "rows_about": {row.name: row.about for row in result.rows if row.about},
         "reliability": {name: values.ravel() for name, values in reliability.items()},
         **summary,
