@@ -182,3 +182,25 @@ def test_regions_are_compared(tmp_path, capsys):
     assert "no such row" in capsys.readouterr().err
     assert main(["bridge", "retrieve", run, "--regions", "ridge"]) == 2
     assert "has no row 'ridge'" in capsys.readouterr().err
+
+
+def test_the_way_of_tvsd_on_files_of_its_layout(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    size = "--num-categories 40 --images-per-category 4 --test-images 12 --repeats 3".split()
+    commands = [
+        ["simulate", "ventral-stream", "--out", "world", *size],
+        ["data", "prepare", "tvsd", "world", "--out", "data/tvsd", "images=world"],
+        ["data", "embed", "world/object_images", "--encoder", "layout", "--out", "banks/tvsd"],
+        ["bridge", "align", "tvsd", "data.looks_bank=null", "training.num_folds=2", "--dry-run"],
+    ]
+    for command in commands:
+        assert main(command) == 0, capsys.readouterr().err
+    told = capsys.readouterr().out
+    assert "1012 units, 160 pictures to train on, 12 to test on" in told
+    assert "12 of 1024 units left out" in told
+    assert "would fit 8 rows into runs/tvsd" in told
+    assert main([*commands[-1], "data.split.name=categories"]) == 0
+    # One region's electrodes, chosen by what the source computed from test responses: marked.
+    chosen = ["data.units.areas=[IT]", "data.units.least={reliability: 0.1}"]
+    assert main([*commands[-1], *chosen]) == 0
+    assert "which the source took from test responses" in capsys.readouterr().out
