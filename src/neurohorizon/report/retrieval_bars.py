@@ -55,8 +55,7 @@ def draw_scores(
     ax.set_yticks(places, names)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(height - 0.9, -0.8)
-    left, right = ax.get_xlim()
-    ax.set_xlim(min(0.0, left), right)
+    ax.set_xlim(left=0)
     ax.set_xlabel(f"{scores.lead.name} (%)")
     ax.set_title(WORDS[direction], fontsize=7.5)
     for label, kind in zip(ax.get_yticklabels(), names, strict=False):
@@ -121,7 +120,8 @@ def draw_recordings(
     for number, row in enumerate(bridges):
         offset = 0.0
         if len(bridges) > 1:
-            offset = 0.56 * (number / (len(bridges) - 1) - 0.5)
+            width = min(0.64, 0.13 * (len(bridges) - 1))
+            offset = width * (number / (len(bridges) - 1) - 0.5)
         style, label = style_of(styles, row), row
         for place, name in enumerate(recordings):
             found = scores.of(row, recording=name)
@@ -129,13 +129,15 @@ def draw_recordings(
                 continue
             at = place + offset
             ax.vlines(at, 100 * found.low, 100 * found.high, color=style.colour, linewidth=1.0)
-            plain = row == ladder_row(row)
+            marker, filled = MARKS[varied(row) or ""]
             ax.plot(
                 at,
                 100 * found.value,
-                "o" if plain else "D",
+                marker,
                 color=style.colour,
-                markerfacecolor=style.colour if plain else "white",
+                markersize=4,
+                markerfacecolor=style.colour if filled else "white",
+                markeredgewidth=0.9,
                 label=label,
             )
             label = None

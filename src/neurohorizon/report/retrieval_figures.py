@@ -62,11 +62,11 @@ class RetrievalFigures(FigureMaker):
         """Draw the leading score by recording; nothing where there is one alone."""
         if len(scores.recordings) < 2:
             return None
-        rows = rows_to_look_at(scores)
-        figure = new_figure(WIDE_MM, 72)
+        rows = rows_to_look_at(scores, grey=True)
+        figure = new_figure(WIDE_MM, 76)
         ax = figure.subplots()
         retrieval_bars.draw_recordings(scores, ax, rows, styles=self.styles)
-        figure.legend(loc="outside lower center", ncols=4)
+        figure.legend(loc="outside lower center", ncols=3)
         lead = scores.lead.name
         keys = [(row, "picture", lead, name) for row in rows for name in scores.recordings]
         caption = (
@@ -74,7 +74,7 @@ class RetrievalFigures(FigureMaker):
             "and seeds. A ceiling stands where test pictures were shown several times."
         )
         table = records(scores, keys)  # type: ignore[arg-type]
-        title = "Recording by recording"
+        title = "Every recording by itself"
         return self.saved("retrieval_recordings", figure, table, title, caption, wide=True)
 
     @styled()
@@ -98,7 +98,9 @@ class RetrievalFigures(FigureMaker):
             ax.set_axis_off()
         for ax in axes[:, 0]:
             ax.set_ylabel("pictures found (%)")
-        figure.supxlabel("among the first k", fontsize=8)
+        for number, ax in enumerate(axes.flat[: len(panels)]):
+            if number + columns >= len(panels):
+                ax.set_xlabel("among the first k")
         named = {}
         for ax in axes.flat[: len(panels)]:
             lines_of, labels = ax.get_legend_handles_labels()
@@ -128,9 +130,10 @@ class RetrievalFigures(FigureMaker):
         retrieval_trials.draw_trials(data, figure.subplots(), styles=self.styles)
         caption = (
             f"Responses that are means of fewer trials of each test picture "
-            f"({', '.join(data.recordings)}); the last point takes all, "
-            f"{data.trials[-1]:g} in the middle. Dashed: a response of half of the trials finds "
-            "that of the other half, a lower bound of what all trials allow. Dotted: chance."
+            f"({', '.join(data.recordings)}), drawn several times, with the first seed of each "
+            f"row; the last point takes all trials (median {data.trials[-1]:g}) and all seeds. "
+            "Dashed: the mean of half of the trials finds that of the other half, a lower bound "
+            "of what all trials allow. Dotted: chance."
         )
         title = "What more trials buy"
         return self.saved("retrieval_trials", figure, data.table(), title, caption)
@@ -141,10 +144,12 @@ class RetrievalFigures(FigureMaker):
         data = [
             retrieval_matrices.compute_matrix(each, category, order_by=found[0]) for each in found
         ]
-        figure = new_figure(WIDE_MM if len(data) > 1 else NARROW_MM, 98)
+        figure = new_figure(WIDE_MM if len(data) > 1 else NARROW_MM, 88)
         axes = figure.subplots(1, len(data), squeeze=False)[0]
         for each, ax in zip(data, axes, strict=True):
             image = retrieval_matrices.draw_matrix(each, ax)
+            if ax is not axes[0]:
+                ax.set_ylabel("")
         label = "similarity, in standard deviations\nover the pictures of a response"
         figure.colorbar(image, ax=list(axes), label=label, shrink=0.8)
         first = data[0]
@@ -192,8 +197,8 @@ class RetrievalFigures(FigureMaker):
         without = f" {data.num_without} that never change have none." if data.num_without else ""
         caption = (
             "Correlation over test pictures of halves of the trials, taken up to all trials by the "
-            f"Spearman-Brown formula ({', '.join(data.recordings)}). No unit was chosen by it."
-            + without
+            f"Spearman-Brown formula ({', '.join(data.recordings)}); dashed: medians. "
+            "No unit was chosen by these numbers." + without
         )
         title = "How reliable units are"
         return self.saved("retrieval_reliability", figure, data.table(), title, caption)
@@ -214,7 +219,7 @@ class RetrievalFigures(FigureMaker):
             "part in it. Squares: rows fitted to pictures without colour."
         )
         table = retrieval_tuning.tuning_table(tried)
-        title = "What was tried"
+        title = "Every candidate of every row"
         return self.saved("retrieval_tuning", figure, table, title, caption, wide=True)
 
     @styled()
@@ -222,8 +227,8 @@ class RetrievalFigures(FigureMaker):
         self, data: retrieval_grids.Grid, pictures: Mapping[str, NDArray[np.uint8]]
     ) -> PageFigure:
         """Draw the pictures that some responses find."""
-        figure = new_figure(NARROW_MM, 8 + 17 * len(data.queries))
-        retrieval_grids.draw_grid(data, figure, pictures)
+        figure = new_figure(NARROW_MM, 7 + 17 * len(data.queries))
+        retrieval_grids.draw_grid(data, figure.subplots(), pictures)
         each = len(data.queries) // len(retrieval_grids.GROUPS)
         caption = (
             f"Left: the picture that was seen; then the first {data.found.shape[1]} that "

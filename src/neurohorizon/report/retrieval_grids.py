@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from neurohorizon.evaluation.retrieval.identification import count_better
@@ -19,6 +19,8 @@ from neurohorizon.report.style import GREEN
 #: Queries of each group, and pictures found that are shown.
 NUM_EACH, NUM_FOUND = 3, 5
 GROUPS = ("best", "median", "worst")
+#: Between the picture seen and those found, in widths of one.
+_GAP = 0.15
 
 
 @dataclass(frozen=True)
@@ -128,39 +130,32 @@ def compute_grid(found: SimilarityMatrix) -> Grid:
     )
 
 
-def draw_grid(data: Grid, figure: Figure, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+def draw_grid(data: Grid, ax: Axes, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
     """Draw a line a query: the picture seen, and those found; the right one is framed."""
-    columns = data.found.shape[1]
-    axes = figure.subplots(
-        len(data.queries),
-        columns + 2,
-        squeeze=False,
-        gridspec_kw={"width_ratios": [1, 0.12, *[1] * columns]},
-    )
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.012, wspace=0.0, hspace=0.0)  # type: ignore[union-attr]
+    # One axes for all, a picture a cell of it: dozens of axes would take long to lay out.
+    num = data.found.shape[1]
     for number, query in enumerate(data.queries):
-        line = axes[number]
-        _picture(line[0], pictures[str(data.hashes[query.index])])
-        line[1].set_axis_off()
+        _picture(ax, pictures[str(data.hashes[query.index])], 0.0, number)
         name = f"{query.group}\nrank {query.rank:g}\nof {len(data.hashes)}"
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=6.5)
+        ax.text(-0.56, number, name, ha="right", va="center", fontsize=6.5)
         for place, found in enumerate(data.found[number].tolist()):
-            ax = line[place + 2]
-            _picture(ax, pictures[str(data.hashes[found])])
+            at = _GAP + place + 1
+            _picture(ax, pictures[str(data.hashes[found])], at, number)
             if found == query.index:
-                _frame(ax)
-            if number == 0:
-                ax.set_title(str(place + 1), fontsize=7)
-    axes[0, 0].set_title("seen", fontsize=7)
+                corner = (at - 0.47, number - 0.47)
+                ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, color=GREEN, linewidth=2.2))
+    for at, word in ((0.0, "seen"), *((_GAP + place, str(place)) for place in range(1, num + 1))):
+        ax.text(at, -0.56, word, ha="center", va="bottom", fontsize=7)
+    ax.set_xlim(-1.25, _GAP + num + 0.55)
+    ax.set_ylim(len(data.queries) - 0.45, -0.8)
+    ax.set_aspect("equal")
+    ax.set_axis_off()
 
 
-def _picture(ax: Axes, pixels: NDArray[np.uint8]) -> None:
-    ax.imshow(pixels, interpolation="nearest")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-
-
-def _frame(ax: Axes) -> None:
-    for spine in ax.spines.values():
-        spine.set(visible=True, color=GREEN, linewidth=2.4)
+def _picture(ax: Axes, pixels: NDArray[np.uint8], x: float, y: float) -> None:
+    """Draw a picture into the cell around a point, in its own proportions."""
+    height, width = pixels.shape[:2]
+    across, down = 0.47 * width / max(height, width), 0.47 * height / max(height, width)
+    ax.imshow(
+        pixels, extent=(x - across, x + across, y + down, y - down), interpolation="antialiased"
+    )

@@ -18,7 +18,7 @@ from neurohorizon.report.style import GREY, VERMILION
 #: Of more pictures, so many are drawn, evenly spaced along the order.
 MOST_PICTURES = 300
 _FEWEST_IN_CATEGORY = 2
-_NUM_BINS = 60
+_NUM_BINS = 48
 MEASURE_WORDS = {
     "cosine": "similarity (cosine)",
     "likelihood": "similarity (log likelihood ratio)",
@@ -177,7 +177,7 @@ def compute_pairs(matrices: list[SimilarityMatrix]) -> PairSimilarity:
     wrong = np.concatenate(
         [each.values[~np.eye(len(each.values), dtype=bool)] for each in matrices]
     )
-    both = [np.percentile(values, [0.5, 99.5]) for values in (right, wrong)]
+    both = [np.percentile(values, [0.2, 99.8]) for values in (right, wrong)]
     low, high = min(each[0] for each in both), max(each[1] for each in both)
     edges = np.linspace(low, max(high, low + 1e-9), _NUM_BINS + 1)
     of_query = [

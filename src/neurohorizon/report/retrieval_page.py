@@ -12,12 +12,14 @@ from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.retrieval.result_files import load_retrieval, load_summary
 from neurohorizon.evaluation.retrieval.results import DIRECTIONS
 from neurohorizon.evaluation.retrieval.views import RetrievalViews
+from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.report.page import FIGURES_FOLDER
 from neurohorizon.report.page_parts import PageTable, page_environment
 from neurohorizon.report.retrieval_categories import category_note, category_rows
 from neurohorizon.report.retrieval_gallery import CATEGORIES, Gallery, make_retrieval_figures
 from neurohorizon.report.retrieval_page_tables import (
+    readings,
     recordings_table,
     retrieval_answer,
     retrieval_margin,
@@ -119,7 +121,7 @@ def render_retrieval_page(
             categories=categories,
             categories_file=f"{FIGURES_FOLDER}/{CATEGORIES}.csv",
             cases=scores.result.cases,
-            about=scores.about,
+            about=readings(scores),
             figures=gallery.figures,
             grid_notes=gallery.grid_notes,
             asked=asked,
@@ -142,6 +144,10 @@ def _bank_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     for key, word in (("bank", "space of pictures"), ("grey_bank", "without colour")):
         bank = data.get(key)
         if bank:
-            told = ", ".join(f"{name} {value}" for name, value in bank["fingerprint"].items())
-            rows.append((word, f"{bank['file']} · {told} · SHA-256 {bank['sha256'][:16]}"))
+            made = Fingerprint.from_json(bank["fingerprint"])
+            settings = [
+                f"{name.replace('_', ' ')} {value}" for name, value in made.settings.items()
+            ]
+            told = [made.encoder, *settings, f"SHA-256 {bank['sha256'][:16]}"]
+            rows.append((word, " · ".join(told)))
     return rows

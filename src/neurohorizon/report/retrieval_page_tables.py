@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurohorizon.evaluation.retrieval.results import Direction
+from neurohorizon.evaluation.retrieval.row_names import variant
 from neurohorizon.report.page_parts import PageTable
 from neurohorizon.report.retrieval_categories import percent_cell, step_cell
 from neurohorizon.report.retrieval_rows import rows_to_look_at
@@ -18,9 +19,9 @@ def retrieval_answer(scores: RetrievalScores) -> str:
     found = scores.of(scores.strongest)
     assert found is not None
     return (
-        f"From the response, {scores.strongest} picks the picture that was seen out of "
-        f"{scores.among()} {100 * found.value:.1f} times in 100; "
-        f"chance would {100 * scores.chance():.2g} times"
+        f"Out of {scores.among()} pictures, {scores.strongest} finds the one that was seen "
+        f"{100 * found.value:.1f} % of the time; by chance it would be "
+        f"{100 * scores.chance():.2g} %"
     )
 
 
@@ -30,11 +31,11 @@ def retrieval_margin(scores: RetrievalScores) -> list[str]:
     other = scores.next_row()
     step = scores.steps.get((other, "picture", lead))
     if step is not None:
-        interval = f"[{-100 * step.high:+.1f}, {-100 * step.low:+.1f}]"
+        interval = f"[{-100 * step.high:.1f}, {-100 * step.low:.1f}]"
         sure = "excludes 0" if step.below else "does not exclude 0"
         lines.append(
-            f"That is {-100 * step.value:+.1f} points to the next kind of row, {other}; the paired "
-            f"95 % interval {interval} {sure}."
+            f"That is {-100 * step.value:.1f} points above the next kind of row ({other}): the "
+            f"paired 95\u00a0% interval {interval} {sure}."
         )
     for ceiling in scores.rows(role="ceiling"):
         names = [case.recording for case in scores.result.scored(ceiling)]
@@ -47,10 +48,11 @@ def retrieval_margin(scores: RetrievalScores) -> list[str]:
         here = 100 * np.mean([here.value for _, here in both])
         every = len(both) == len(scores.recordings)
         where = "" if every else f"Where pictures were shown again ({', '.join(names)}), "
-        tail = f"{best} does {here:.1f} times there" if not every else f"{best} {here:.1f} times"
+        there = "" if every else " there"
         text = (
-            f"{where}a response of half of the trials finds that of the other half {top:.1f} times "
-            f"in 100, a lower bound of what can be reached; {tail}."
+            f"{where}the mean of half of the trials finds that of the other half {top:.1f}\u00a0% "
+            f"of the time, a lower bound of what can be reached; {best} finds{there} "
+            f"{here:.1f}\u00a0%."
         )
         lines.append(text[0].upper() + text[1:])
     if not scores.rows(role="ceiling"):
@@ -115,6 +117,11 @@ def recordings_table(scores: RetrievalScores) -> PageTable:
         rows.append(TableRow(row, "model" if row == scores.strongest else role, cells))
     title = f"{scores.lead.name} (%), {WORDS['picture']}"
     return PageTable(title, "Brackets are 95 % intervals over pictures and seeds.", names, rows)
+
+
+def readings(scores: RetrievalScores) -> dict[str, str]:
+    """Return what a reader should know of rows, by what was varied of them."""
+    return {variant(row).rpartition(", ")[2] or row: text for row, text in scores.about.items()}
 
 
 def what_was_done(scores: RetrievalScores) -> list[str]:

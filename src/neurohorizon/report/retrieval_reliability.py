@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.report.style import PALETTE
 
-_NUM_BINS = 24
+_FEWEST_BINS, _MOST_BINS = 10, 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,8 @@ def compute_reliability(
     there = np.isfinite(every)
     if not there.any():
         return None
-    edges = np.linspace(min(0.0, float(every[there].min())), 1.0, _NUM_BINS + 1)
+    num_bins = int(np.clip(1.5 * np.sqrt(there.sum()), _FEWEST_BINS, _MOST_BINS))
+    edges = np.linspace(min(0.0, float(every[there].min())), 1.0, num_bins + 1)
     names = sorted(set(area[there].tolist()))
     return Reliability(
         recordings=list(reliability),
@@ -96,7 +98,8 @@ def draw_reliability(data: Reliability, ax: Axes) -> None:
     """Draw one outline an area, with its median."""
     for number, (area, counts) in enumerate(data.counts.items()):
         colour = PALETTE[number % len(PALETTE)]
-        label = f"{area}: median {data.medians[area]:.2f} ({int(counts.sum())})"
+        label = f"{area}: median {data.medians[area]:.2f}, {int(counts.sum()):,} units"
+        label = label.replace("units: ", "")
         ax.stairs(counts, data.edges, fill=True, color=colour, alpha=0.3)
         ax.stairs(counts, data.edges, color=colour, label=label)
         ax.axvline(data.medians[area], color=colour, linewidth=0.9, linestyle="--")
@@ -104,4 +107,6 @@ def draw_reliability(data: Reliability, ax: Axes) -> None:
     ax.set_xlim(float(data.edges[0]), 1.0)
     ax.set_xlabel("reliability of a unit's mean response")
     ax.set_ylabel("units")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.margins(y=0.15)
     ax.legend(loc="upper left")

@@ -60,15 +60,19 @@ def varied(row: str) -> str | None:
     return None if len(changed) > 1 else (changed[0] if changed else "")
 
 
-def rows_to_look_at(scores: RetrievalScores) -> list[str]:
-    """Return the rows that curves show: the ladder, the strongest row, and ceilings."""
-    rows = scores.ladder()
+def rows_to_look_at(scores: RetrievalScores, *, grey: bool = False) -> list[str]:
+    """Return the rows that curves show: the ladder, the strongest row, and ceilings.
+
+    Parameters
+    ----------
+    scores : RetrievalScores
+    grey : bool
+        Also those that were fitted to pictures without colour.
+    """
+    wanted = ("", GREY) if grey else ("",)
+    rows = [row for row in scores.rows(role="bridge") if varied(row) in wanted]
+    rows.sort(key=lambda row: scores.ladder().index(ladder_row(row)))
     if scores.strongest not in rows:
-        place = rows.index(ladder_row(scores.strongest)) + 1 if rows else 0
+        place = rows.index(fitted_row(scores.strongest)) + 1
         rows.insert(place, scores.strongest)
     return rows + scores.rows(role="ceiling")
-
-
-def matching_fitted(scores: RetrievalScores) -> str:
-    """Return the fitted row whose similarities are kept, of the strongest row."""
-    return fitted_row(scores.strongest)

@@ -147,4 +147,5 @@ def draw_trials(data: TrialCurves, ax: Axes, *, styles: Mapping[str, RowStyle]) 
         names.append("ceiling")
         heights.append(100 * data.ceiling.value)
         texts["ceiling"] = "halves of the trials"
-    label_ends(ax, names, heights, styles, texts=texts, gap=0.06)
+    looks = {**styles, "ceiling": RowStyle(BLACK, BLACK, 0.9)}
+    label_ends(ax, names, heights, looks, texts=texts, gap=0.06)
