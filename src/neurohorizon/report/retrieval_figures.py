@@ -237,5 +237,5 @@ class RetrievalFigures(FigureMaker):
             "pictures' hashes."
         )
         name = f"retrieval_grid_{data.recording}"
-        title = f"What was found: {data.recording}"
+        title = f"Seen, and found by the response: {data.recording}"
         return self.saved(name, figure, data.table(), title, caption, png=True)
