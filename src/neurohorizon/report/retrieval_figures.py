@@ -50,9 +50,9 @@ class RetrievalFigures(FigureMaker):
             ],
         )
         caption = (
-            "Mean over recordings; lines are 95 % intervals over pictures and seeds. The hubness "
-            "correction looks at training responses alone, and is defined for pictures as "
-            "candidates. A row fitted to pictures without colour cannot lean on colour."
+            "Lines are 95 % intervals over pictures and seeds; of several recordings, the mean is "
+            "shown. The hubness correction looks at training responses alone, and is defined for "
+            "pictures as candidates. A row fitted to pictures without colour cannot lean on colour."
         )
         title = "How well each row finds the right one"
         return self.saved("retrieval_scores", figure, table, title, caption, wide=True)
@@ -89,7 +89,8 @@ class RetrievalFigures(FigureMaker):
             panels.insert(0, retrieval_ranks.compute_ranks(result, rows))
         columns = min(_COLUMNS, len(panels))
         lines = -(-len(panels) // columns)
-        figure = new_figure(WIDE_MM if columns > 1 else NARROW_MM, 20 + 46 * lines)
+        height = 20 + 46 * lines if columns > 1 else 92
+        figure = new_figure(WIDE_MM if columns > 1 else NARROW_MM, height)
         axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
         lead = scores.strongest
         for each, ax in zip(panels, axes.flat, strict=False):

@@ -90,7 +90,7 @@ def make_retrieval_figures(
     grids, grid_notes = [], []
     if pictures:
         grids = [compute_grid(views.similarity(pair[0], name)) for name in names]
-        found, grid_notes = _pictures_of(grids, pictures, views.paths.values())
+        found, grid_notes = pictures_of(grids, pictures, views.paths.values())
         grids = [each for each in grids if each.needed <= set(found)]
         steps += [("pictures", lambda each=each: draw.grid(each, found)) for each in grids]
     for name in names:
@@ -130,7 +130,7 @@ def make_retrieval_figures(
     return Gallery(figures, categories, grid_notes)
 
 
-def _pictures_of(
+def pictures_of(
     grids: Sequence[Grid], places: Sequence[Path], paths: Collection[str]
 ) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
     """Find what grids show; say of which recordings some are missing."""

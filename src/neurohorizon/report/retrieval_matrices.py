@@ -177,7 +177,7 @@ def compute_pairs(matrices: list[SimilarityMatrix]) -> PairSimilarity:
     wrong = np.concatenate(
         [each.values[~np.eye(len(each.values), dtype=bool)] for each in matrices]
     )
-    both = [np.percentile(values, [0.2, 99.8]) for values in (right, wrong)]
+    both = [np.percentile(values, [1.0, 99.8]) for values in (right, wrong)]
     low, high = min(each[0] for each in both), max(each[1] for each in both)
     edges = np.linspace(low, max(high, low + 1e-9), _NUM_BINS + 1)
     of_query = [

@@ -95,8 +95,9 @@ def retrieval_table(scores: RetrievalScores, direction: Direction) -> PageTable:
         for row in names
         if len(cases := scores.result.scored(row, direction)) < len(scores.recordings)
     ]
+    mean = "Mean over " * (len(scores.recordings) > 1)
     note = (
-        f"Mean over {count(len(scores.recordings), 'recording')}, "
+        f"{mean}{count(len(scores.recordings), 'recording')}, "
         f"{count(sum(sizes), 'test picture')}. Brackets are 95 % intervals over pictures and "
         "seeds; differences are paired, picture by picture."
     ) + "".join(f" {each[0].upper()}{each[1:]}." for each in partly)

@@ -126,7 +126,7 @@ def compute_ranks(
             drawn += times @ found_QK / num / len(names)
         low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
         curves.append(RankCurve(row, share, low, high))
-    title = recording or ("mean of recordings" if len(names) > 1 else names[0])
+    title = cases[0].recording if len(cases) == 1 else "mean of recordings"
     return RankCurves(title, names, gallery, first, curves)
 
 

@@ -1,7 +1,10 @@
 """What the page of bridges computes: counted by hand, chosen by rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.retrieval.identification import count_better
@@ -15,7 +18,9 @@ from neurohorizon.evaluation.retrieval.results import (
 from neurohorizon.evaluation.retrieval.row_names import CEILING, CORRECTED, GREY
 from neurohorizon.evaluation.retrieval.summary import estimate
 from neurohorizon.evaluation.retrieval.views import SimilarityMatrix
+from neurohorizon.recordings.pictures import picture_hash
 from neurohorizon.report.retrieval_categories import category_rows, compute_categories
+from neurohorizon.report.retrieval_gallery import pictures_of
 from neurohorizon.report.retrieval_grids import choose_queries, compute_grid, draw_grid
 from neurohorizon.report.retrieval_matrices import (
     MOST_PICTURES,
@@ -264,6 +269,22 @@ def test_grids_show_the_right_pictures_and_frame_the_one_that_was_seen():
             expected = colours[str(grid.hashes[found])].astype(int)
             assert np.abs(seen_at(1.15 + place, number) - expected).max() <= 3
     assert len(ax.patches) == sum(each["right"] for each in table)
+
+
+def test_a_recording_whose_pictures_are_not_given_has_no_grid(tmp_path):
+    drawn = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
+    for number, pixels in enumerate(drawn):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    there = matrix_of(similarity(12, 1.0, 0))
+    names = np.array([picture_hash(pixels) for pixels in drawn])
+    there = replace(there, hashes=names)
+    grids = [compute_grid(there), compute_grid(matrix_of(similarity(12, 1.0, 1)))]
+    found, notes = pictures_of(grids, [tmp_path], [])
+    assert grids[0].needed <= set(found)
+    assert len(notes) == 1
+    assert "pictures are not in" in notes[0]
+    with pytest.raises(DataError, match="known by their content"):
+        pictures_of(grids[1:], [tmp_path], [])
 
 
 def test_categories_are_scored_over_their_pictures(result):
