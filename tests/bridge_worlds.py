@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,13 +79,15 @@ def write_world(
     names: tuple[str, ...] = ("one",),
     bins: int = 0,
     areas: tuple[str, ...] = ("",),
+    hashes: Sequence[str] | None = None,
+    num_categories: int = 20,
 ) -> Path:
     """Write recordings of single test trials, and their bank, into a folder; return the bank.
 
     Units are of the areas in turns.
     """
     embeddings = embeddings_of(num_pictures)
-    hashes = picture_hashes(num_pictures)
+    hashes = picture_hashes(num_pictures) if hashes is None else list(hashes)
     test = np.arange(num_pictures) < num_test
     image = np.concatenate([np.flatnonzero(~test), np.tile(np.flatnonzero(test), num_repeats)])
     start, end = presentation_clock(len(image))
@@ -114,7 +117,7 @@ def write_world(
                 name=np.array([f"picture{n}" for n in range(num_pictures)]),
                 path=np.array([f"picture{n}.png" for n in range(num_pictures)]),
                 sha256=np.array(hashes),
-                category=np.array([f"category{n % 20}" for n in range(num_pictures)]),
+                category=np.array([f"category{n % num_categories}" for n in range(num_pictures)]),
             ),
         )
         write_responses(recording, folder / "recordings" / f"{name}.h5")

@@ -186,7 +186,16 @@ def test_regions_are_compared(tmp_path, capsys):
 
 def test_the_way_of_tvsd_on_files_of_its_layout(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    size = "--num-categories 40 --images-per-category 4 --test-images 12 --repeats 3".split()
+    size = [
+        "--num-categories",
+        "40",
+        "--images-per-category",
+        "4",
+        "--test-images",
+        "12",
+        "--repeats",
+        "3",
+    ]
     commands = [
         ["simulate", "ventral-stream", "--out", "world", *size],
         ["data", "prepare", "tvsd", "world", "--out", "data/tvsd", "images=world"],

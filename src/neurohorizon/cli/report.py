@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from neurohorizon.configs.sessions import Progress
 
 
-def report(run: Path, /, *, out: Path | None = None) -> None:
+def report(
+    run: Path, /, *, out: Path | None = None, pictures: tuple[Path, ...] | None = None
+) -> None:
     """Write a run's results as one HTML page, with all figures and the numbers behind them.
 
     The page needs no other file and no network. Figures lie beside it as SVG and PNG, each
@@ -26,9 +28,16 @@ def report(run: Path, /, *, out: Path | None = None) -> None:
         Run folder, or folder of a sweep.
     out
         The page; RUN/report/index.html by default.
+    pictures
+        Of a run of bridges: folder or zip archive of the pictures, to show what was found; a
+        folder of archives will do, and the option may be repeated. They are told by their
+        content.
     """
+    from neurohorizon.configs.run_retrieval_views import is_bridges
     from neurohorizon.evaluation.sweep_results import is_sweep
 
+    if pictures is not None and not (run.is_dir() and not is_sweep(run) and is_bridges(run)):
+        raise ConfigError(f"--pictures is for runs of bridges, and {run} holds none")
     if is_sweep(run):
         if out is not None:
             raise ConfigError("--out has no effect on a sweep, whose table lies in its own folder")
@@ -40,10 +49,43 @@ def report(run: Path, /, *, out: Path | None = None) -> None:
         return
     from neurohorizon.configs.run_decoding import is_decoder
 
+    if is_bridges(run):
+        with StageProgress() as progress:
+            page = report_bridges(run, out=out, pictures=pictures or (), progress=progress)
+        print(f"report: {page}")
+        return
     write = report_decoder if is_decoder(run) else report_run
     with StageProgress() as progress:
         page = write(run, out=out, command_line=["neurohorizon", *sys.argv[1:]], progress=progress)
     print(f"report: {page}")
+
+
+def report_bridges(
+    run: Path,
+    *,
+    out: Path | None = None,
+    pictures: tuple[Path, ...] = (),
+    progress: Progress | None = None,
+) -> Path:
+    """Write the page of a run of bridges and return its path; score it first if need be."""
+    from neurohorizon.configs.run_retrieval import retrieve_run
+    from neurohorizon.configs.run_retrieval_views import load_retrieval_views
+    from neurohorizon.evaluation.retrieval.result_files import RETRIEVAL
+    from neurohorizon.evaluation.run_results import RESULTS_FOLDER
+    from neurohorizon.report.retrieval_page import write_retrieval_report
+    from neurohorizon.report.run_notes import read_run_notes
+
+    results = run / RESULTS_FOLDER / RETRIEVAL
+    if not results.is_dir():
+        retrieve_run(run, progress=progress)
+    return write_retrieval_report(
+        results,
+        load_retrieval_views(run),
+        read_run_notes(run),
+        run / "report" / "index.html" if out is None else out,
+        pictures=pictures,
+        progress=progress,
+    )
 
 
 def report_decoder(

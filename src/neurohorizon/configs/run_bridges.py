@@ -34,6 +34,7 @@ from neurohorizon.configs.records import (
     write_records,
 )
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
+from neurohorizon.evaluation.retrieval.row_names import GREY
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.models.bridge.bridge import Bridge
 from neurohorizon.models.bridge.files import load_bridge, save_bridge
@@ -46,7 +47,6 @@ from neurohorizon.training.bridge.tuning import fit_tuned, require_folds, tune
 Progress = Callable[[str, int, int], None]
 TUNING_FILE = "tuning.json"
 BRIDGES = "bridges"
-GREY = ", grey pictures"
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,13 @@ def parts_of(config: BridgeConfig, folder: Path, found: BridgeSessions) -> Itera
     for session in found.sessions:
         for rows, grey in ((config.model.rows, False), (config.model.grey_rows, True)):
             for row in rows:
-                name = (row + GREY * grey).replace(",", "").replace(" ", "-")
-                yield Part(session, row, grey, folder / BRIDGES / session.pairs.id / name)
+                into = part_folder(folder, session.pairs.id, row + GREY * grey)
+                yield Part(session, row, grey, into)
+
+
+def part_folder(folder: Path, recording: str, name: str) -> Path:
+    """Return where a run keeps a row of a recording."""
+    return folder / BRIDGES / recording / name.replace(",", "").replace(" ", "-")
 
 
 def align_run(

@@ -33,13 +33,11 @@ from neurohorizon.evaluation.retrieval.results import (
     RetrievalResult,
     RetrievalRow,
 )
+from neurohorizon.evaluation.retrieval.row_names import CEILING, CORRECTED, TOGETHER
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER
 from neurohorizon.recordings.schema import FloatArray
 
 Progress = Callable[[str, int, int], None]
-TOGETHER = ", seeds together"
-CORRECTED = ", hubness corrected"
-CEILING = "other half of the trials"
 TRIAL_DRAWS = 3
 ABOUT = {
     TOGETHER: "the mean similarity of all seeds",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,6 +92,18 @@ class Pictures(ABC):
                 last = min(first + size, len(self))
                 pixels = read(first, last)
                 yield [Picture(*both) for both in zip(self.names[first:last], pixels, strict=True)]
+
+    def picked(self, index: Iterable[int]) -> Iterator[Picture]:
+        """Yield some of the pictures, one at a time, in the order asked for.
+
+        Raises
+        ------
+        DataError
+            At a picture that cannot be decoded: one line with its path.
+        """
+        with self._opened() as read:
+            for each in index:
+                yield Picture(self.names[each], read(each, each + 1)[0])
 
     def hashes(self, *, size: int = 32) -> list[str]:
         """Return the hash of every picture, in order; repeated pictures repeat theirs."""

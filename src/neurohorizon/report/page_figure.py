@@ -33,6 +33,8 @@ class PageFigure:
     svg : Path
     wide : bool
         Whether it takes the whole width of the page.
+    png : bool
+        Whether the page holds it as PNG: smaller where photographs are in it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class PageFigure:
     caption: str
     svg: Path
     wide: bool
+    png: bool = False
 
     @property
     def files(self) -> list[tuple[str, str]]:
@@ -49,7 +52,8 @@ class PageFigure:
     @property
     def source(self) -> str:
         """The picture as a data URI: a page that holds it needs no other file."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.read_bytes()).decode()
+        path, kind = (self.svg.with_suffix(".png"), "png") if self.png else (self.svg, "svg+xml")
+        return f"data:image/{kind};base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def save_with_numbers(
@@ -98,7 +102,8 @@ class FigureMaker:
         caption: str,
         *,
         wide: bool = False,
+        png: bool = False,
     ) -> PageFigure:
         """Write a figure with its numbers, and return it as the page holds it."""
         svg = save_with_numbers(self.folder, name, figure, table)
-        return PageFigure(name=name, title=title, caption=caption, svg=svg, wide=wide)
+        return PageFigure(name=name, title=title, caption=caption, svg=svg, wide=wide, png=png)

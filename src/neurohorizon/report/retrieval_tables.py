@@ -35,7 +35,7 @@ def format_retrieval(
     """
     rows = [row for row in result.rows if result.scored(row.name, direction)]
     bridges = [row.name for row in rows if row.role == "bridge"]
-    metrics = _shown(common_metrics(result))
+    metrics = shown_metrics(common_metrics(result))
     best = named or strongest(result, metrics[0], bridges, direction=direction)
     pictures = sum(len(case) for case in result.cases)
     lines = [
@@ -76,7 +76,7 @@ def format_retrieval(
     return "\n".join([*lines, *about, *notes, ""])
 
 
-def _shown(metrics: Sequence[Metric]) -> list[Metric]:
+def shown_metrics(metrics: Sequence[Metric]) -> list[Metric]:
     """Return the metrics that fit into a line."""
     hundred = [metric for metric in metrics if metric.gallery is not None]
     chosen = hundred[:2] + [metric for metric in metrics if metric.name.endswith("of all")][:1]
