@@ -128,7 +128,7 @@ def read_scores(result: RetrievalResult, summary: Mapping[str, Any]) -> Retrieva
     steps: dict[tuple[str, Direction, str], Estimate] = {}
     ranks: dict[tuple[str, Direction, str], float] = {}
     try:
-        best = str(summary["strongest"])
+        best = str(summary["differences_to"])
         result.row(best)
         for entry in summary["rows"]:
             row, direction = entry["row"], entry["looked_for"]

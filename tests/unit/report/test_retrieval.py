@@ -129,9 +129,9 @@ def test_the_first_sentences_are_honest(scores):
 
 def test_results_of_another_kind_are_refused(scores, result):
     with pytest.raises(DataError, match="bridge retrieve"):
-        read_scores(result, {"strongest": "MLP"})
+        read_scores(result, {"differences_to": "MLP"})
     with pytest.raises(DataError, match="bridge retrieve"):
-        read_scores(result, {"strongest": "POYO", "rows": [], "rows_about": {}, "reliability": {}})
+        read_scores(result, {"differences_to": "POYO", "rows": [], "rows_about": {}, "reliability": {}})
 
 
 def test_rank_curves_equal_counting(result):
