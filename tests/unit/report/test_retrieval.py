@@ -131,7 +131,8 @@ def test_results_of_another_kind_are_refused(scores, result):
     with pytest.raises(DataError, match="bridge retrieve"):
         read_scores(result, {"differences_to": "MLP"})
     with pytest.raises(DataError, match="bridge retrieve"):
-        read_scores(result, {"differences_to": "POYO", "rows": [], "rows_about": {}, "reliability": {}})
+        empty = {"rows": [], "rows_about": {}, "reliability": {}}
+        read_scores(result, {"differences_to": "POYO", **empty})
 
 
 def test_rank_curves_equal_counting(result):

@@ -70,8 +70,8 @@ def with_trials(pairs: PicturePairs, *, fewest: int = FEWEST_TRIALS) -> PictureP
 
 
 def has_trials(pairs: PicturePairs) -> bool:
-    """Say whether most pictures have trials to split."""
-    return bool(np.mean(pairs.trials_per_picture >= FEWEST_TRIALS) > 0.5)
+    """Say whether every picture has trials to split."""
+    return bool(np.all(pairs.trials_per_picture >= FEWEST_TRIALS))
 
 
 def split_half_identification(
