@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ class JudgeNetwork(nn.Module):
             nn.BatchNorm2d(_WIDTHS[0]),
             nn.GELU(),
         ]
-        for here, there in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True):
+        for here, there in pairwise(_WIDTHS):
             layers += [
                 nn.MaxPool2d(2),
                 nn.Conv2d(here, there, 3, padding=1, bias=False),
@@ -56,6 +57,4 @@ class JudgeNetwork(nn.Module):
         """Return the logits of each word, (B, words), for pictures from 0 to 1."""
         places = self.trunk(2 * pictures_B3SS - 1)
         hidden = self.hidden(torch.amax(places, dim=(2, 3)))
-        return {
-            name: head(hidden) for name, head in zip(self.words, self.heads, strict=True)
-        }
+        return {name: head(hidden) for name, head in zip(self.words, self.heads, strict=True)}

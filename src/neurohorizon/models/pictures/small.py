@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from neurohorizon.errors import ConfigError
 
-READOUTS = ("projected", "pooled")
 _GREY, _SPREAD = 0.5, 0.25
 
 
@@ -55,9 +55,7 @@ class SmallNetwork(nn.Module):
         self.widths = tuple(widths)
         self.num_dimensions = num_dimensions
         self.stem = nn.Sequential(nn.PixelUnshuffle(2), _convolution(12, widths[0]), nn.ReLU())
-        self.stages = nn.Sequential(
-            *(_Stage(here, there) for here, there in zip(widths[:-1], widths[1:], strict=True))
-        )
+        self.stages = nn.Sequential(*(_Stage(here, there) for here, there in pairwise(widths)))
         self.projection = nn.Linear(widths[-1], num_dimensions)
 
     def pool(self, pictures_B3SS: Tensor) -> Tensor:

@@ -135,7 +135,5 @@ class Augmentation:
         return brightness.to(views).reshape(wide) * views
 
 
-def _uniform(
-    num: int, generator: torch.Generator, low: float = 0.0, high: float = 1.0
-) -> Tensor:
+def _uniform(num: int, generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
     return low + (high - low) * torch.rand(num, generator=generator)

@@ -59,7 +59,6 @@ class _WithHeads(nn.Module):
     def __init__(self, network: SmallNetwork, num_words: Sequence[int]) -> None:
         super().__init__()
         self.network = network
-        # A nonlinearity first: else the heads were the embedding's only nonlinear reader.
         self.heads = nn.ModuleList(nn.Linear(network.num_dimensions, num) for num in num_words)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.imaging.device import open_device
 
 Precision = Literal["float32", "bfloat16"]
 Progress = Callable[[str, int, int], None]
@@ -63,12 +64,7 @@ class LoopSettings:
                 raise ConfigError(f"{name} is {value}: expected 0 or more")
         if self.precision not in ("float32", "bfloat16"):
             raise ConfigError(f"precision is {self.precision}: choose float32 or bfloat16")
-        try:
-            torch.empty(0, device=torch.device(self.device))
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise ConfigError(
-                f"device {self.device!r} cannot be used here: choose another, cpu"
-            ) from error
+        open_device(self.device)
 
 
 def train(
