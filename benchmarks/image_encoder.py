@@ -17,6 +17,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,50 +51,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train, embed, compare, and write the tables.")
     parser.add_argument("--world", type=Path, default=Path("data/ventral"), help="a drawn world")
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--contrastive-steps", type=int, default=1500)
+    parser.add_argument("--contrastive-steps", type=int, default=800)
     parser.add_argument("--judge-steps", type=int, default=2500)
     parser.add_argument("--judge-pictures", type=int, default=30_000)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--only", choices=("judge", "labels", "contrastive"), help="train this, and write nothing"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     precision: Precision = arguments.precision
     settings = {"batch_size": 64, "learning_rate": 2e-3, "precision": precision}
-    judge_file = RUNS / "judge.safetensors"
+    trainings: dict[str, Callable[[Path, StageProgress], Any]] = {
+        "judge": lambda file, progress: train_judge(
+            file,
+            num_pictures=arguments.judge_pictures,
+            settings=LoopSettings(steps=arguments.judge_steps, **settings),
+            progress=progress,
+        ),
+        "labels": lambda file, progress: train_encoder(
+            arguments.world,
+            file,
+            settings=LoopSettings(steps=arguments.steps, **settings),
+            progress=progress,
+        ),
+        "contrastive": lambda file, progress: train_encoder(
+            arguments.world,
+            file,
+            labels="none",
+            settings=LoopSettings(
+                steps=arguments.contrastive_steps, **{**settings, "batch_size": 128}
+            ),
+            progress=progress,
+        ),
+    }
+    wanted = [arguments.only] if arguments.only else list(trainings)
+    RUNS.mkdir(parents=True, exist_ok=True)
     with StageProgress() as progress:
         seconds = {
-            "judge": timed(
-                judge_file,
-                lambda: train_judge(
-                    judge_file,
-                    num_pictures=arguments.judge_pictures,
-                    settings=LoopSettings(steps=arguments.judge_steps, **settings),
-                    progress=progress,
-                ),
-            )
+            name: timed(RUNS / f"{name}.safetensors", partial(trainings[name], progress=progress))
+            for name in wanted
         }
-        for name, labels, steps, batch_size in (
-            ("labels", None, arguments.steps, 64),
-            ("contrastive", "none", arguments.contrastive_steps, 128),
-        ):
-            file = RUNS / f"{name}.safetensors"
-            loop = LoopSettings(steps=steps, **{**settings, "batch_size": batch_size})
-            seconds[name] = timed(
-                file,
-                lambda file=file, labels=labels, loop=loop: train_encoder(
-                    arguments.world, file, labels=labels, settings=loop, progress=progress
-                ),
-            )
-    write(arguments.world, open_judge(judge_file), seconds)
+    if not arguments.only:
+        write(arguments.world, open_judge(RUNS / "judge.safetensors"), seconds)
 
 
-def timed(file: Path, work: Callable[[], Any]) -> dict[str, float]:
+def timed(file: Path, work: Callable[[Path], Any]) -> dict[str, float]:
     """Return the seconds that a training took; kept beside its file, which it skips next time."""
     kept = file.with_suffix(".seconds.json")
     if file.exists() and kept.exists():
-        work()  # refuses a file of other settings
+        work(file)  # refuses a file of other settings
         return json.loads(kept.read_text())
     wall, core = time.perf_counter(), time.process_time()
-    work()
+    work(file)
     seconds = {"wall": time.perf_counter() - wall, "core": time.process_time() - core}
     kept.write_text(json.dumps(seconds))
     return seconds

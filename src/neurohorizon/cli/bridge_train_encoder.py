@@ -14,7 +14,7 @@ def train_encoder(
     *,
     out: Path,
     labels: str | None = None,
-    columns: list[str] | None = None,
+    columns: str | None = None,
     exclude: list[Path] | None = None,
     steps: int = 3000,
     batch_size: int = 64,
@@ -45,10 +45,11 @@ def train_encoder(
         perhaps a column `part` that says test where a picture must not be trained on; or the
         folder of a drawn world; or none: contrastively. Of a drawn world its truth by default.
     columns
-        Labels to learn: all of a CSV file by default; shape, hue and texture of a drawn world.
+        Labels to learn, as in shape,hue: all of a CSV file by default; shape, hue and texture of
+        a drawn world.
     exclude
         Pictures to leave out: a folder or zip archive of them, a bank, or a .txt file with a
-        name or a hash a line.
+        name or a hash a line. May be given several times.
     steps
         Batches to learn from.
     batch_size
@@ -56,7 +57,7 @@ def train_encoder(
     learning_rate
         The highest of AdamW.
     least_area
-        Smallest share of a picture that is cut out for a view: 0.7 with labels, 0.4 without.
+        Smallest share of a picture that is cut out for a view: 0.85 with labels, 0.4 without.
     turn_deg
         Turn views by at most so much, where up and down mean nothing.
     precision
@@ -82,7 +83,7 @@ def train_encoder(
             pictures,
             out,
             labels=labels,
-            columns=columns or (),
+            columns=columns.split(",") if columns else (),
             exclude=exclude or (),
             least_area=least_area,
             turn_deg=turn_deg,

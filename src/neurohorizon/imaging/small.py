@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from neurohorizon.errors import ConfigError
-from neurohorizon.imaging.checkpoints import hash_weights
 from neurohorizon.imaging.device import open_device
 from neurohorizon.imaging.fingerprint import Fingerprint, library_versions
 
@@ -62,7 +61,7 @@ class SmallEncoder:
         self.network = saved.network.to(self.device, memory_format=torch.channels_last)
         self._fingerprint = Fingerprint(
             encoder=self.name,
-            weights=hash_weights([saved.path]),
+            weights=saved.digest,
             settings={"readout": readout, "size_px": self.network.size_px},
             versions=library_versions("pillow", "torch"),
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from neurohorizon.errors import CheckpointError
 from neurohorizon.models.pictures.judge import JudgeNetwork
@@ -32,12 +34,16 @@ class SavedEncoder:
         Header of the file: how it was trained.
     trained_on : frozenset of str
         Hashes of the pictures that it was trained on.
+    digest : str
+        SHA-256 of the weights, by name, shape and value: the same weights have the same one,
+        while the bytes of files differ in the order of their headers.
     """
 
     path: Path
     network: SmallNetwork
     about: dict[str, str]
     trained_on: frozenset[str]
+    digest: str
 
 
 def save_encoder(
@@ -87,7 +93,8 @@ def load_encoder(path: Path | str) -> SavedEncoder:
         raise CheckpointError(f"{path}: does not say what it was trained on: train it again")
     network = build(lambda: SmallNetwork(**json.loads(header["made_of"])), path, weights, header)
     trained_on = frozenset(bytes(row).hex() for row in seen.numpy())
-    return SavedEncoder(path, network.requires_grad_(False), header, trained_on)
+    network = network.requires_grad_(False)
+    return SavedEncoder(path, network, header, trained_on, _digest(weights))
 
 
 def save_judge(
@@ -112,3 +119,12 @@ def load_judge(path: Path | str) -> tuple[JudgeNetwork, dict[str, str]]:
     )
     network = build(lambda: JudgeNetwork(**json.loads(header["made_of"])), path, weights, header)
     return network.requires_grad_(False), header
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        values = weights[name].numpy()
+        digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()

@@ -18,8 +18,8 @@ class JudgeNetwork(nn.Module):
     """Plain convolutions with max-pooling, the strongest answer of each channel, a hidden layer.
 
     Nothing of it is shared with :class:`~neurohorizon.models.pictures.small.SmallNetwork`: other
-    filters (5 x 5 at first), no residuals, maxima instead of means, another nonlinearity. What
-    one of them overlooks the other need not.
+    filters (5 x 5 at first), no residuals, another nonlinearity, a hidden layer, and it learns from
+    other pictures. What one of them overlooks the other need not.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ _GREY, _SPREAD = 0.5, 0.25
 
 
 class SmallNetwork(nn.Module):
-    """Patches, three residual stages that halve the picture each, mean over places, projection.
+    """Patches, three residual stages that halve the picture each, strongest place, projection.
 
     Parameters
     ----------
@@ -28,8 +28,10 @@ class SmallNetwork(nn.Module):
     Notes
     -----
     The stem turns each 2 x 2 pixels into one place of 12 channels, so that no convolution runs at
-    full size: there most of the time of a small network would be spent. *pooled* is the mean over
-    places after the last stage; *projected*, a linear map of it, is what the losses see.
+    full size: there most of the time of a small network would be spent. Shortcuts and the last
+    stage keep the strongest place rather than the mean: an object covers a part of a picture, and
+    surfaces of objects are learned in half of the steps. *pooled* is what the last stage leaves;
+    *projected*, a linear map of it, is what the losses see.
 
     References
     ----------
@@ -60,7 +62,7 @@ class SmallNetwork(nn.Module):
 
     def pool(self, pictures_B3SS: Tensor) -> Tensor:
         """Return the pooled embedding, (B, last width), of pictures from 0 to 1."""
-        return self.stages(self.stem((pictures_B3SS - _GREY) / _SPREAD)).mean(dim=(2, 3))
+        return self.stages(self.stem((pictures_B3SS - _GREY) / _SPREAD)).amax(dim=(2, 3))
 
     def forward(self, pictures_B3SS: Tensor) -> Tensor:
         """Return the projected embedding, (B, D), of pictures from 0 to 1."""
@@ -78,7 +80,7 @@ class _Stage(nn.Module):
 
     def forward(self, places_BCHW: Tensor) -> Tensor:
         inner = self.second(functional.relu(self.first(places_BCHW)))
-        return functional.relu(inner + self.short(functional.avg_pool2d(places_BCHW, 2)))
+        return functional.relu(inner + self.short(functional.max_pool2d(places_BCHW, 2)))
 
 
 def _convolution(num_in: int, num_out: int, *, stride: int = 1) -> nn.Sequential:

@@ -18,7 +18,7 @@ from neurohorizon.training.image_encoder.augment import Augmentation
 from neurohorizon.training.image_encoder.loop import LoopSettings, Progress, train
 
 UNKNOWN = -1
-FOR_LABELS = Augmentation(least_area=0.7, flip=True, light=0.1)
+FOR_LABELS = Augmentation(least_area=0.85, flip=True, light=0.08)
 FOR_CONTRAST = Augmentation(least_area=0.4, flip=True, light=0.3, colour=0.04, soft=0.2)
 
 
