@@ -64,6 +64,13 @@ def test_a_world_is_learned_without_its_test_pictures(world, tmp_path, capsys, m
     assert "was not made with these settings" in capsys.readouterr().err
 
 
+def test_a_part_of_a_world_is_refused(world, tmp_path, only_error):
+    category = next((world / "object_images").iterdir())
+    out = ["--out", str(tmp_path / "small.safetensors")]
+    assert main(["bridge", "train-encoder", str(category), *out, "--labels", "none"]) == 2
+    assert "only a part of the pictures of a drawn world" in only_error()
+
+
 def test_photographs_with_a_table_become_a_bank(photographs, tmp_path, capsys):
     table = tmp_path / "labels.csv"
     rows = [f"{number}.png,{'test' if number == 7 else ''},{number % 2}" for number in range(8)]

@@ -81,13 +81,28 @@ def find_world(path: Path | str) -> Path | None:
     ----------
     path : path
         The world's folder, or that of its pictures.
+
+    Raises
+    ------
+    ConfigError
+        If it is a part of a world, whose test pictures could not be told by their names.
     """
     path = Path(path)
     for folder in (path, path.parent):
         mine = folder == path or path.name == PICTURES
-        if mine and (folder / TRUTH_FILE).is_file() and (folder / PICTURES).is_dir():
+        if mine and _is_world(folder):
             return folder
+    for folder in path.resolve().parents:
+        if _is_world(folder) and (folder / PICTURES) in [path.resolve(), *path.resolve().parents]:
+            raise ConfigError(
+                f"{path}: only a part of the pictures of a drawn world: give {folder.name}, the "
+                "whole of it, from which test pictures are left out"
+            )
     return None
+
+
+def _is_world(folder: Path) -> bool:
+    return (folder / TRUTH_FILE).is_file() and (folder / PICTURES).is_dir()
 
 
 def read_world_labels(folder: Path | str, columns: Sequence[str] = DRAWN) -> LabelTable:

@@ -104,6 +104,7 @@ def train_encoder(
         If pictures, labels and settings do not fit, or the file holds something else.
     """
     settings = settings or LoopSettings()
+    _require_name(Path(out))
     world = find_world(pictures)
     table = _open_labels(labels, columns, world, pictures)
     augmentation = replace(FOR_LABELS if table else FOR_CONTRAST, turn_deg=turn_deg)
@@ -178,6 +179,7 @@ def train_judge(
         If a setting is out of its bounds, or the file holds something else.
     """
     settings = settings or LoopSettings()
+    _require_name(Path(out))
     seeds = WORLD_SEED + 2 * settings.seed, WORLD_SEED + 2 * settings.seed + 1
     made_by: dict[str, Any] = {
         "settings": {**asdict(settings), "device": None},
@@ -219,8 +221,6 @@ def _open_labels(
 
 def _is_there(path: Path, made_by: dict[str, Any]) -> bool:
     """Tell whether a file was made in this way; refuse to overwrite one made in another."""
-    if path.suffix != ".safetensors":
-        raise ConfigError(f"{path}: expected a name that ends in .safetensors")
     if not path.exists():
         return False
     try:
@@ -234,6 +234,11 @@ def _is_there(path: Path, made_by: dict[str, Any]) -> bool:
             "pictures; choose another name, or remove it"
         )
     return True
+
+
+def _require_name(path: Path) -> None:
+    if path.suffix != ".safetensors":
+        raise ConfigError(f"{path}: expected a name that ends in .safetensors")
 
 
 def _digest(words: Sequence[str]) -> str:

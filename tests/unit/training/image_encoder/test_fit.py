@@ -1,6 +1,7 @@
 """Fitting encoders and judges: losses start where chance is, and few pictures are learned."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_a_seed_makes_the_encoder_and_the_global_one_does_not(drawn, pixels):
     fits = []
     for seed in (7, 7, 8):
         torch.manual_seed(len(fits))
-        settings = LoopSettings(**{**vars(short), "seed": seed})
+        settings = replace(short, seed=seed)
         fits.append(fit_to_labels(pixels, labels(drawn, "shape"), settings=settings).network)
     one, again, other = (fit.projection.weight for fit in fits)
     assert torch.equal(one, again)
