@@ -99,7 +99,7 @@ def fit_to_labels(
     ConfigError
         If there are fewer than two pictures, or a label says nothing.
     """
-    require_enough(pixels)
+    _require_enough(pixels)
     for name, column in labels.items():
         known = column.code[column.code != UNKNOWN]
         if len(np.unique(known)) < 2:
@@ -157,7 +157,7 @@ def fit_contrastively(
     Chen et al. 2020, "A simple framework for contrastive learning of visual representations".
     Here a pair is told from the other pictures' views of the other kind only, symmetrically.
     """
-    require_enough(pixels)
+    _require_enough(pixels)
     if augmentation == Augmentation():
         raise ConfigError("no augmentation: two views of a picture would be the same picture")
     torch.manual_seed(settings.seed)
@@ -179,7 +179,7 @@ def fit_contrastively(
     return Fitted(fitted.network, curve)
 
 
-def require_enough(pixels: Tensor) -> None:
+def _require_enough(pixels: Tensor) -> None:
     """Refuse to train on fewer than two pictures."""
     if len(pixels) < 2:
         raise ConfigError(f"{len(pixels)} pictures to train on: expected 2 or more")
