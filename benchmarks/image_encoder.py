@@ -1,7 +1,7 @@
 """Does an embedding's nearest neighbour show the same? The small encoder, beside the hand-made one.
 
     neurohorizon simulate ventral-stream --out data/ventral
-    python benchmarks/image_encoder.py --world data/ventral     # 20 minutes on one core
+    python benchmarks/image_encoder.py --world data/ventral     # 15 minutes on one core
 
 Trains a judge on pictures that are drawn for it alone, and the small encoder on the world's train
 pictures, with labels and contrastively (files under ``runs/bench-image-encoder``, kept), and
@@ -155,7 +155,8 @@ def write(world: Path, judge: Judge, seconds: Mapping[str, Mapping[str, float]])
     lines = [
         "## The judge",
         "",
-        f"{judge_row['parameters']:,} parameters, {took(seconds['judge'])}. Right about",
+        f"{judge_row['parameters']:,} parameters, {took(seconds['judge'])}. Asked for: right about the "
+        "shape of 90 % of true pictures. Right about",
         "",
         "| pictures | " + " | ".join(WORDS) + " |",
         "|---" * (len(WORDS) + 1) + "|",
@@ -182,6 +183,10 @@ def write(world: Path, judge: Judge, seconds: Mapping[str, Mapping[str, float]])
     ):
         lines += ["", f"### {about}", "", *table(rows, key)]
     lines += [
+        "",
+        "Surfaces are where the judge is weak: its word on them is worth as much as the first table "
+        "says. Without labels the encoder learns what tells pictures apart most cheaply, colour and "
+        "background, and nothing of shape.",
         "",
         "Seconds are of one thread, wall / core time: other work ran beside. `untrained` is the "
         "small network before training, with the weights that it starts from.",
