@@ -155,8 +155,8 @@ def write(world: Path, judge: Judge, seconds: Mapping[str, Mapping[str, float]])
     lines = [
         "## The judge",
         "",
-        f"{judge_row['parameters']:,} parameters, {took(seconds['judge'])}. Asked for: right about the "
-        "shape of 90 % of true pictures. Right about",
+        f"{judge_row['parameters']:,} parameters, {took(seconds['judge'])}. Asked for: 90 % of "
+        "shapes. Right about",
         "",
         "| pictures | " + " | ".join(WORDS) + " |",
         "|---" * (len(WORDS) + 1) + "|",
@@ -184,9 +184,7 @@ def write(world: Path, judge: Judge, seconds: Mapping[str, Mapping[str, float]])
         lines += ["", f"### {about}", "", *table(rows, key)]
     lines += [
         "",
-        "Surfaces are where the judge is weak: its word on them is worth as much as the first table "
-        "says. Without labels the encoder learns what tells pictures apart most cheaply, colour and "
-        "background, and nothing of shape.",
+        "What the judge often gets wrong (first table) its word on neighbours is worth as little.",
         "",
         "Seconds are of one thread, wall / core time: other work ran beside. `untrained` is the "
         "small network before training, with the weights that it starts from.",
