@@ -160,6 +160,16 @@ VERBS: tuple[Verb, ...] = (
         "Find the test pictures by the responses to them, and the responses by their pictures.",
     ),
     Verb(
+        "bridge train-encoder",
+        "bridge_train_encoder:train_encoder",
+        "Train a small image encoder on pictures at hand, with labels or without; no download.",
+    ),
+    Verb(
+        "bridge train-judge",
+        "bridge_train_judge:train_judge",
+        "Train a judge that says which shape, hue and surface a drawn picture shows.",
+    ),
+    Verb(
         "bench",
         "bench:bench",
         "Measure how fast windows are read and the tiny model trains and forecasts.",

@@ -1,9 +1,10 @@
-"""Frozen image encoders behind one interface: CLIP, DINOv2, and one without a download.
+"""Frozen image encoders behind one interface: CLIP, DINOv2, and two without a download.
 
 ===============  ==============================================  =====================
 encoder          checkpoint                                      embeddings
 ===============  ==============================================  =====================
 ``layout``       none: colour layout and oriented energy         1,056
+``small``        what ``bridge train-encoder`` wrote             128 projected, 192 pooled
 ``clip-vit-l14`` openai/clip-vit-large-patch14                   768 projected, 1,024 cls
 ``clip-vit-h14`` laion/CLIP-ViT-H-14-laion2B-s32B-b79K           1,024 projected, 1,280 cls
 ``dinov2``       facebook/dinov2-base, or any size of it         768 cls
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError, DataError, MissingExtraError
 from neurohorizon.imaging.checkpoints import find_checkpoint, find_weights, hash_weights
+from neurohorizon.imaging.device import open_device
 from neurohorizon.imaging.fingerprint import Fingerprint, library_versions
 from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.preprocessing import (
@@ -37,6 +39,7 @@ from neurohorizon.imaging.preprocessing import (
     Preprocessing,
     read_preprocessing,
 )
+from neurohorizon.imaging.small import SmallEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +103,7 @@ _KNOWN = {
     "dinov2": _Known("dinov2", "facebook/dinov2-base"),
     "clip": _Known("clip", ""),
 }
-ENCODERS = (LayoutEncoder.name, *_KNOWN)
+ENCODERS = (LayoutEncoder.name, SmallEncoder.name, *_KNOWN)
 """Names that :func:`open_encoder` takes."""
 
 
@@ -120,9 +123,10 @@ def open_encoder(
         One of :data:`ENCODERS`.
     checkpoint : path or str, optional
         A folder with a checkpoint of transformers, from which alone is read then; or a hub id
-        ("owner/model"), which is downloaded once. Default: that of the name.
-    readout : {"projected", "cls"}, optional
-        Which embedding. Default: projected for CLIP, cls for DINOv2.
+        ("owner/model"), which is downloaded once. Default: that of the name. Of ``small``: the
+        file that was trained.
+    readout : {"projected", "cls", "pooled"}, optional
+        Which embedding. Default: cls for DINOv2, else projected.
     device : str, optional
         "cpu" (the default), "cuda", "cuda:1", "mps".
     batch_size : int
@@ -133,7 +137,7 @@ def open_encoder(
     ConfigError
         If there is no such encoder or embedding, the device is not there, or a setting would
         have no effect.
-    DataError
+    DataError, CheckpointError
         If the checkpoint is missing, damaged, pickled, or of another network.
     MissingExtraError
         If transformers is needed and not installed.
@@ -145,6 +149,18 @@ def open_encoder(
             if value is not None:
                 raise ConfigError(f"{what} {value}: the encoder layout has none; leave it out")
         return LayoutEncoder(batch_size=batch_size)
+    if name == SmallEncoder.name:
+        if checkpoint is None:
+            raise ConfigError(
+                "the encoder small needs a checkpoint: train one with "
+                "`neurohorizon bridge train-encoder PICTURES --out FILE` and give that file"
+            )
+        return SmallEncoder(
+            checkpoint,
+            readout=readout or "projected",
+            device=device or "cpu",
+            batch_size=batch_size,
+        )
     if name not in _KNOWN:
         raise ConfigError(f"unknown image encoder {name!r}: choose {', '.join(ENCODERS)}")
     return NetworkEncoder(
@@ -207,7 +223,7 @@ class NetworkEncoder:
         self.name = name
         self.readout = readout
         self.batch_size = batch_size
-        self.device = _open_device(device)
+        self.device = open_device(device)
         self.folder = find_checkpoint(checkpoint)
         self.preprocessing = read_preprocessing(self.folder, default=family.preprocessing)
         weights = find_weights(self.folder)
@@ -338,17 +354,6 @@ def _check_architecture(name: str, found: Mapping[str, Any], folder: Path) -> No
                 f"{folder}: not {name}: its {what} is {found[what]}, expected {expected}; for "
                 "another CLIP choose the encoder clip"
             )
-
-
-def _open_device(device: str) -> torch.device:
-    import torch
-
-    try:
-        opened = torch.device(device)
-        torch.empty(0, device=opened)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"device {device!r} cannot be used here: choose another, cpu") from error
-    return opened
 
 
 @contextmanager

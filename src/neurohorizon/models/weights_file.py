@@ -34,9 +34,17 @@ def save_weights(
 
 
 def read_weights(
-    path: Path | str, *, systems: Sequence[str]
+    path: Path | str, *, systems: Sequence[str], writer: str = "neurohorizon train"
 ) -> tuple[Path, dict[str, Tensor], dict[str, str]]:
     """Read weights and header from a run folder or a ``.safetensors`` file.
+
+    Parameters
+    ----------
+    path : path
+    systems : sequence of str
+        Of which the file may be.
+    writer : str
+        The command that writes such files, for messages.
 
     Returns
     -------
@@ -56,7 +64,7 @@ def read_weights(
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no checkpoint there: give a run folder that holds {MODEL_FILE} "
-            "(`neurohorizon train` writes it)"
+            f"(`{writer}` writes it)"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -65,14 +73,13 @@ def read_weights(
     except (SafetensorError, OSError) as error:
         kind = "a pickle, which is never opened" if _is_pickle(path) else "damaged or foreign"
         raise CheckpointError(
-            f"{path}: not a safetensors checkpoint but {kind}: give a file that "
-            "`neurohorizon train` wrote"
+            f"{path}: not a safetensors checkpoint but {kind}: give a file that `{writer}` wrote"
         ) from error
     if header.get("system") not in systems:
         expected = " or ".join(repr(system) for system in systems)
         raise CheckpointError(
             f"{path}: a checkpoint of {header.get('system', 'an unknown model')!r}, expected "
-            f"{expected}: give one that `neurohorizon train` wrote"
+            f"{expected}: give one that `{writer}` wrote"
         )
     return path, weights, header
 

@@ -275,8 +275,8 @@ def test_without_transformers_the_extra_is_named(monkeypatch, tmp_path):
 
 
 def test_names_and_settings_without_effect_are_refused():
-    assert ENCODERS == ("layout", "clip-vit-l14", "clip-vit-h14", "dinov2", "clip")
-    with pytest.raises(ConfigError, match="unknown image encoder 'clop': choose layout, clip-"):
+    assert ENCODERS == ("layout", "small", "clip-vit-l14", "clip-vit-h14", "dinov2", "clip")
+    with pytest.raises(ConfigError, match="unknown image encoder 'clop': choose layout, small, "):
         open_encoder("clop")
     for setting in ({"checkpoint": "x"}, {"readout": "cls"}, {"device": "cpu"}):
         with pytest.raises(ConfigError, match="the encoder layout has none"):

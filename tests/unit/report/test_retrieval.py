@@ -130,8 +130,8 @@ def test_the_first_sentences_are_honest(scores):
 def test_results_of_another_kind_are_refused(scores, result):
     with pytest.raises(DataError, match="bridge retrieve"):
         read_scores(result, {"differences_to": "MLP"})
+    empty = {"rows": [], "rows_about": {}, "reliability": {}}
     with pytest.raises(DataError, match="bridge retrieve"):
-        empty = {"rows": [], "rows_about": {}, "reliability": {}}
         read_scores(result, {"differences_to": "POYO", **empty})
 
 

@@ -1,0 +1,136 @@
+"""A judge says what drawn pictures show, true ones and generated ones alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neurohorizon.errors import CheckpointError
+from neurohorizon.imaging.device import open_device
+from neurohorizon.imaging.small import stack_pictures
+from neurohorizon.models.pictures.files import load_judge
+from neurohorizon.models.pictures.judge import JudgeNetwork
+
+_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge says of some pictures in one respect.
+
+    Parameters
+    ----------
+    words : tuple of str
+        The answers to choose from.
+    probability : (n, words) array of float32
+        What the judge gives each; rows sum to 1.
+    """
+
+    words: tuple[str, ...]
+    probability: NDArray[np.float32]
+
+    @property
+    def code(self) -> NDArray[np.int64]:
+        """Row of `words` of the likeliest answer, (n,)."""
+        return self.probability.argmax(axis=1)
+
+    def accuracy(self, code: NDArray[np.int64]) -> float:
+        """Return the share of pictures of which the judge says what is true."""
+        return float((self.code == code).mean())
+
+
+class Judge:
+    """Judge what pictures show with a network that saw none of them.
+
+    Parameters
+    ----------
+    network : JudgeNetwork
+    about : mapping of str to str, optional
+        Header of its file.
+    device : str
+
+    Notes
+    -----
+    It is trained on pictures that are drawn for it alone (`neurohorizon bridge train-judge`), some
+    of them without fine detail or with noise, and shares nothing with the encoders whose
+    embeddings or generated pictures it judges.
+    """
+
+    def __init__(
+        self,
+        network: JudgeNetwork,
+        *,
+        about: Mapping[str, str] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.device = open_device(device)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.about = dict(about or {})
+
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """What is judged, and the answers to choose from."""
+        return self.network.words
+
+    @property
+    def known_accuracy(self) -> dict[str, float]:
+        """How often it is right about true pictures that it never saw, as its file says."""
+        try:
+            return {name: float(each) for name, each in json.loads(self.about["accuracy"]).items()}
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, Judgement]:
+        """Judge pictures.
+
+        Parameters
+        ----------
+        pictures : sequence of (H, W, 3) arrays of uint8
+            Of any size; they are stretched to the judge's.
+
+        Returns
+        -------
+        dict of str to Judgement
+            By what is judged, as in "shape".
+        """
+        rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.words}
+        with torch.inference_mode():
+            for first in range(0, len(pictures), _AT_ONCE):
+                batch = stack_pictures(
+                    pictures[first : first + _AT_ONCE], size_px=self.network.size_px
+                )
+                shown = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2) / 255
+                for name, logits in self.network(shown).items():
+                    rows[name].append(logits.softmax(dim=1).cpu().numpy())
+        return {
+            name: Judgement(
+                words, np.concatenate([np.empty((0, len(words)), np.float32), *rows[name]])
+            )
+            for name, words in self.words.items()
+        }
+
+
+def open_judge(path: Path | str, *, device: str = "cpu") -> Judge:
+    """Open a judge that `neurohorizon bridge train-judge` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is damaged, or of another version.
+    ConfigError
+        If the device is not there.
+    """
+    network, header = load_judge(path)
+    judge = Judge(network, about=header, device=device)
+    if not judge.known_accuracy:
+        raise CheckpointError(
+            f"{path}: does not say how often it is right: train it again with "
+            "`neurohorizon bridge train-judge`"
+        )
+    return judge
