@@ -5,9 +5,11 @@ brain regions". As POYO+ (:mod:`neurohorizon.models.poyo_plus`), but a token is 
 unit: a linear map of the value fills half of its features, the unit's embedding the other half.
 
 Departures, besides POYO+'s: the embedding of the token's type is added, as in POYO (one public
-version declares it and leaves it out), and no token is projected. A token is linear in its
-value v: t = b + v d, b of its unit and type and d of all. So are its norm's centre and, with
-the mean of products <.,.>, its variance: <b, b> + 2 v <b, d> + v^2 <d, d>. Keys and values
+version declares it and leaves it out); the direction in which a value counts depends on the unit
+(published: one for all, so that a head could only average values, weighed by how much it attends
+to each unit, and never subtract one from another); and no token is projected. A token is linear
+in its value v: t = b + v d, b of its unit and type, d of its unit. So are its norm's centre and,
+with the mean of products <.,.>, its variance: <b, b> + 2 v <b, d> + v^2 <d, d>. Keys and values
 are then those of b (once a unit and type) plus v times those of d, over the deviation: exact.
 
 Shapes: as in :mod:`neurohorizon.models.poyo_trunk`.
@@ -86,14 +88,17 @@ class CaPOYO(PopulationDecoder):
         self.from_value = nn.Linear(1, width // 2)
         nn.init.normal_(self.from_value.weight, std=scale)
         nn.init.zeros_(self.from_value.bias)
+        # From a unit's embedding to the direction of its values, as large as what all share.
+        self.from_unit = nn.Linear(width // 2, width // 2, bias=False)
+        nn.init.normal_(self.from_unit.weight, std=(width // 2) ** -0.5)
 
     def embed_tokens(self, batch: DecodeBatch) -> tuple[Tensor, Tensor]:
-        """Return b, (U, Y, D), and d, (D,): a token of value v is b + v d."""
+        """Return b, (U, Y, D), and d, (U, D): a token of value v is b + v d."""
         units_UD = self.embed_units(batch)
         zeros_UD = self.from_value.bias.expand(len(units_UD), -1)
         still_UYD = torch.cat([zeros_UD, units_UD], dim=-1)[:, None] + self.token_type
-        slope = self.from_value.weight[:, 0]
-        return still_UYD, torch.cat([slope, torch.zeros_like(slope)])
+        slope_UV = self.from_value.weight[:, 0] + self.from_unit(units_UD)
+        return still_UYD, torch.cat([slope_UV, torch.zeros_like(units_UD)], dim=-1)
 
     def project_units(self, batch: DecodeBatch) -> tuple[Tensor, ...]:
         """Return what keys and values are made of.
@@ -101,35 +106,37 @@ class CaPOYO(PopulationDecoder):
         Returns
         -------
         tuple of Tensor
-            Projections of b, (U Y, K), of d and of the norm's shift, each (K,); and b's
-            variance, (U Y, 1), its covariance with d, (U Y, 1), and d's variance.
+            Projections of b and of d, (U Y, K) each, and of the norm's shift, (K,); and b's
+            variance, its covariance with d, and d's variance, (U Y, 1) each.
         """
         reading = self.perceiver.reading
-        still_UYD, slope_D = self.embed_tokens(batch)
+        still_UYD, slope_UD = self.embed_tokens(batch)
         still = still_UYD.flatten(0, 1)
         still = still - still.mean(dim=-1, keepdim=True)
-        slope_D = slope_D - slope_D.mean()
+        slope = slope_UD[:, None].expand_as(still_UYD).flatten(0, 1)
+        slope = slope - slope.mean(dim=-1, keepdim=True)
         gain = reading.norm_key.weight
         return (
             reading.to_key_value(still * gain),
-            reading.to_key_value(slope_D * gain),
+            reading.to_key_value(slope * gain),
             reading.to_key_value(reading.norm_key.bias),
             still.square().mean(dim=-1, keepdim=True),
-            (still * slope_D).mean(dim=-1, keepdim=True),
-            slope_D.square().mean(),
+            (still * slope).mean(dim=-1, keepdim=True),
+            slope.square().mean(dim=-1, keepdim=True),
         )
 
     def place_tokens(
         self, projected: tuple[Tensor, ...], place_WE: Tensor, value_WE: Tensor
     ) -> Tensor:
         """Return keys and values of tokens, (W, E, K)."""
-        still, slope_K, shift_K, variance, covariance, slope_variance = projected
+        still, slope, shift_K, variance, covariance, slope_variance = projected
         value_WE1 = value_WE.unsqueeze(-1)
         variance_WE1 = (
             functional.embedding(place_WE, variance)
             + 2 * value_WE1 * functional.embedding(place_WE, covariance)
-            + value_WE1.square() * slope_variance
+            + value_WE1.square() * functional.embedding(place_WE, slope_variance)
         )
         scale_WE1 = torch.rsqrt(variance_WE1.clamp(min=0) + self.perceiver.reading.norm_key.eps)
-        keys_values_WEK = functional.embedding(place_WE, still) + value_WE1 * slope_K
+        slope_WEK = functional.embedding(place_WE, slope)
+        keys_values_WEK = functional.embedding(place_WE, still) + value_WE1 * slope_WEK
         return keys_values_WEK * scale_WE1 + shift_K

@@ -269,13 +269,10 @@ def test_capoyo_s_tokens_are_the_map_of_the_value_beside_the_unit():
     model, batch = made(CaPOYO, SEVERAL)
     place = batch.token_unit_WE * 3 + batch.token_type_WE
     found = model.place_tokens(model.project_units(batch), place, batch.token_value_WE)
-    tokens = torch.cat(
-        [
-            model.from_value(batch.token_value_WE[..., None]),
-            model.units(batch.unit_row_U)[batch.token_unit_WE],
-        ],
-        dim=-1,
-    )
+    units_WEV = model.units(batch.unit_row_U)[batch.token_unit_WE]
+    value_WE1 = batch.token_value_WE[..., None]
+    values_WEV = model.from_value(value_WE1) + value_WE1 * model.from_unit(units_WEV)
+    tokens = torch.cat([values_WEV, units_WEV], dim=-1)
     tokens = tokens + model.token_type[batch.token_type_WE]
     expected = model.perceiver.reading.project(tokens)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
