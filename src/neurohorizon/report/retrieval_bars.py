@@ -140,7 +140,7 @@ def draw_recordings(
                 markeredgewidth=0.9,
                 label=label,
             )
-            label = None
+            label = ""
     for row in (row for row in rows if scores.result.row(row).role == "ceiling"):
         label = "ceiling: " + row
         for place, name in enumerate(recordings):
@@ -148,14 +148,14 @@ def draw_recordings(
             if found is not None:
                 at = 100 * found.value
                 ax.hlines(at, place - 0.38, place + 0.38, color=BLACK, linewidth=1.1, label=label)
-                label = None
+                label = ""
     label = "chance"
     for place, name in enumerate(recordings):
         at = 100 * scores.chance(recording=name)
         ax.hlines(
             at, place - 0.38, place + 0.38, color=GREY, linewidth=0.9, linestyle=":", label=label
         )
-        label = None
+        label = ""
     ax.set_xlim(-0.6, len(recordings) - 0.4)
     ax.set_ylim(bottom=0)
     if len(recordings) <= _MOST_NAMED:
