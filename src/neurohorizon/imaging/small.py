@@ -58,7 +58,7 @@ class SmallEncoder:
         self.device = open_device(device)
         saved = load_encoder(checkpoint)
         self.path, self.trained_on = saved.path, saved.trained_on
-        self.network = saved.network.to(self.device).to(memory_format=torch.channels_last)
+        self.network = saved.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fingerprint = Fingerprint(
             encoder=self.name,
             weights=saved.digest,

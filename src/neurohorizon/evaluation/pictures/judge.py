@@ -70,7 +70,7 @@ class Judge:
         device: str = "cpu",
     ) -> None:
         self.device = open_device(device)
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.about = dict(about or {})
 
     @property

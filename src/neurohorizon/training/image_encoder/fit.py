@@ -123,7 +123,7 @@ def fit_to_labels(
         return torch.stack(losses).sum() if losses else 0.0 * embedding.sum()
 
     fitted, curve = train(
-        model.to(settings.device).to(memory_format=torch.channels_last),
+        model.to(settings.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         loss_of,
         num_pictures=len(pixels),
         settings=settings,
@@ -170,7 +170,7 @@ def fit_contrastively(
         return info_nce(model.temperature() * one @ other.T)
 
     fitted, curve = train(
-        model.to(settings.device).to(memory_format=torch.channels_last),
+        model.to(settings.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         loss_of,
         num_pictures=len(pixels),
         settings=settings,

@@ -125,7 +125,7 @@ def fit_judge(
         return torch.stack(losses).sum()
 
     return train(
-        network.to(settings.device).to(memory_format=torch.channels_last),
+        network.to(settings.device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         loss_of,
         num_pictures=len(pixels),
         settings=settings,
