@@ -16,7 +16,7 @@ def train_encoder(
     labels: str | None = None,
     columns: str | None = None,
     exclude: list[Path] | None = None,
-    steps: int = 3000,
+    steps: int = 2000,
     batch_size: int = 64,
     learning_rate: float = 2e-3,
     least_area: float | None = None,

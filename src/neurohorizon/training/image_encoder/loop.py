@@ -46,9 +46,9 @@ class LoopSettings:
         If a setting is out of its bounds, or the device is not there.
     """
 
-    steps: int = 1500
-    batch_size: int = 128
-    learning_rate: float = 3e-3
+    steps: int = 2000
+    batch_size: int = 64
+    learning_rate: float = 2e-3
     weight_decay: float = 0.05
     seed: int = 0
     precision: Precision = "float32"
