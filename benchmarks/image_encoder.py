@@ -62,7 +62,7 @@ def main() -> None:
     torch.set_num_threads(1)
     precision: Precision = arguments.precision
     settings = {"batch_size": 64, "learning_rate": 2e-3, "precision": precision}
-    trainings: dict[str, Callable[[Path, StageProgress], Any]] = {
+    trainings: dict[str, Callable[..., Any]] = {
         "judge": lambda file, progress: train_judge(
             file,
             num_pictures=arguments.judge_pictures,
