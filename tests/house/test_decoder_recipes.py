@@ -12,7 +12,8 @@ import torch
 from decoding_worlds import moving_recording
 from neurohorizon.configs import decode_build
 from neurohorizon.configs.decode_schema import DecodeConfig
-from neurohorizon.configs.load import RECIPES, load_any
+from neurohorizon.configs.load import load_any
+from neurohorizon.configs.recipe_file import RECIPES
 from neurohorizon.configs.sessions import prepare_recording
 from neurohorizon.recordings.schema import Recording, Series, Table
 from neurohorizon.training.decoding.fit import teach

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from neurohorizon.configs import build
-from neurohorizon.configs.load import RECIPES, load_any, load_config
+from neurohorizon.configs.load import load_any, load_config
 from neurohorizon.configs.model_schema import SIZES
-from neurohorizon.configs.recipe_file import read_yaml
+from neurohorizon.configs.recipe_file import RECIPES, read_yaml
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.configs.trainings import check
 from neurohorizon.recordings.batches import ForecastBatch

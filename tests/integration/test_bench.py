@@ -26,7 +26,7 @@ def test_speeds_are_printed_and_written_down(tmp_path, capsys):
         assert f"| {speed['what']} |" in page
     assert written["date"] in page
     assert "## Encoders" in page
-    for what in ("cache", "head", "encoder_events", "encoder"):
+    for what in ("cache", "head", "reading", "encoder_events", "encoder"):
         assert f"{what}_ratio" in speeds
     for what in ("train_small", "infer_small", "train_large", "infer_large", "memory"):
         ratio = speeds[f"decode_{what}_ours"] / speeds[f"decode_{what}_torch_brain"]

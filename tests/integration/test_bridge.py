@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 
+import h5py
 import numpy as np
 import pytest
 
@@ -95,6 +97,30 @@ def test_what_is_done_is_skipped_and_what_is_not_goes_on(world, run, capsys):
     assert (other / "bridges/two/ridge/tuning.json").is_file()
     assert main(words(world, "run.seed=4", "--out", str(other))) == 2
     assert "run.seed is 4 here and 0 there" in capsys.readouterr().err
+
+
+def test_what_a_run_was_fitted_to_must_still_be_there(tmp_path, capsys):
+    write_world(tmp_path, names=("one", "two"))
+    folder = tmp_path / "run"
+    rows = ["model.rows=[ridge]", *SMALL[1:]]
+    data = [f"data.recordings={tmp_path / 'recordings'}", f"data.bank={tmp_path / 'bank.npz'}"]
+    assert main(["bridge", "align", "macaque-v4", *rows, *data, "--out", str(folder)]) == 0
+    (recording,) = (tmp_path / "recordings").glob("one*")
+    whole = recording.read_bytes()
+    with h5py.File(recording, "r+") as file:
+        file["responses/values"][0] += 1
+    assert main(["bridge", "retrieve", str(folder)]) == 2
+    assert "is not what" in capsys.readouterr().err
+    recording.unlink()
+    assert main(["bridge", "retrieve", str(folder)]) == 2
+    assert "the recording one is missing" in capsys.readouterr().err
+    recording.write_bytes(whole)
+    kept = folder / "bridges/one/ridge/seed0.safetensors"
+    for damage in (kept.read_bytes()[:40], pickle.dumps({"weight": 1})):
+        kept.write_bytes(damage)
+        assert main(["bridge", "retrieve", str(folder)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "seed0.safetensors" in line
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(world, capsys):

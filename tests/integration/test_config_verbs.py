@@ -6,7 +6,7 @@ import json
 import pytest
 
 from neurohorizon.cli.app import main
-from neurohorizon.configs.load import list_recipes
+from neurohorizon.configs.recipe_file import list_recipes
 from neurohorizon.recordings.store import list_recordings, open_recording
 
 

@@ -55,6 +55,7 @@ def align(
             )
             for note in session.notes:
                 print(f"{pairs.id}: {note}")
+        print(f"{found.num_alike} pictures look like another one, which is on their side")
         print(f"would fit {len(parts)} rows into {config.run.folder}")
         return
     with StageProgress() as progress:

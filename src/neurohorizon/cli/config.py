@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from neurohorizon.configs.experiment import list_experiments
-from neurohorizon.configs.load import list_recipes, load_any
+from neurohorizon.configs.load import load_any
+from neurohorizon.configs.recipe_file import list_recipes
 from neurohorizon.configs.root import json_schema
 from neurohorizon.configs.trainings import check
 

@@ -77,7 +77,7 @@ def prepare(
 
 def tell(made: Prepared, source: Source) -> int:
     """Print what was made of which files, and the command that comes next."""
-    from neurohorizon.configs.load import recipes_for
+    from neurohorizon.configs.recipe_file import recipes_for
     from neurohorizon.recordings.responses_store import is_response_file
 
     for findings in made.findings.values():

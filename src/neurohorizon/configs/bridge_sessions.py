@@ -72,11 +72,14 @@ class BridgeSessions:
     sessions : list of BridgeSession
     bank : EmbeddingBank
     grey_bank : EmbeddingBank or None
+    num_alike : int
+        Pictures that look like another one.
     """
 
     sessions: list[BridgeSession]
     bank: EmbeddingBank
     grey_bank: EmbeddingBank | None
+    num_alike: int = 0
 
 
 def open_bridge_sessions(config: BridgeConfig) -> BridgeSessions:
@@ -117,7 +120,8 @@ def open_bridge_sessions(config: BridgeConfig) -> BridgeSessions:
                 raise DataError(f"{path}: none of its pictures is in the part {name!r}")
         folds = np.array([fold_of[one] for one in chosen.hashes.tolist()])
         sessions.append(BridgeSession(path, chosen, folds, notes))
-    return BridgeSessions(sessions, bank, grey)
+    _, sizes = np.unique(group, return_counts=True)
+    return BridgeSessions(sessions, bank, grey, int(sizes[sizes > 1].sum()))
 
 
 def describe_bridge_data(found: BridgeSessions, config: BridgeConfig) -> dict[str, Any]:

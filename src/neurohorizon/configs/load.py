@@ -6,7 +6,6 @@ schema's defaults, the base, the recipe, the command line.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +18,11 @@ from pydantic import ValidationError
 
 from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.keys import explain_unknown, find_unknown, section_at
-from neurohorizon.configs.recipe_file import read_yaml
+from neurohorizon.configs.recipe_file import find_recipe, read_yaml
 from neurohorizon.configs.root import AnyConfig, TrainConfig, root_of
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 
-RECIPES = Path(__file__).parent / "recipes"
 COMMAND_LINE = "command line"
 DEFAULT = "default"
 _OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*=", re.ASCII)
@@ -191,56 +189,6 @@ def load_any(
     except ValidationError as error:
         raise ConfigError(describe_problem(error, values, origin)) from None
     return LoadedConfig(config, _complete(origin, config), recipe)
-
-
-def find_recipe(recipe: str) -> Path:
-    """Return the file of a recipe.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, with those that there are.
-    """
-    if recipe.endswith((".yaml", ".yml")) or "/" in recipe:
-        path = Path(recipe)
-        if not path.is_file():
-            raise ConfigError(f"{recipe}: no such recipe file")
-        return path
-    path = RECIPES / f"{recipe}.yaml"
-    if not path.is_file():
-        known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
-        near = difflib.get_close_matches(recipe, known, n=1)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"unknown recipe '{recipe}': {meant}there are {', '.join(known)}, "
-            "or give the path of a .yaml file"
-        )
-    return path
-
-
-def list_recipes() -> list[tuple[str, str]]:
-    """Return the name of each recipe of this package and the first line of its comment."""
-    found = []
-    for path in sorted(RECIPES.glob("*.yaml")):
-        first = path.read_text(encoding="utf-8").splitlines()[0]
-        found.append((path.stem, first.removeprefix("#").strip()))
-    return found
-
-
-def recipes_for(source: str) -> list[str]:
-    """Return the names of this package's recipes for a source of recordings.
-
-    Examples
-    --------
-    >>> recipes_for("retinal_waves"), recipes_for("npz")
-    (['retinal-waves'], ['nwb'])
-    """
-    made_for = [
-        path.stem
-        for path in sorted(RECIPES.glob("*.yaml"))
-        if read_yaml(path).get("data", {}).get("source") == source
-    ]
-    return made_for or ["nwb"]
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Reading a recipe's YAML, more strictly than YAML asks for."""
+"""Recipes as files: which there are, and reading their YAML more strictly than YAML asks for."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import yaml
 
 from neurohorizon.errors import ConfigError
+
+RECIPES = Path(__file__).parent / "recipes"
 
 
 class _RecipeLoader(yaml.SafeLoader):
@@ -67,3 +70,53 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values, got {values!r:.40}")
     return values
+
+
+def find_recipe(recipe: str) -> Path:
+    """Return the file of a recipe.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, with those that there are.
+    """
+    if recipe.endswith((".yaml", ".yml")) or "/" in recipe:
+        path = Path(recipe)
+        if not path.is_file():
+            raise ConfigError(f"{recipe}: no such recipe file")
+        return path
+    path = RECIPES / f"{recipe}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in RECIPES.glob("*.yaml"))
+        near = difflib.get_close_matches(recipe, known, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"unknown recipe '{recipe}': {meant}there are {', '.join(known)}, "
+            "or give the path of a .yaml file"
+        )
+    return path
+
+
+def list_recipes() -> list[tuple[str, str]]:
+    """Return the name of each recipe of this package and the first line of its comment."""
+    found = []
+    for path in sorted(RECIPES.glob("*.yaml")):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        found.append((path.stem, first.removeprefix("#").strip()))
+    return found
+
+
+def recipes_for(source: str) -> list[str]:
+    """Return the names of this package's recipes for a source of recordings.
+
+    Examples
+    --------
+    >>> recipes_for("retinal_waves"), recipes_for("npz")
+    (['retinal-waves'], ['nwb'])
+    """
+    made_for = [
+        path.stem
+        for path in sorted(RECIPES.glob("*.yaml"))
+        if read_yaml(path).get("data", {}).get("source") == source
+    ]
+    return made_for or ["nwb"]

@@ -28,6 +28,7 @@ from neurohorizon.configs.bridge_sessions import (
 from neurohorizon.configs.load import LoadedConfig
 from neurohorizon.configs.records import (
     DONE_FILE,
+    Run,
     first_difference,
     load_bridge_run,
     run_state,
@@ -36,9 +37,10 @@ from neurohorizon.configs.records import (
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
 from neurohorizon.evaluation.retrieval.row_names import GREY
 from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.models.bridge.bridge import Bridge
 from neurohorizon.models.bridge.files import load_bridge, save_bridge
-from neurohorizon.ops.files import write_json
+from neurohorizon.ops.files import checksum, write_json
 from neurohorizon.training.bridge.contrastive import ContrastiveSettings
 from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.bridge.rows import ROWS
@@ -138,6 +140,38 @@ def align_run(
             progress("rows fitted", number + 1, len(parts))
     write_json(folder / DONE_FILE, {"rows": len(parts)})
     return "fitted" if state == "new" else "resumed"
+
+
+def open_fitted_sessions(run: Run[BridgeConfig]) -> BridgeSessions:
+    """Open what a run was fitted to.
+
+    Raises
+    ------
+    DataError
+        If a recording is missing or has changed since, or a bank was made in another way. A bank
+        may have grown.
+    """
+    found = open_bridge_sessions(run.config)
+    before = {entry["id"]: entry["sha256"] for entry in run.data["training"]}
+    for session in found.sessions:
+        if before.get(session.pairs.id) != checksum(session.path):
+            raise DataError(
+                f"{session.path}: is not what {run.folder} was fitted to: fit again, or bring the "
+                "file back"
+            )
+    missing = sorted(before.keys() - {session.pairs.id for session in found.sessions})
+    if missing:
+        raise DataError(f"{run.folder}: the recording {missing[0]} is missing: bring it back")
+    for name, bank in (("bank", found.bank), ("grey_bank", found.grey_bank)):
+        if bank is not None:
+            made = Fingerprint.from_json(run.data[name]["fingerprint"])
+            difference = made.difference(bank.fingerprint)
+            if difference:
+                raise DataError(
+                    f"{bank.where}: is not the bank that {run.folder} was fitted to "
+                    f"({difference}): fit again, or bring it back"
+                )
+    return found
 
 
 def load_part(part: Part, *, kind: Literal["fold", "seed"]) -> list[Bridge]:

@@ -10,9 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from neurohorizon.configs.bridge_sessions import BridgeSession, open_bridge_sessions
+from neurohorizon.configs.bridge_sessions import BridgeSession
 from neurohorizon.configs.records import load_bridge_run
-from neurohorizon.configs.run_bridges import TUNING_FILE, Part, parts_of
+from neurohorizon.configs.run_bridges import (
+    TUNING_FILE,
+    Part,
+    open_fitted_sessions,
+    parts_of,
+)
 from neurohorizon.configs.run_retrieval import case_of
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.retrieval.ceilings import has_trials, reliability
@@ -53,7 +58,7 @@ def score_regions(
         If the run has no such row, or its recordings no regions.
     """
     run = load_bridge_run(folder)
-    found = open_bridge_sessions(run.config)
+    found = open_fitted_sessions(run)
     parts = [
         part for part in parts_of(run.config, folder, found) if part.row == row and not part.grey
     ]

@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.configs.bridge_schema import BridgeConfig
-from neurohorizon.configs.bridge_sessions import BridgeSession, BridgeSessions, open_bridge_sessions
+from neurohorizon.configs.bridge_sessions import BridgeSession, BridgeSessions
 from neurohorizon.configs.records import DONE_FILE, Run, load_bridge_run
-from neurohorizon.configs.run_bridges import Part, bank_of, load_part, parts_of
+from neurohorizon.configs.run_bridges import (
+    Part,
+    bank_of,
+    load_part,
+    open_fitted_sessions,
+    parts_of,
+)
 from neurohorizon.errors import CheckpointError
 from neurohorizon.evaluation.retrieval.ceilings import (
     has_trials,
@@ -79,7 +85,7 @@ def retrieve_run(folder: Path, *, progress: Progress | None = None) -> Scored:
         raise CheckpointError(
             f"{folder}: not all rows are fitted: `neurohorizon bridge align` with --resume"
         )
-    found = open_bridge_sessions(run.config)
+    found = open_fitted_sessions(run)
     cases = [case_of(session) for session in found.sessions]
     better: Better = {}
     by_trials: dict[int, Better] = {}

@@ -162,6 +162,8 @@ def response_problem(recording: ResponseRecording) -> str | None:
         return f"values have shape {shape}, expected {expected} ({words})"
     if 0 in shape:
         return f"values have shape {shape}: nothing was recorded"
+    if responses.values.dtype.kind not in "fiu":
+        return f"values are {responses.values.dtype}, expected numbers"
     columns = (responses.end, responses.image, responses.part, responses.repeat, responses.day)
     lengths = {len(column) for column in columns}
     if lengths != {len(responses)}:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurohorizon import __version__
-from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.decoding.importance import Importance
 from neurohorizon.evaluation.decoding.results import DecodingResult
 from neurohorizon.evaluation.decoding.summary import pooled
@@ -25,7 +24,7 @@ from neurohorizon.report.decoding_page_tables import (
 )
 from neurohorizon.report.page import FIGURES_FOLDER
 from neurohorizon.report.page_figure import PageFigure
-from neurohorizon.report.page_parts import PageTable, page_environment
+from neurohorizon.report.page_parts import PageTable, page_environment, page_path
 from neurohorizon.report.run_notes import RunNotes, provenance_rows
 
 Progress = Callable[[str, int, int], None]
@@ -93,9 +92,7 @@ def write_decoding_report(
     ConfigError
         If `out` is no ``.html`` file.
     """
-    out = Path(out)
-    if out.suffix != ".html":
-        raise ConfigError(f"{out}: the report is one HTML page: give a name that ends in .html")
+    out = page_path(out)
     figures = make_decoding_figures(
         results,
         folder,

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from neurohorizon import __version__
-from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.run_results import RunResults
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.report.figures import Progress, make_figures
 from neurohorizon.report.page_figure import PageFigure
-from neurohorizon.report.page_parts import page_environment
+from neurohorizon.report.page_parts import page_environment, page_path
 from neurohorizon.report.page_sets import page_set
 from neurohorizon.report.rows import style_of, style_rows
 from neurohorizon.report.run_notes import RunNotes, provenance_rows
@@ -57,9 +56,7 @@ def write_report(
     ConfigError
         If `out` is no ``.html`` file.
     """
-    out = Path(out)
-    if out.suffix != ".html":
-        raise ConfigError(f"{out}: the report is one HTML page: give a name that ends in .html")
+    out = page_path(out)
     figures = make_figures(
         results,
         out.parent / FIGURES_FOLDER,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from neurohorizon.errors import ConfigError
 from neurohorizon.report.tables import TableRow
 
 
@@ -38,6 +40,20 @@ def page_environment() -> Environment:
     )
     environment.filters["minus"] = typeset_minus
     return environment
+
+
+def page_path(out: Path | str) -> Path:
+    """Return where a page shall be.
+
+    Raises
+    ------
+    ConfigError
+        If that is no ``.html`` file.
+    """
+    out = Path(out)
+    if out.suffix != ".html":
+        raise ConfigError(f"{out}: the report is one HTML page: give a name that ends in .html")
+    return out
 
 
 def typeset_minus(text: str) -> str:

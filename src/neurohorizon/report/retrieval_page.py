@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from neurohorizon import __version__
-from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.errors import DataError
 from neurohorizon.evaluation.retrieval.result_files import load_retrieval, load_summary
 from neurohorizon.evaluation.retrieval.results import DIRECTIONS
 from neurohorizon.evaluation.retrieval.views import RetrievalViews
 from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.report.page import FIGURES_FOLDER
-from neurohorizon.report.page_parts import PageTable, page_environment
+from neurohorizon.report.page_parts import PageTable, page_environment, page_path
 from neurohorizon.report.retrieval_categories import category_note, category_rows
 from neurohorizon.report.retrieval_gallery import CATEGORIES, Gallery, make_retrieval_figures
 from neurohorizon.report.retrieval_page_tables import (
@@ -69,9 +69,7 @@ def write_retrieval_report(
     DataError
         If the results are missing or damaged, or the pictures are not those of the run.
     """
-    out = Path(out)
-    if out.suffix != ".html":
-        raise ConfigError(f"{out}: the report is one HTML page: give a name that ends in .html")
+    out = page_path(out)
     result, by_trials = load_retrieval(folder)
     try:
         scores = read_scores(result, load_summary(folder))

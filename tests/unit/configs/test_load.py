@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 
 from neurohorizon.configs.load import (
-    find_recipe,
-    list_recipes,
     load_config,
     parse_overrides,
     to_yaml,
 )
-from neurohorizon.configs.recipe_file import read_yaml
+from neurohorizon.configs.recipe_file import find_recipe, list_recipes, read_yaml
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 

@@ -46,7 +46,11 @@ def test_mixed_responses_have_the_target_that_mixed_them():
     assert torch.allclose(target.sum(dim=1), torch.ones(50, dtype=torch.float64))
     assert torch.allclose(mixed, torch.einsum("ij,jnb->inb", target, responses))
     assert (target > 0).sum(dim=1).max() == 2
-    assert functional.cross_entropy(logits(50), target) > 0
+    back = target.T / target.sum(dim=0)[:, None]
+    there = functional.cross_entropy(logits(50), target)
+    and_back = functional.cross_entropy(logits(50).T, back)
+    both = (there + and_back).item() / 2
+    assert towards(logits(50), target).item() == pytest.approx(both)
 
 
 def test_the_temperature_is_clamped_and_learned():

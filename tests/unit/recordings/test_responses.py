@@ -187,6 +187,7 @@ def test_damaged_files_are_refused(tmp_path):
     [
         (make(bin_edges_s=np.array([0.0, 0.1])), r"expected \(40, 6, 1\)"),
         (make(image=np.full(40, 99)), "images are numbered 99 to 99, expected 0 to 39"),
+        (make(np.full((40, 6), "much")), "values are <U4, expected numbers"),
         (make(part=np.full(40, "valid")), "part is 'valid'"),
         (make(repeat=np.zeros(3, dtype=int)), "40 presentations, but columns of"),
         (make(statistics={"snr": np.zeros(5)}), "column 'snr' of units has shape"),

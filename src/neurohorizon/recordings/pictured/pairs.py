@@ -218,6 +218,8 @@ class UnitChoice:
                 f"{np.sum(silent & keep)} of {np.sum(keep)} units left out: no training picture "
                 f"has a value of theirs (the first is {first})"
             )
+        if silent.all():
+            raise DataError(f"{pairs.id}: no response to a training picture is a finite number")
         keep &= ~silent
         if not keep.any():
             raise DataError(f"{pairs.id}: no unit is left: choose other areas or lower limits")

@@ -43,6 +43,8 @@ class SpeedPlan:
         Spikes in each, on average, and units of each of three recordings.
     decoder_layers : tuple of int
         Layers of the smaller, the larger and, for memory, a decoder in between.
+    num_electrodes : int
+        That a Perceiver of responses reads; a multiple of 4.
     repeats : int
         The best of so many is told.
     """
@@ -61,6 +63,7 @@ class SpeedPlan:
     decoded_spikes: int = 3000
     decoded_units: int = 300
     decoder_layers: tuple[int, int, int] = (6, 24, 16)
+    num_electrodes: int = 1024
     repeats: int = 5
 
 
@@ -78,6 +81,7 @@ QUICK = SpeedPlan(
     decoded_spikes=100,
     decoded_units=10,
     decoder_layers=(1, 1, 1),
+    num_electrodes=32,
     repeats=1,
 )
 """To see that it runs: its numbers mean little."""
