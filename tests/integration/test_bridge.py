@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -18,6 +19,7 @@ from neurohorizon.evaluation.retrieval.result_files import (
 )
 from neurohorizon.evaluation.retrieval.results import Metric
 from neurohorizon.evaluation.retrieval.summary import estimate
+from neurohorizon.imaging.bank import EmbeddingBank
 
 SMALL = [
     "model.rows=[ridge,encoding model,linear InfoNCE]",
@@ -173,6 +175,15 @@ def test_a_picture_that_the_bank_lacks_is_told(world, tmp_path, capsys):
     given = [each for each in given if each != f"data.recordings={world / 'recordings'}"]
     assert main(given) == 2
     assert "has no embedding of 40 of the 200 pictures" in capsys.readouterr().err
+
+
+def test_an_encoder_that_was_trained_on_a_test_picture_is_refused(world, tmp_path, capsys):
+    bank = EmbeddingBank.load(world / "bank.npz")
+    path = replace(bank, seen=np.ones(len(bank), dtype=bool)).save(tmp_path / "bank")
+    given = words(world, f"data.bank={path}", "--out", str(tmp_path / "r"))
+    given = [each for each in given if each != f"data.bank={world / 'bank.npz'}"]
+    assert main(given) == 2
+    assert "was trained on 40 of the 40 test pictures" in capsys.readouterr().err
 
 
 def test_time_bins_make_room_for_temporal_attention(tmp_path):

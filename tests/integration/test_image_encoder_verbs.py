@@ -85,6 +85,7 @@ def test_photographs_with_a_table_become_a_bank(photographs, tmp_path, capsys):
     assert main([*embed, "--encoder", "small", "--checkpoint", str(out)]) == 0
     bank = EmbeddingBank.load(tmp_path / "bank")
     assert bank.embeddings.shape == (8, 128)
+    assert bank.seen.sum() == 6
     assert bank.fingerprint.encoder == "small"
     assert not bank.fingerprint.difference(SmallEncoder(out).fingerprint)
 

@@ -106,6 +106,9 @@ def open_bridge_sessions(config: BridgeConfig) -> BridgeSessions:
         grey.select(hashes.tolist())
     group = _groups(data, bank, hashes)
     part, fold = _split(config, hashes, group, [pairs for _, pairs in opened])
+    for each in (bank, grey):
+        if each is not None:
+            each.check_unseen(hashes[part == "test"].tolist())
     part_of = dict(zip(hashes.tolist(), part.tolist(), strict=True))
     fold_of = dict(zip(hashes.tolist(), fold.tolist(), strict=True))
     choose = UnitChoice(areas=data.units.areas, least=data.units.least)

@@ -8,6 +8,7 @@ array            shape             meaning
 ``embeddings``   (I, D) float32    one row a picture, no picture twice
 ``hashes``       (I,) text         SHA-256 of each picture's pixels (``picture_hash``)
 ``names``        (I,) text         what each picture was called; for people only
+``seen``         (I,) bool         whether the encoder is known to be trained on the picture
 ``fingerprint``  () text           JSON: encoder, weights, settings, versions
 ``content``      () text           SHA-256 of all of the above, checked when it is read
 ===============  ================  ======================================================
@@ -31,7 +32,7 @@ from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 
 SUFFIX = ".npz"
 _CODEC = ("utf-8", "surrogateescape")  # names of files may be any bytes
-_ARRAYS = ("embeddings", "hashes", "names", "fingerprint", "content")
+_ARRAYS = ("embeddings", "hashes", "names", "seen", "fingerprint", "content")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class EmbeddingBank:
         What each picture was called.
     fingerprint : Fingerprint
         What made the embeddings.
+    seen : (I,) array of bool
+        Pictures that the encoder is known to be trained on; none unless told.
     where : str
         What to call the bank in a message: its path, if it has one.
 
@@ -60,6 +63,7 @@ class EmbeddingBank:
     hashes: Sequence[str]
     names: Sequence[str]
     fingerprint: Fingerprint
+    seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     where: str = field(default="the bank")
 
     def __post_init__(self) -> None:
@@ -72,6 +76,10 @@ class EmbeddingBank:
             )
         if len(self.names) != count:
             raise DataError(f"{self.where}: {len(self.names)} names for {count} embeddings")
+        if not self.seen.size:
+            object.__setattr__(self, "seen", np.zeros(count, dtype=bool))
+        if self.seen.shape != (count,) or self.seen.dtype != bool:
+            raise DataError(f"{self.where}: {len(self.seen)} marks of seen for {count} embeddings")
         bad = ~np.isfinite(embeddings).all(axis=1)
         if bad.any():
             name = self.names[int(bad.argmax())]
@@ -116,6 +124,21 @@ class EmbeddingBank:
             )
         return self.embeddings[[self._rows[one] for one in hashes]]
 
+    def check_unseen(self, hashes: Sequence[str]) -> None:
+        """Refuse pictures for a test that the encoder was trained on.
+
+        Raises
+        ------
+        DataError
+        """
+        known = [one for one in hashes if self.seen[self._rows[one]]]
+        if known:
+            raise DataError(
+                f"{self.where}: its encoder was trained on {len(known)} of the {len(hashes)} test "
+                f"pictures, the first with hash {known[0][:12]}: train one without them "
+                "(`neurohorizon bridge train-encoder`), or test on others (data.split)"
+            )
+
     def check_comparable(self, other: EmbeddingBank) -> None:
         """Refuse another bank whose embeddings were made in another way.
 
@@ -154,6 +177,7 @@ class EmbeddingBank:
             embeddings=np.concatenate([self.embeddings, other.embeddings[new]]),
             hashes=[*self.hashes, *(other.hashes[row] for row in new)],
             names=[*self.names, *(other.names[row] for row in new)],
+            seen=np.concatenate([self.seen, other.seen[new]]),
             fingerprint=self.fingerprint,
         )
 
@@ -177,6 +201,7 @@ class EmbeddingBank:
                 embeddings=self.embeddings,
                 hashes=np.array(self.hashes, dtype=np.str_),
                 names=np.array(self.names, dtype=np.str_),
+                seen=self.seen,
                 fingerprint=np.array(self.fingerprint.to_json()),
                 content=np.array(self._content_hash()),
             )
@@ -212,6 +237,7 @@ class EmbeddingBank:
             embeddings=arrays["embeddings"],
             hashes=arrays["hashes"].tolist(),
             names=arrays["names"].tolist(),
+            seen=arrays["seen"],
             fingerprint=fingerprint,
             where=str(path),
         )
@@ -227,6 +253,7 @@ class EmbeddingBank:
         digest = hashlib.sha256(self.fingerprint.to_json().encode())
         for words in (self.hashes, self.names):
             digest.update("".join(f"\n{len(word)} {word}" for word in words).encode(*_CODEC))
+        digest.update(self.seen.tobytes())
         digest.update(str(self.embeddings.shape).encode())
         digest.update(np.ascontiguousarray(self.embeddings).data)
         return digest.hexdigest()

@@ -182,10 +182,12 @@ def _make_bank(
     encoder: ImageEncoder,
     where: str = "the bank",
 ) -> EmbeddingBank:
+    seen = set(encoder.saw(hashes))
     return EmbeddingBank(
         embeddings=np.array([rows[one] for one in hashes], dtype=np.float32),
         hashes=hashes,
         names=[names[one] for one in hashes],
+        seen=np.array([one in seen for one in hashes], dtype=bool),
         fingerprint=encoder.fingerprint,
         where=where,
     )

@@ -19,7 +19,7 @@ own summary token after its last normalisation, before any projection.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,10 @@ class ImageEncoder(Protocol):
 
     def encode(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Turn (H, W, 3) pictures into a (B, D) array."""
+        ...
+
+    def saw(self, hashes: Iterable[str]) -> list[str]:
+        """Return which of some pictures, by their hashes, it is known to be trained on."""
         ...
 
 
@@ -269,6 +273,10 @@ class NetworkEncoder:
                 batch = self.preprocessing(pictures[first : first + self.batch_size])
                 rows.append(self._read(torch.from_numpy(batch).to(self.device)).cpu().numpy())
         return np.concatenate(rows)
+
+    def saw(self, hashes: Iterable[str]) -> list[str]:
+        """Return none: which pictures of ours a public network was trained on, nobody knows."""
+        return []
 
     def _read(self, pixel_values: torch.Tensor) -> torch.Tensor:
         if self.readout == "projected":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +41,10 @@ class GreyEncoder:
     def encode(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Turn (H, W, 3) pictures into a (B, D) array."""
         return self.encoder.encode([to_grey(picture) for picture in pictures])
+
+    def saw(self, hashes: Iterable[str]) -> list[str]:
+        """Return which of some pictures it was trained on, in colour."""
+        return self.encoder.saw(hashes)
 
 
 def to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

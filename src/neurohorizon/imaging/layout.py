@@ -8,7 +8,7 @@ beat before one may say that meaning was decoded rather than light.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -102,6 +102,10 @@ class LayoutEncoder:
         return np.array([_encode(picture) for picture in pictures], dtype=np.float32).reshape(
             len(pictures), self.num_dimensions
         )
+
+    def saw(self, hashes: Iterable[str]) -> list[str]:
+        """Return none: it was trained on nothing."""
+        return []
 
     def unpack(
         self, embeddings: NDArray[np.float32]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,23 @@ def test_banks_join_without_repeating_a_picture():
     np.testing.assert_array_equal(joined.select(first.hashes), first.embeddings)
     with pytest.raises(DataError, match="different embeddings of the same picture"):
         first.join(bank("b", seed=3))
+
+
+def test_pictures_that_the_encoder_was_trained_on_are_marked_and_no_test(tmp_path):
+    first, second = bank("abc"), bank("cxy", seed=0)
+    seen = EmbeddingBank(
+        first.embeddings, first.hashes, first.names, MAKER, np.array([1, 0, 1]) > 0
+    )
+    read = EmbeddingBank.load(seen.save(tmp_path / "bank"))
+    assert read.seen.tolist() == [True, False, True]
+    read.check_unseen(["b" * 64])
+    with pytest.raises(DataError, match="trained on 2 of the 3 test pictures, the first with"):
+        read.check_unseen(first.hashes)
+    assert not second.seen.any()
+    other = EmbeddingBank(second.embeddings[1:], second.hashes[1:], second.names[1:], MAKER)
+    assert read.join(other).seen.tolist() == [True, False, True, False, False]
+    with pytest.raises(DataError, match="2 marks of seen for 3 embeddings"):
+        replace(first, seen=np.ones(2, dtype=bool))
 
 
 @pytest.mark.parametrize(
