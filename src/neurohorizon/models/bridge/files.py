@@ -21,6 +21,7 @@ def save_bridge(bridge: Bridge, path: Path | str, *, about: dict[str, str] | Non
         "whitening": bridge.space.whitening,
         "root": bridge.scale.root,
         "measure": bridge.measure,
+        "regression": bridge.regression is not None,
         "neural": asdict(bridge.neural_spec),
         "image": None if bridge.image_spec is None else asdict(bridge.image_spec),
     }

@@ -85,13 +85,15 @@ class TargetSpace(nn.Module):
 
     Notes
     -----
-    All three are learned from training pictures alone. Components are scaled by one number, so
+    All are learned from training pictures alone, and so is the variance of each component in the
+    space. Components are scaled by one number, so
     that their mean square is 1 at any whitening.
     """
 
     mean: Tensor
     axes: Tensor
     scale: Tensor
+    variance: Tensor
 
     def __init__(self, num_dimensions: int, num_components: int, *, whitening: float = 0.0) -> None:
         super().__init__()
@@ -101,6 +103,7 @@ class TargetSpace(nn.Module):
         self.register_buffer("mean", torch.zeros(num_dimensions))
         self.register_buffer("axes", torch.zeros(num_components, num_dimensions))
         self.register_buffer("scale", torch.ones(num_components))
+        self.register_buffer("variance", torch.ones(num_components))
 
     @torch.no_grad()
     def fit(self, embeddings: NDArray[np.floating]) -> TargetSpace:
@@ -127,7 +130,9 @@ class TargetSpace(nn.Module):
         axes = axes * np.sign(largest)[:, None]
         scale = spread**-self.whitening
         scale = scale / np.sqrt(np.mean((spread * scale) ** 2))
-        for name, found in (("mean", mean), ("axes", axes), ("scale", scale)):
+        variance = (spread * scale) ** 2
+        learned = {"mean": mean, "axes": axes, "scale": scale, "variance": variance}
+        for name, found in learned.items():
             getattr(self, name).copy_(torch.from_numpy(found))
         return self
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.models.bridge.tower import Tower
 from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
 
 
@@ -145,7 +146,7 @@ class ElectrodeReading(nn.Module):
         return tokens_KLD + self.feed_forward(tokens_KLD)
 
 
-class PerceiverTower(nn.Module):
+class PerceiverTower(Tower):
     """Read electrodes by region tokens, mix these, and read them out by learned queries.
 
     Parameters
@@ -178,7 +179,7 @@ class PerceiverTower(nn.Module):
         num_queries: int = 4,
         dropout: float = 0.3,
     ) -> None:
-        super().__init__()
+        super().__init__(num_queries * width, num_outputs)
         if width % num_heads:
             raise ConfigError(f"a width of {width} is not shared evenly by {num_heads} heads")
         self.reading = ElectrodeReading(
@@ -189,17 +190,13 @@ class PerceiverTower(nn.Module):
         )
         self.queries = nn.Parameter(0.5 * torch.randn(num_queries, width))
         self.readout = CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
-        self.project = nn.Sequential(
-            nn.LayerNorm(num_queries * width),
-            nn.Dropout(dropout),
-            nn.Linear(num_queries * width, num_outputs),
-        )
+        self.norm = nn.Sequential(nn.LayerNorm(num_queries * width), nn.Dropout(dropout))
 
-    def forward(self, responses_KN: Tensor) -> Tensor:
-        """Return places in the common space, (K, d)."""
+    def hidden(self, responses_KN: Tensor) -> Tensor:
+        """Return what the queries read, (K, W)."""
         tokens_KLD = self.reading(responses_KN.flatten(1))
         for layer in self.layers:
             tokens_KLD = layer(tokens_KLD)
         queries = self.queries.expand(len(tokens_KLD), -1, -1)
         read = self.readout(queries, self.readout.attention.project(tokens_KLD))
-        return self.project(read.flatten(1))
+        return self.norm(read.flatten(1))

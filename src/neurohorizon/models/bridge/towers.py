@@ -1,6 +1,6 @@
 """Towers: from standardised responses to the space that they share with pictures.
 
-Shapes: K responses, N units, B time bins, d dimensions of the common space.
+Shapes: K responses, N units, B time bins, W hidden dimensions, d dimensions of the common space.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.models.bridge.perceiver import PerceiverTower
+from neurohorizon.models.bridge.tower import Tower
 
 TowerKind = Literal["linear", "mlp", "temporal", "perceiver"]
 
@@ -49,7 +50,7 @@ class TowerSpec:
     num_latents: int = 8
     num_queries: int = 4
 
-    def build(self) -> nn.Module:
+    def build(self) -> Tower:
         """Make the tower.
 
         Raises
@@ -78,7 +79,7 @@ class TowerSpec:
         return TemporalTower(*self.shape, self.num_outputs, dropout=self.dropout, **sizes)
 
 
-class LinearTower(nn.Module):
+class LinearTower(Tower):
     """A linear map.
 
     Parameters
@@ -90,16 +91,44 @@ class LinearTower(nn.Module):
     """
 
     def __init__(self, num_inputs: int, num_outputs: int, *, bias: bool = True) -> None:
-        super().__init__()
-        self.to_space = nn.Linear(num_inputs, num_outputs, bias=bias)
+        super().__init__(num_inputs, num_outputs, bias=bias)
 
-    def forward(self, responses_KN: Tensor) -> Tensor:
-        """Return places in the common space, (K, d)."""
-        return self.to_space(responses_KN.flatten(1))
+    def hidden(self, responses_KN: Tensor) -> Tensor:
+        """Return the responses as they are, (K, N B)."""
+        return responses_KN.flatten(1)
 
 
-class MLPTower(nn.Module):
+class Layers(nn.Module):
     """Layers of GELU, normalised, with a way around all but the first.
+
+    Parameters
+    ----------
+    num_inputs, width : int
+    num_layers : int
+    dropout : float
+    """
+
+    def __init__(self, num_inputs: int, *, width: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+
+        def layer(num_inputs: int) -> nn.Module:
+            return nn.Sequential(
+                nn.Linear(num_inputs, width), nn.GELU(), nn.LayerNorm(width), nn.Dropout(dropout)
+            )
+
+        self.first = layer(num_inputs)
+        self.more = nn.ModuleList(layer(width) for _ in range(num_layers - 1))
+
+    def forward(self, inputs_KN: Tensor) -> Tensor:
+        """Return the last layer, (K, W)."""
+        hidden_KW = self.first(inputs_KN)
+        for layer in self.more:
+            hidden_KW = hidden_KW + layer(hidden_KW)
+        return hidden_KW
+
+
+class MLPTower(Tower):
+    """Hidden layers, and a linear way out.
 
     Parameters
     ----------
@@ -119,27 +148,15 @@ class MLPTower(nn.Module):
         num_layers: int = 1,
         dropout: float = 0.3,
     ) -> None:
-        super().__init__()
-        self.first = nn.Sequential(
-            nn.Linear(num_inputs, width), nn.GELU(), nn.LayerNorm(width), nn.Dropout(dropout)
-        )
-        self.more = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width), nn.Dropout(dropout)
-            )
-            for _ in range(num_layers - 1)
-        )
-        self.to_space = nn.Linear(width, num_outputs)
+        super().__init__(width, num_outputs)
+        self.layers = Layers(num_inputs, width=width, num_layers=num_layers, dropout=dropout)
 
-    def forward(self, responses_KN: Tensor) -> Tensor:
-        """Return places in the common space, (K, d)."""
-        hidden = self.first(responses_KN.flatten(1))
-        for layer in self.more:
-            hidden = hidden + layer(hidden)
-        return self.to_space(hidden)
+    def hidden(self, responses_KN: Tensor) -> Tensor:
+        """Return the last hidden layer, (K, W)."""
+        return self.layers(responses_KN.flatten(1))
 
 
-class TemporalTower(nn.Module):
+class TemporalTower(Tower):
     """Weigh the time bins of each unit by attention, then an MLP.
 
     Every unit has one weight a bin, the softmax over bins of a learned logit and of what the
@@ -166,17 +183,17 @@ class TemporalTower(nn.Module):
         dropout: float = 0.3,
         num_heads: int = 2,
     ) -> None:
-        super().__init__()
+        super().__init__(width, num_outputs)
         self.by_unit = nn.Parameter(torch.randn(num_heads, num_units, num_bins) * 0.02)
         self.by_population = nn.Linear(num_units, num_heads)
         nn.init.normal_(self.by_population.weight, std=0.02)
-        self.mlp = MLPTower(
-            num_units * num_heads, num_outputs, width=width, num_layers=num_layers, dropout=dropout
+        self.layers = Layers(
+            num_units * num_heads, width=width, num_layers=num_layers, dropout=dropout
         )
 
-    def forward(self, responses_KNB: Tensor) -> Tensor:
-        """Return places in the common space, (K, d)."""
+    def hidden(self, responses_KNB: Tensor) -> Tensor:
+        """Return the last hidden layer, (K, W)."""
         moving_KHB = self.by_population(responses_KNB.transpose(1, 2)).transpose(1, 2)
         weights_KHNB = (self.by_unit + moving_KHB[:, :, None]).softmax(dim=-1)
         read_KHN = (weights_KHNB * responses_KNB[:, None]).sum(dim=-1)
-        return self.mlp(read_KHN.flatten(1))
+        return self.layers(read_KHN.flatten(1))

@@ -236,6 +236,7 @@ def make_bridge(samples: Samples, settings: ContrastiveSettings) -> Bridge:
             num_queries=settings.num_queries,
         ),
         image=TowerSpec("linear", (num_components,), num_outputs) if settings.project else None,
+        regression=True,
     )
     bridge.scale.fit(samples.values)
     bridge.space.fit(samples.embeddings)
@@ -288,13 +289,18 @@ def _loss(
             *responses.shape[:2], *([1] * (responses.ndim - 2))
         )
     image = bridge.image(places)
-    neural = functional.normalize(bridge.neural(responses), dim=1)
+    hidden = bridge.neural.hidden(responses)
+    neural = functional.normalize(bridge.neural.to_space(hidden), dim=1)
     logits = temperature() * neural @ functional.normalize(image, dim=1).T
     if target is not None:
-        return towards(logits, target)
-    if settings.loss == "soft_clip":
-        return soft_clip(logits, image)
-    return info_nce(logits, smoothing=settings.smoothing)
+        loss, places = towards(logits, target), target @ places
+    elif settings.loss == "soft_clip":
+        loss = soft_clip(logits, image)
+    else:
+        loss = info_nce(logits, smoothing=settings.smoothing)
+    # The second head learns beside the first, and changes nothing of what that one learns.
+    assert bridge.regression is not None
+    return loss + functional.mse_loss(bridge.regression(hidden.detach()), places)
 
 
 def _optimizer(
