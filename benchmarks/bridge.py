@@ -1,6 +1,11 @@
 """Which picture was it? The ladder of bridges on real and simulated responses, all rows.
 
     python benchmarks/bridge.py macaque_v4       # data as `data prepare` leaves them; an hour
+    python benchmarks/bridge.py ventral_stream ventral_stream_layout
+
+Data and banks as the recipes' first lines make them; of the drawn world two banks, of the small
+encoder with labels (``banks/ventral_stream.npz``) and of the encoder layout
+(``banks/ventral_stream_looks.npz``).
 
 Each study fits and scores a run under ``runs/bench-bridge/`` (rows that are fitted are kept, so the
 script can be stopped and started again) and writes ``benchmarks/results/bridge_<study>.md`` and
@@ -25,6 +30,7 @@ from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.bridge_sessions import BridgeSessions, open_bridge_sessions
 from neurohorizon.configs.load import load_bridges
 from neurohorizon.configs.run_bridges import align_run
+from neurohorizon.configs.run_regions import WHOLE, score_regions
 from neurohorizon.configs.run_retrieval import retrieve_run
 from neurohorizon.evaluation.retrieval.identification import count_better
 from neurohorizon.evaluation.retrieval.results import (
@@ -37,6 +43,7 @@ from neurohorizon.evaluation.retrieval.summary import common_metrics, estimate, 
 from neurohorizon.report.retrieval_tables import format_retrieval
 from neurohorizon.training.bridge.closed_form import RidgeSettings
 from neurohorizon.training.bridge.contrastive import ContrastiveSettings
+from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.bridge.rows import ROWS, Row
 from neurohorizon.training.bridge.tuning import fit_tuned, tune
 
@@ -47,18 +54,39 @@ TOP5 = Metric("top 5 of 100", 5, 100)
 
 @dataclass(frozen=True)
 class Study:
-    """A run of bridges, and rows of fixed settings that it is compared with."""
+    """A run of bridges, and what its rows are compared with.
+
+    Parameters
+    ----------
+    title, recipe : str
+    overrides : tuple of str
+    data : str
+        Name of its recordings' folder.
+    banks : tuple of (key of ``data``, file)
+    references : tuple of (name, Row)
+        Rows of fixed settings, with which the strongest row is compared.
+    named : str or None
+        The row with which every other one is compared.
+    regions : RowName or None
+        A row that is fitted to the electrodes of each region as well.
+    """
 
     title: str
     recipe: str
+    data: str
+    banks: tuple[tuple[str, str], ...]
     overrides: tuple[str, ...] = ()
     references: tuple[tuple[str, Row], ...] = ()
+    named: RowName | None = None
+    regions: RowName | None = None
 
 
 STUDIES = {
     "macaque_v4": Study(
         title="Macaque V4, six sessions of two animals: held-out photographs",
         recipe="macaque-v4",
+        data="macaque_v4",
+        banks=(("bank", "macaque_v4"), ("grey_bank", "macaque_v4_grey")),
         overrides=("training.budget=6", "model.grey_rows=[encoding model, linear InfoNCE]"),
         # What was reported before this ladder was built, on one split of each session: a
         # hand-made embedding of 40 components.
@@ -72,6 +100,26 @@ STUDIES = {
                 ),
             ),
         ),
+    ),
+    "ventral_stream": Study(
+        title="A simulated monkey, V1, V4 and IT: 100 drawn pictures, by what they show",
+        recipe="ventral-stream",
+        data="ventral_stream",
+        banks=(("bank", "ventral_stream"), ("looks_bank", "ventral_stream_looks")),
+        overrides=(
+            "model.rows=[ridge, whitened ridge, encoding model, linear InfoNCE, MLP InfoNCE, "
+            "MLP SoftCLIP, MLP BiMixCo]",
+        ),
+        named="MLP InfoNCE",
+        regions="ridge",
+    ),
+    "ventral_stream_layout": Study(
+        title="A simulated monkey, V1, V4 and IT: 100 drawn pictures, by light and edges",
+        recipe="ventral-stream",
+        data="ventral_stream",
+        banks=(("bank", "ventral_stream_looks"),),
+        overrides=("model.rows=[ridge, whitened ridge, encoding model, linear InfoNCE]",),
+        regions="ridge",
     ),
 }
 
@@ -87,18 +135,18 @@ def main() -> None:
         parser.error(f"unknown study {', '.join(unknown)}: choose from {', '.join(STUDIES)}")
     for name in arguments.studies:
         study = STUDIES[name]
-        where = [
-            f"data.recordings={arguments.data / name}",
-            f"data.bank={arguments.banks / name}.npz",
-            f"data.grey_bank={arguments.banks / name}_grey.npz",
-        ]
+        where = [f"data.recordings={arguments.data / study.data}"]
+        where += [f"data.{key}={arguments.banks / file}.npz" for key, file in study.banks]
         loaded = load_bridges(study.recipe, [*study.overrides, *where], folder=RUNS / name)
         with StageProgress() as progress:
             align_run(loaded, resume=True, command_line=sys.argv, progress=progress)
             result = retrieve_run(RUNS / name, progress=progress).result
             found = open_bridge_sessions(loaded.config)
             result = with_references(result, study.references, found, loaded.config, progress)
-        write(name, study, result)
+            regions = None
+            if study.regions is not None:
+                regions = score_regions(RUNS / name, study.regions, progress=progress)
+        write(name, study, result, regions)
 
 
 def with_references(
@@ -132,7 +180,9 @@ def with_references(
     return replace(result, rows=[*rows, *result.rows], better=better)
 
 
-def write(name: str, study: Study, result: RetrievalResult) -> None:
+def write(
+    name: str, study: Study, result: RetrievalResult, regions: RetrievalResult | None
+) -> None:
     """Write the tables of a study."""
     told = " ".join(f"'{each}'" if " " in each else each for each in study.overrides)
     lines = [f"`neurohorizon bridge align {study.recipe} {told}`, then `bridge retrieve`.", ""]
@@ -156,20 +206,31 @@ def write(name: str, study: Study, result: RetrievalResult) -> None:
             cells.append(f"{one:.1f} / {five:.1f}")
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
     best = _best(result)
-    lines += ["", f"## {best} minus reference rows", ""]
-    lines += ["Top 1 of 100, percent, with 95 % intervals over pictures and seeds.", ""]
-    lines += ["| minus | " + " | ".join(names) + " | all |", "|---|" + "---:|" * (len(names) + 1)]
+    pairs = [(best, reference) for reference, _ in study.references]
+    if study.named is not None:
+        bridges = [row.name for row in result.rows if row.role == "bridge"]
+        pairs += [(row, study.named) for row in bridges if row != study.named]
     steps: dict[str, Any] = {}
-    for reference, _ in study.references:
-        cells = []
-        for recordings in [*([each] for each in names), names]:
-            step = estimate(result, best, TOP, recordings=recordings, minus=reference)
-            value, low, high = (100 * each for each in (step.value, step.low, step.high))
-            cells.append(f"{value:+.1f} [{low:+.1f}, {high:+.1f}]")
-            key = recordings[0] if len(recordings) == 1 else "all"
-            steps.setdefault(reference, {})[key] = [value, low, high]
-        lines.append(f"| {reference} | " + " | ".join(cells) + " |")
-    content = {"study": name, "steps": steps, **summarise(result, named=best)}
+    if pairs:
+        lines += ["", "## Differences", ""]
+        lines += ["Top 1 of 100, percent, with 95 % intervals over pictures and seeds.", ""]
+        everywhere = [[each] for each in names] if len(names) > 1 else []
+        columns = [*names, "all"] if everywhere else ["difference"]
+        lines += ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+        for row, minus in pairs:
+            cells = []
+            for recordings in [*everywhere, names]:
+                step = estimate(result, row, TOP, recordings=recordings, minus=minus)
+                value, low, high = (100 * each for each in (step.value, step.low, step.high))
+                cells.append(f"{value:+.1f} [{low:+.1f}, {high:+.1f}]")
+                key = recordings[0] if len(recordings) < len(names) else "all"
+                steps.setdefault(f"{row} minus {minus}", {})[key] = [value, low, high]
+            lines.append(f"| {row} minus {minus} | " + " | ".join(cells) + " |")
+    content = {"study": name, "steps": steps, **summarise(result, named=study.named or best)}
+    if regions is not None:
+        lines += ["", f"## By region: {study.regions}", ""]
+        lines += ["```text", format_retrieval(regions, named=WHOLE).rstrip(), "```", ""]
+        content["regions"] = summarise(regions, named=WHOLE)
     write_results(f"bridge_{name}", study.title, lines, content)
 
 

@@ -20,6 +20,9 @@ from neurohorizon.evaluation.retrieval.result_files import (
 from neurohorizon.evaluation.retrieval.results import Metric
 from neurohorizon.evaluation.retrieval.summary import estimate
 from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.models.bridge.files import load_bridge
+from neurohorizon.recordings.pictured.pairs import PicturePairs
+from neurohorizon.recordings.responses_store import open_responses
 
 SMALL = [
     "model.rows=[ridge,encoding model,linear InfoNCE]",
@@ -79,6 +82,34 @@ def test_a_run_is_fitted_scored_and_read_again(run, capsys):
     printed = capsys.readouterr().out
     assert "chance" in printed
     assert "the response, given the picture" in printed
+
+
+def test_embeddings_are_predicted_out_of_fold(world, run, capsys):
+    assert main(["bridge", "embed", str(run)]) == 0
+    printed = capsys.readouterr().out
+    assert "training, out of fold" in printed
+    true = EmbeddingBank.load(world / "bank.npz")
+    scores = json.loads((run / "results/embeddings/scores.json").read_text())["rows"]
+    assert len(scores) == 2 * 3 * 2, "recordings, rows, parts"
+    for score in scores:
+        assert score["right"]["value"] > score["other"]["value"] + 0.2
+        assert score["two_way"]["value"] > 0.8
+    folder = run / "results/embeddings/one/ridge"
+    test = EmbeddingBank.load(folder / "test")
+    fold = EmbeddingBank.load(folder / "out_of_fold")
+    assert (len(test), len(fold)) == (40, 120)
+    assert not set(test.hashes) & set(fold.hashes)
+    assert "encoder made up against responses" in true.fingerprint.difference(test.fingerprint)
+    # A bridge that was fitted to a picture would say more of it.
+    bridge = load_bridge(run / "bridges/one/ridge/seed0.safetensors")[0]
+    pairs = PicturePairs.of(open_responses(world / "recordings/one.h5")).only("train")
+    pairs = pairs.mean_over_trials()
+    fitted = bridge.predict(pairs.values)
+    shown = true.select(pairs.hashes.tolist())
+    out = fold.select(pairs.hashes.tolist())
+    assert np.sum((fitted - shown) ** 2) < np.sum((out - shown) ** 2)
+    assert main(["bridge", "embed", str(run), "--row", "MLP InfoNCE"]) == 2
+    assert "has no row 'MLP InfoNCE': there are ridge" in capsys.readouterr().err
 
 
 def test_what_is_done_is_skipped_and_what_is_not_goes_on(world, run, capsys):

@@ -155,6 +155,11 @@ VERBS: tuple[Verb, ...] = (
         "Tune and fit bridges from responses to the space of pictures, every row of the ladder.",
     ),
     Verb(
+        "bridge embed",
+        "bridge_embed:embed",
+        "Write the embeddings that responses speak for, as banks: out of fold, and of the test.",
+    ),
+    Verb(
         "bridge retrieve",
         "bridge_retrieve:retrieve",
         "Find the test pictures by the responses to them, and the responses by their pictures.",

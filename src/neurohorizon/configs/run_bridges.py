@@ -142,15 +142,22 @@ def align_run(
     return "fitted" if state == "new" else "resumed"
 
 
-def open_fitted_sessions(run: Run[BridgeConfig]) -> BridgeSessions:
-    """Open what a run was fitted to.
+def open_finished(folder: Path) -> tuple[Run[BridgeConfig], BridgeSessions]:
+    """Open a finished run, and what it was fitted to.
 
     Raises
     ------
+    CheckpointError
+        If not all rows are fitted.
     DataError
         If a recording is missing or has changed since, or a bank was made in another way. A bank
         may have grown.
     """
+    run = load_bridge_run(folder)
+    if not (folder / DONE_FILE).is_file():
+        raise CheckpointError(
+            f"{folder}: not all rows are fitted: `neurohorizon bridge align` with --resume"
+        )
     found = open_bridge_sessions(run.config)
     before = {entry["id"]: entry["sha256"] for entry in run.data["training"]}
     for session in found.sessions:
@@ -171,7 +178,7 @@ def open_fitted_sessions(run: Run[BridgeConfig]) -> BridgeSessions:
                     f"{bank.where}: is not the bank that {run.folder} was fitted to "
                     f"({difference}): fit again, or bring it back"
                 )
-    return found
+    return run, found
 
 
 def load_part(part: Part, *, kind: Literal["fold", "seed"]) -> list[Bridge]:

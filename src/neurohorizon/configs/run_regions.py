@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from neurohorizon.configs.bridge_sessions import BridgeSession
-from neurohorizon.configs.records import load_bridge_run
 from neurohorizon.configs.run_bridges import (
     TUNING_FILE,
     Part,
-    open_fitted_sessions,
+    open_finished,
     parts_of,
 )
 from neurohorizon.configs.run_retrieval import case_of
@@ -57,8 +56,7 @@ def score_regions(
     ConfigError, DataError, CheckpointError
         If the run has no such row, or its recordings no regions.
     """
-    run = load_bridge_run(folder)
-    found = open_fitted_sessions(run)
+    run, found = open_finished(folder)
     parts = [
         part for part in parts_of(run.config, folder, found) if part.row == row and not part.grey
     ]

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.bridge_sessions import BridgeSession, BridgeSessions
-from neurohorizon.configs.records import DONE_FILE, Run, load_bridge_run
+from neurohorizon.configs.records import Run
 from neurohorizon.configs.run_bridges import (
     Part,
     bank_of,
     load_part,
-    open_fitted_sessions,
+    open_finished,
     parts_of,
 )
-from neurohorizon.errors import CheckpointError
 from neurohorizon.evaluation.retrieval.ceilings import (
     has_trials,
     noise_whitening,
@@ -80,12 +79,7 @@ def retrieve_run(folder: Path, *, progress: Progress | None = None) -> Scored:
     CheckpointError, DataError
         If the run is not finished, or its recordings or banks have changed.
     """
-    run = load_bridge_run(folder)
-    if not (folder / DONE_FILE).is_file():
-        raise CheckpointError(
-            f"{folder}: not all rows are fitted: `neurohorizon bridge align` with --resume"
-        )
-    found = open_fitted_sessions(run)
+    run, found = open_finished(folder)
     cases = [case_of(session) for session in found.sessions]
     better: Better = {}
     by_trials: dict[int, Better] = {}

@@ -23,6 +23,8 @@ Loss = Literal["info_nce", "soft_clip", "bimixco"]
 Progress = Callable[[int, int], None]
 GALLERY = 100
 WARMUP_STEPS = 20
+#: Responses that the second head is solved from, at least; each is read several times if need be.
+REGRESSION_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ def fit_contrastive(
     final = cast(Bridge, averaged.module)
     if kept:
         final.load_state_dict(kept)
+    picture = torch.from_numpy(samples.picture)
+    _fit_regression(final, responses, places[picture], settings, generator)
     return Trained(final.cpu().eval().requires_grad_(False), best_step, curve)
 
 
@@ -280,6 +284,20 @@ def _loss(
             responses,
             generator=np.random.default_rng(int(torch.randint(2**31, (), generator=generator))),
         )
+    responses = _augmented(responses, settings, generator)
+    image = bridge.image(places)
+    neural = functional.normalize(bridge.neural(responses), dim=1)
+    logits = temperature() * neural @ functional.normalize(image, dim=1).T
+    if target is not None:
+        return towards(logits, target)
+    if settings.loss == "soft_clip":
+        return soft_clip(logits, image)
+    return info_nce(logits, smoothing=settings.smoothing)
+
+
+def _augmented(
+    responses: Tensor, settings: ContrastiveSettings, generator: torch.Generator
+) -> Tensor:
     if settings.noise:
         noise = torch.randn(responses.shape, generator=generator)
         responses = responses + settings.noise * noise.to(responses)
@@ -288,19 +306,42 @@ def _loss(
         responses = responses * kept.to(responses).reshape(
             *responses.shape[:2], *([1] * (responses.ndim - 2))
         )
-    image = bridge.image(places)
-    hidden = bridge.neural.hidden(responses)
-    neural = functional.normalize(bridge.neural.to_space(hidden), dim=1)
-    logits = temperature() * neural @ functional.normalize(image, dim=1).T
-    if target is not None:
-        loss, places = towards(logits, target), target @ places
-    elif settings.loss == "soft_clip":
-        loss = soft_clip(logits, image)
-    else:
-        loss = info_nce(logits, smoothing=settings.smoothing)
-    # The second head learns beside the first, and changes nothing of what that one learns.
+    return responses
+
+
+@torch.no_grad()
+def _fit_regression(
+    bridge: Bridge,
+    responses: Tensor,
+    places: Tensor,
+    settings: ContrastiveSettings,
+    generator: torch.Generator,
+) -> None:
+    """Solve the second head: ridge regression from the hidden layer to the pictures' space.
+
+    The hidden layer is read as in training, with noise and dropout. It fits training pictures
+    better than others, and a regression from it as it is would trust it too much.
+    """
     assert bridge.regression is not None
-    return loss + functional.mse_loss(bridge.regression(hidden.detach()), places)
+    bridge.train()
+    width, device = bridge.neural.num_hidden, responses.device
+    gram = torch.zeros(width + 1, width + 1, dtype=torch.float64, device=device)
+    moment = torch.zeros(width + 1, places.shape[1], dtype=torch.float64, device=device)
+    passes = math.ceil(REGRESSION_ROWS / len(responses))
+    for _ in range(passes):
+        for some, theirs in zip(
+            responses.split(settings.batch_size), places.split(settings.batch_size), strict=True
+        ):
+            hidden = bridge.neural.hidden(_augmented(some, settings, generator)).double()
+            hidden = functional.pad(hidden, (0, 1), value=1.0)
+            gram += hidden.T @ hidden
+            moment += hidden.T @ theirs.double()
+    # Next to nothing, so that a unit that is always silent leaves the system solvable.
+    gram.diagonal()[:-1] += 1e-4 * gram.diagonal()[:-1].mean()
+    weight = torch.linalg.solve(gram, moment).T
+    bridge.regression.weight.copy_(weight[:, :-1])
+    bridge.regression.bias.copy_(weight[:, -1])
+    bridge.eval()
 
 
 def _optimizer(

@@ -1,0 +1,31 @@
+"""``neurohorizon bridge embed``: the embeddings that responses speak for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neurohorizon.cli._progress import StageProgress
+
+
+def embed(run: Path, /, *, row: list[str] | None = None) -> None:
+    """Write the embeddings that responses speak for, as banks: out of fold, and of the test.
+
+    What a generator of pictures is fed with, and learns from. Predictions for training pictures
+    are of bridges that were not fitted to them. RUN/results/embeddings holds a bank for each
+    recording and row, and scores.json, how near predictions are to the pictures' own embeddings.
+
+    Parameters
+    ----------
+    run
+        A folder that `neurohorizon bridge align` wrote.
+    row
+        A row of the run, such as ridge; may be given several times. All rows unless told.
+    """
+    from neurohorizon.configs.run_embeddings import EMBEDDINGS, predict_embeddings
+    from neurohorizon.evaluation.run_results import RESULTS_FOLDER
+    from neurohorizon.report.prediction_table import format_predictions
+
+    with StageProgress() as progress:
+        banks = predict_embeddings(run, row or (), progress=progress)
+    print(format_predictions([(each.recording, each.row, each.part, each.score) for each in banks]))
+    print(f"written to {run / RESULTS_FOLDER / EMBEDDINGS}")

@@ -1,0 +1,146 @@
+"""Embeddings that the responses of a run's recordings speak for, as banks.
+
+A run folder holds, besides what `align` wrote::
+
+    results/embeddings/RECORDING/ROW/out_of_fold.npz   of training pictures, none by a bridge that
+                                                       was fitted to it
+    results/embeddings/RECORDING/ROW/test.npz          of test pictures, the mean of all seeds
+    results/embeddings/scores.json                     how near they are to the pictures' own
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohorizon.configs.run_bridges import Part, bank_of, load_part, open_finished, parts_of
+from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.result_files import plain
+from neurohorizon.evaluation.retrieval.predicted import PredictionScore, score_predictions
+from neurohorizon.evaluation.run_results import RESULTS_FOLDER
+from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.checkpoints import hash_weights
+from neurohorizon.imaging.fingerprint import Fingerprint
+from neurohorizon.ops.files import write_json
+
+EMBEDDINGS, SCORES_FILE = "embeddings", "scores.json"
+ENCODER = "responses"
+Progress = Callable[[str, int, int], None]
+Predicted = Literal["out_of_fold", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedBank:
+    """Embeddings that one row predicts from a recording.
+
+    Parameters
+    ----------
+    recording, row : str
+    part : {"out_of_fold", "test"}
+    bank : EmbeddingBank
+        Its fingerprint says that responses made it, and which bank's space it is in.
+    score : PredictionScore
+    """
+
+    recording: str
+    row: str
+    part: Predicted
+    bank: EmbeddingBank
+    score: PredictionScore
+
+
+def predict_embeddings(
+    folder: Path, rows: Sequence[str] = (), *, progress: Progress | None = None
+) -> list[PredictedBank]:
+    """Predict embeddings by the rows of a run, score them, and write ``results/embeddings``.
+
+    Parameters
+    ----------
+    folder : path
+        A finished run.
+    rows : sequence of str
+        All of the run's that see colour unless told.
+    progress : callable, optional
+
+    Raises
+    ------
+    ConfigError, CheckpointError, DataError
+        If the run has no such row, is not finished, or its recordings or banks have changed.
+    """
+    run, found = open_finished(folder)
+    for row in rows:
+        if row not in run.config.model.rows:
+            known = ", ".join(run.config.model.rows)
+            raise ConfigError(f"{folder}: has no row {row!r}: there are {known}")
+    parts = [
+        part
+        for part in parts_of(run.config, folder, found)
+        if not part.grey and part.row in (rows or run.config.model.rows)
+    ]
+    into = folder / RESULTS_FOLDER / EMBEDDINGS
+    every = []
+    for number, part in enumerate(parts):
+        for each in _predict(part, bank_of(part, found)):
+            each.bank.save(into / each.recording / part.folder.name / each.part)
+            every.append(each)
+        if progress:
+            progress("rows read", number + 1, len(parts))
+    content = [
+        {"recording": each.recording, "row": each.row, "part": each.part, **asdict(each.score)}
+        for each in every
+    ]
+    write_json(into / SCORES_FILE, plain({"rows": content}))
+    return every
+
+
+def _predict(part: Part, true: EmbeddingBank) -> list[PredictedBank]:
+    """Predict what one row says of the pictures of one recording."""
+    pairs = part.session.pairs
+    train = pairs.only("train").mean_over_trials()
+    test = pairs.only("test").mean_over_trials()
+    fold_of = dict(zip(pairs.hashes.tolist(), part.session.fold.tolist(), strict=True))
+    fold = np.array([fold_of[one] for one in train.hashes.tolist()])
+    held = np.flatnonzero(fold >= 0)
+    out_of_fold = np.empty((len(train.hashes), true.num_dimensions), dtype=np.float32)
+    for number, bridge in enumerate(load_part(part, kind="fold")):
+        out_of_fold[fold == number] = bridge.predict(train.values[fold == number])
+    seeds = load_part(part, kind="seed")
+    together = np.mean([bridge.predict(test.values) for bridge in seeds], axis=0)
+    centre = true.select(train.hashes.tolist()).mean(axis=0)
+
+    def make(
+        which: Predicted, hashes: NDArray[np.str_], predicted: NDArray[np.float32]
+    ) -> PredictedBank:
+        chosen = hashes.tolist()
+        name_of = dict(zip(true.hashes, true.names, strict=True))
+        bank = EmbeddingBank(
+            embeddings=predicted,
+            hashes=chosen,
+            names=[name_of[one] for one in chosen],
+            fingerprint=_fingerprint(part, which, true),
+        )
+        score = score_predictions(predicted, true.select(chosen), centre=centre)
+        return PredictedBank(pairs.id, part.name, which, bank, score)
+
+    return [
+        make("out_of_fold", train.hashes[held], out_of_fold[held]),
+        make("test", test.hashes, together.astype(np.float32)),
+    ]
+
+
+def _fingerprint(part: Part, which: Predicted, true: EmbeddingBank) -> Fingerprint:
+    kind = "fold" if which == "out_of_fold" else "seed"
+    return Fingerprint(
+        encoder=ENCODER,
+        weights=hash_weights(sorted(part.folder.glob(f"{kind}*.safetensors"))),
+        settings={
+            "recording": part.session.pairs.id,
+            "row": part.name,
+            "space": true.fingerprint.to_json(),
+        },
+    )
