@@ -30,9 +30,10 @@ from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.bridge_sessions import BridgeSessions, open_bridge_sessions
 from neurohorizon.configs.load import load_bridges
 from neurohorizon.configs.run_bridges import align_run
-from neurohorizon.configs.run_regions import WHOLE, score_regions
+from neurohorizon.configs.run_regions import score_regions
 from neurohorizon.configs.run_retrieval import retrieve_run
 from neurohorizon.evaluation.retrieval.identification import count_better
+from neurohorizon.evaluation.retrieval.regions import WHOLE
 from neurohorizon.evaluation.retrieval.results import (
     Direction,
     Metric,

@@ -252,6 +252,36 @@ def test_regions_are_compared(tmp_path, capsys):
     assert "has no row 'ridge'" in capsys.readouterr().err
 
 
+def test_time_windows_are_compared(tmp_path, capsys):
+    write_world(tmp_path, areas=("V1", "IT"), bins=4)
+    more = [f"data.recordings={tmp_path / 'recordings'}", f"data.bank={tmp_path / 'bank.npz'}"]
+    run = str(tmp_path / "run")
+    small = ["model.rows=[ridge]", *SMALL[1:], *more]
+    assert main(["bridge", "align", "macaque-v4", *small, "--out", run]) == 0
+    assert main(["bridge", "retrieve", run, "--regions", "ridge", "--windows", "ridge"]) == 0
+    assert "all regions, 0 to 50 ms" in capsys.readouterr().out
+    result, _ = load_retrieval(tmp_path / "run" / "results" / "windows")
+    assert len(result.rows) == 3 * (4 + 3), "regions, bins and all until then"
+    top = Metric("top 1", 1, None)
+    early, late, everything = (
+        estimate(result, f"all regions, {words} ms", top).value
+        for words in ("0 to 50", "100 to 150", "0 to 200")
+    )
+    assert early < late < everything
+    assert main(["report", run]) == 0
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "when each region says which picture" in page
+    figures = tmp_path / "run" / "report" / "figures"
+    regions = (figures / "retrieval_regions.csv").read_text()
+    assert "without IT" in regions
+    assert "V1,0.15,0.2" in (figures / "retrieval_windows.csv").read_text()
+
+
+def test_time_windows_want_time_bins(run, capsys):
+    assert main(["bridge", "retrieve", str(run), "--windows", "ridge"]) == 2
+    assert "has no time bins" in capsys.readouterr().err
+
+
 def test_the_way_of_tvsd_on_files_of_its_layout(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     size = [

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from neurohorizon.training.bridge.names import RowName
 
 
-def retrieve(run: Path, /, *, regions: str | None = None) -> None:
+def retrieve(run: Path, /, *, regions: str | None = None, windows: str | None = None) -> None:
     """Find the test pictures by the responses to them, and the responses by their pictures.
 
     Scores of every row with chance, intervals and paired differences are printed and written to
@@ -24,25 +24,34 @@ def retrieve(run: Path, /, *, regions: str | None = None) -> None:
     regions
         A row of the run, such as "MLP InfoNCE": fit it to the electrodes of each region as well,
         alone, left out, as many as others have, and as reliable. Written to RUN/results/regions.
+    windows
+        A row of the run: of responses in time bins, fit it to every bin by itself and to all until
+        then, of all electrodes and of each region's. Written to RUN/results/windows.
     """
-    from neurohorizon.configs.run_regions import WHOLE, score_regions
+    from neurohorizon.configs.run_regions import score_regions, score_windows
     from neurohorizon.configs.run_retrieval import retrieve_run
     from neurohorizon.errors import ConfigError
+    from neurohorizon.evaluation.retrieval.regions import WHOLE
     from neurohorizon.evaluation.retrieval.result_files import RETRIEVAL
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER
     from neurohorizon.report.retrieval_tables import format_retrieval
     from neurohorizon.training.bridge.rows import ROWS
 
-    if regions is not None and regions not in ROWS:
-        raise ConfigError(f"--regions {regions}: no such row: there are {', '.join(ROWS)}")
+    for option, row in (("regions", regions), ("windows", windows)):
+        if row is not None and row not in ROWS:
+            raise ConfigError(f"--{option} {row}: no such row: there are {', '.join(ROWS)}")
     with StageProgress() as progress:
         scored = retrieve_run(run, progress=progress)
-        by_region = None
+        by_region = by_window = None
         if regions is not None:
             by_region = score_regions(run, cast("RowName", regions), progress=progress)
+        if windows is not None:
+            by_window = score_windows(run, cast("RowName", windows), progress=progress)
     print(format_retrieval(scored.result))
     print(format_retrieval(scored.result, direction="response"))
     if by_region is not None:
         print(format_retrieval(by_region, named=WHOLE))
+    if by_window is not None:
+        print(format_retrieval(by_window))
     print(f"written to {run / RESULTS_FOLDER / RETRIEVAL}")
     print(f"next: neurohorizon report {run}")

@@ -16,6 +16,7 @@ from neurohorizon.report import (
     retrieval_grids,
     retrieval_matrices,
     retrieval_ranks,
+    retrieval_regions,
     retrieval_reliability,
     retrieval_trials,
     retrieval_tuning,
@@ -115,6 +116,36 @@ class RetrievalFigures(FigureMaker):
         table = [record for each in panels for record in each.table()]
         title, wide = "How far down the list the right picture is", columns > 1
         return self.saved("retrieval_ranks", figure, table, title, caption, wide=wide)
+
+    @styled()
+    def regions(self, result: RetrievalResult) -> PageFigure:
+        """Draw what parts of the electrodes score."""
+        data = retrieval_regions.compute_regions(result)
+        figure = new_figure(NARROW_MM, 18 + 4.6 * len(data.scores))
+        retrieval_regions.draw_regions(data, figure.subplots())
+        caption = (
+            "One row of the ladder, fitted to some electrodes; lines are 95 % intervals over "
+            "pictures and draws. Regions differ in how many electrodes they have and in how "
+            "reliable these are: compare those that are matched. Dotted: chance."
+        )
+        name = "retrieval_regions"
+        return self.saved(name, figure, data.table(), data.title, caption)
+
+    @styled()
+    def windows(self, result: RetrievalResult) -> PageFigure:
+        """Draw scores over time."""
+        data = retrieval_regions.compute_windows(result)
+        figure = new_figure(WIDE_MM, 80)
+        axes = figure.subplots(1, 2, sharey=True)
+        retrieval_regions.draw_windows(data, axes)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        caption = (
+            "One row of the ladder, fitted to time bins: when each region says which picture it "
+            "was. Bands are 95 % intervals over pictures. Dotted: chance."
+        )
+        name = "retrieval_windows"
+        return self.saved(name, figure, data.table(), data.title, caption, wide=True)
 
     @styled()
     def trials(

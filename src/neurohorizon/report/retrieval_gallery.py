@@ -55,6 +55,8 @@ def make_retrieval_figures(
     views: RetrievalViews,
     out: Path,
     *,
+    regions: RetrievalResult | None = None,
+    windows: RetrievalResult | None = None,
     pictures: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Gallery:
@@ -67,6 +69,8 @@ def make_retrieval_figures(
     views : RetrievalViews
     out : Path
         Receives NAME.svg, NAME.png and NAME.csv of each figure.
+    regions, windows : RetrievalResult, optional
+        Of parts of the electrodes, and of the time bins.
     pictures : sequence of Path
         Folders and archives of the pictures; without them there are no grids.
     progress : callable, optional
@@ -87,6 +91,10 @@ def make_retrieval_figures(
         ("ranks", lambda: draw.ranks(scores)),
         ("trials", lambda: draw.trials(scores, by_trials)),
     ]
+    if regions is not None:
+        steps.append(("regions", lambda: draw.regions(regions)))
+    if windows is not None:
+        steps.append(("regions", lambda: draw.windows(windows)))
     grids, grid_notes = [], []
     if pictures:
         grids = [compute_grid(views.similarity(pair[0], name)) for name in names]

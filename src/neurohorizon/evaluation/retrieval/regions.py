@@ -1,4 +1,4 @@
-"""Which electrodes speak for a region: all of them, none, or as many and as reliable as others'."""
+"""Which electrodes speak for a region, and which time bins are read of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurohorizon.errors import DataError
 from neurohorizon.recordings.schema import FloatArray, IntArray
 
+WHOLE = "all regions"
 NUM_BINS = 8
 #: With fewer electrodes in common there is nothing to compare.
 FEWEST = 4
@@ -32,6 +33,50 @@ class Choice:
     name: str
     region: str
     draws: tuple[IntArray, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A time window after the picture came on, of a region's electrodes.
+
+    Parameters
+    ----------
+    region : str
+    start_s, end_s : float
+    """
+
+    region: str
+    start_s: float
+    end_s: float
+
+    @property
+    def row(self) -> str:
+        """What tables call it.
+
+        Examples
+        --------
+        >>> Window("V4", 0.05, 0.075).row
+        'V4, 50 to 75 ms'
+        >>> Window.of("V4, 50 to 75 ms")
+        Window(region='V4', start_s=0.05, end_s=0.075)
+        """
+        return f"{self.region}, {1000 * self.start_s:g} to {1000 * self.end_s:g} ms"
+
+    @classmethod
+    def of(cls, row: str) -> Window:
+        """Read what tables call it.
+
+        Raises
+        ------
+        DataError
+            If it is something else.
+        """
+        region, _, words = row.rpartition(", ")
+        start, _, end = words.removesuffix(" ms").partition(" to ")
+        try:
+            return cls(region, float(start) / 1000, float(end) / 1000)
+        except ValueError as error:
+            raise DataError(f"{row!r} is no time window of a region") from error
 
 
 def choose_regions(

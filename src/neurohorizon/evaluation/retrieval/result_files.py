@@ -34,7 +34,7 @@ from neurohorizon.ops.files import NPZ_DAMAGE, atomic_path
 from neurohorizon.recordings.schema import FloatArray
 
 RETRIEVAL = "retrieval"
-REGIONS = "regions"
+REGIONS, WINDOWS = "regions", "windows"
 FORMAT = 1
 
 
@@ -118,6 +118,17 @@ def load_retrieval(folder: Path) -> tuple[RetrievalResult, dict[int, RetrievalRe
         for path in sorted(folder.glob("trials-*.npz"))
     }
     return main, dict(sorted(some.items()))
+
+
+def load_other(folder: Path) -> RetrievalResult | None:
+    """Read results of regions or time windows; None where there are none.
+
+    Raises
+    ------
+    DataError
+        If they are damaged.
+    """
+    return load_retrieval(folder)[0] if folder.is_dir() else None
 
 
 def load_places(folder: Path, recording: str) -> Places:

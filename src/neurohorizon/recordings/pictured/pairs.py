@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.recordings.responses import ResponseRecording
-from neurohorizon.recordings.schema import IntArray, Units
+from neurohorizon.recordings.schema import FloatArray, IntArray, Units
 
 #: Columns of units that the public files compute from responses to test pictures.
 FROM_TEST = ("reliability", "oracle", "snr", "snr_max")
@@ -39,6 +39,8 @@ class PicturePairs:
         "train", "test", or "" for pictures that are left out.
     averaged : (I,) bool
         Whether the source's rows of a picture are means over repeats already.
+    bin_edges_s : (B + 1,) float or None
+        Edges of the time bins after the picture came on; None without bins.
     """
 
     id: str
@@ -51,6 +53,7 @@ class PicturePairs:
     category: NDArray[np.str_]
     part: NDArray[np.str_]
     averaged: NDArray[np.bool_]
+    bin_edges_s: FloatArray | None = None
 
     @classmethod
     def of(cls, recording: ResponseRecording) -> PicturePairs:
@@ -85,6 +88,7 @@ class PicturePairs:
             category=images.category[responses.image][first],
             part=np.where(test, "test", "train"),
             averaged=mean,
+            bin_edges_s=responses.bin_edges_s,
         )
 
     def __len__(self) -> int:
@@ -122,6 +126,12 @@ class PicturePairs:
     def select_units(self, unit_index: IntArray) -> PicturePairs:
         """Return them with some of the units."""
         return replace(self, units=self.units.select(unit_index), values=self.values[:, unit_index])
+
+    def select_bins(self, first: int, last: int) -> PicturePairs:
+        """Return them with the time bins from `first` to before `last`."""
+        assert self.bin_edges_s is not None
+        edges = self.bin_edges_s[first : last + 1]
+        return replace(self, values=self.values[:, :, first:last], bin_edges_s=edges)
 
     def mean_over_trials(
         self, *, most: int | None = None, generator: np.random.Generator | None = None
