@@ -175,7 +175,7 @@ def _train(name: str, study: Study, design: Design, data: Path) -> None:
     loaded = _load(design.recipe, overrides, folder, data)
     with StageProgress() as progress:
         train_run(loaded, resume=True, command_line=sys.argv, progress=progress)
-        evaluate_decoder(folder, progress=progress)
+        evaluate_decoder(folder, only=study.scored, progress=progress)
 
 
 def _renamed(result: DecodingResult, design: Design) -> DecodingResult:

@@ -89,6 +89,11 @@ VERBS: tuple[Verb, ...] = (
         "Embed pictures with a frozen image encoder; what is embedded already is kept.",
     ),
     Verb(
+        "data responses",
+        "data_responses:responses",
+        "Count the spikes that follow each picture: responses for `bridge align`.",
+    ),
+    Verb(
         "data validate", "data_validate:validate", "Say what is wrong, or strange, with recordings."
     ),
     Verb(

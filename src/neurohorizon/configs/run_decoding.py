@@ -113,6 +113,7 @@ def evaluate_decoder(
     *,
     recordings: Path | None = None,
     again: bool = False,
+    only: SetName | None = None,
     progress: Progress | None = None,
 ) -> list[str]:
     """Score a decoder's run into its results: the model and the simple decoders; look into it.
@@ -125,6 +126,8 @@ def evaluate_decoder(
         Where the run's recordings lie now, if they were moved.
     again : bool
         Compute what is there already, too.
+    only : {"later", "held-out"}, optional
+        Score this set alone.
     progress : callable, optional
         Called with (what is being done, steps done, steps in all).
 
@@ -153,6 +156,8 @@ def evaluate_decoder(
     computed: list[str] = []
     for name, members in sets.items():
         folder = run / RESULTS_FOLDER / name
+        if only not in (None, name):
+            continue
         to_score = again or not (folder / HEAD).is_file()
         to_look = name == "later" and (again or not views_are_there(folder))
         if not (to_score or to_look):

@@ -122,9 +122,11 @@ class TargetSpace(nn.Module):
             )
         given = np.asarray(embeddings, dtype=np.float64)
         mean = given.mean(axis=0)
-        _, singular, axes = np.linalg.svd(given - mean, full_matrices=False)
-        spread = np.maximum(singular[: self.num_components] / np.sqrt(len(given)), 1e-12)
-        axes = axes[: self.num_components]
+        # By the covariance: as exact as embeddings are, and many times as fast as their SVD.
+        variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(given, rowvar=False, bias=True)))
+        leading = slice(None, -self.num_components - 1, -1)
+        spread = np.sqrt(np.maximum(variance[leading], 1e-24))
+        axes = axes[:, leading].T
         # The sign of a component is anybody's: the same on every machine.
         largest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
         axes = axes * np.sign(largest)[:, None]
