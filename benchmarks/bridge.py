@@ -237,7 +237,7 @@ def write(
 
 def _best(result: RetrievalResult) -> str:
     """Return the strongest row that sees colour, by its leading score."""
-    metric = next(each for each in common_metrics(result) if each.gallery is not None)
+    metric = common_metrics(result)[0]
     rows = [row.name for row in result.rows if row.role == "bridge" and "grey" not in row.name]
     return max(rows, key=lambda name: estimate(result, name, metric, num_draws=1).value)
 

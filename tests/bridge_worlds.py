@@ -49,6 +49,22 @@ def answers(
     return (clean + noise * (own + shared) + 2).astype(np.float32)
 
 
+def coded_samples(
+    embeddings: np.ndarray, code: np.ndarray, *, num_units: int = 16, noise: float = 0.5, seed: int
+) -> Samples:
+    """Return responses of units that mix what a code, (12, L), reads of the pictures."""
+    generator = np.random.default_rng(seed)
+    mixture = generator.normal(size=(code.shape[1], num_units))
+    clean = (embeddings - 3) @ code @ mixture
+    own = generator.normal(size=clean.shape)
+    return Samples(
+        values=(clean / clean.std(axis=0) + noise * own).astype(np.float32),
+        embeddings=embeddings,
+        picture=np.arange(len(embeddings)),
+        fold=np.arange(len(embeddings)) % 2,
+    )
+
+
 def shared_noise(num_units: int = 16) -> np.ndarray:
     """Return how much of the noise that all share each unit has, (N,)."""
     return np.random.default_rng(3).normal(size=num_units)
@@ -81,13 +97,15 @@ def write_world(
     areas: tuple[str, ...] = ("",),
     hashes: Sequence[str] | None = None,
     num_categories: int = 20,
+    first_picture: int = 0,
 ) -> Path:
     """Write recordings of single test trials, and their bank, into a folder; return the bank.
 
-    Units are of the areas in turns.
+    Units are of the areas in turns. Pictures are numbered from `first_picture`.
     """
-    embeddings = embeddings_of(num_pictures)
-    hashes = picture_hashes(num_pictures) if hashes is None else list(hashes)
+    last = first_picture + num_pictures
+    embeddings = embeddings_of(last)[first_picture:]
+    hashes = picture_hashes(last)[first_picture:] if hashes is None else list(hashes)
     test = np.arange(num_pictures) < num_test
     image = np.concatenate([np.flatnonzero(~test), np.tile(np.flatnonzero(test), num_repeats)])
     start, end = presentation_clock(len(image))

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from neurohorizon.training.bridge.names import RowName
 
 
-def retrieve(run: Path, /, *, regions: str | None = None, windows: str | None = None) -> None:
+def retrieve(
+    run: Path,
+    /,
+    *,
+    regions: str | None = None,
+    windows: str | None = None,
+    transfer: tuple[str, ...] = (),
+) -> None:
     """Find the test pictures by the responses to them, and the responses by their pictures.
 
     Scores of every row with chance, intervals and paired differences are printed and written to
@@ -27,19 +34,27 @@ def retrieve(run: Path, /, *, regions: str | None = None, windows: str | None = 
     windows
         A row of the run: of responses in time bins, fit it to every bin by itself and to all until
         then, of all electrodes and of each region's. Written to RUN/results/windows.
+    transfer
+        A row of the run: carry it from every recording, and from all others, to each one with 10,
+        30, 100, 300, 1000 and all of its pictures. The option may be repeated. Written to
+        RUN/results/transfer.
     """
     from neurohorizon.configs.run_regions import score_regions, score_windows
     from neurohorizon.configs.run_retrieval import retrieve_run
+    from neurohorizon.configs.run_transfer import score_transfer
     from neurohorizon.errors import ConfigError
     from neurohorizon.evaluation.retrieval.regions import WHOLE
     from neurohorizon.evaluation.retrieval.result_files import RETRIEVAL
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER
     from neurohorizon.report.retrieval_tables import format_retrieval
+    from neurohorizon.report.transfer_tables import format_transfer
     from neurohorizon.training.bridge.rows import ROWS
 
-    for option, row in (("regions", regions), ("windows", windows)):
-        if row is not None and row not in ROWS:
-            raise ConfigError(f"--{option} {row}: no such row: there are {', '.join(ROWS)}")
+    asked = {"regions": [regions], "windows": [windows], "transfer": transfer}
+    for option, names in asked.items():
+        for name in names:
+            if name is not None and name not in ROWS:
+                raise ConfigError(f"--{option} {name}: no such row: there are {', '.join(ROWS)}")
     with StageProgress() as progress:
         scored = retrieve_run(run, progress=progress)
         by_region = by_window = None
@@ -47,11 +62,17 @@ def retrieve(run: Path, /, *, regions: str | None = None, windows: str | None = 
             by_region = score_regions(run, cast("RowName", regions), progress=progress)
         if windows is not None:
             by_window = score_windows(run, cast("RowName", windows), progress=progress)
+        carried = None
+        if transfer:
+            names = cast("tuple[RowName, ...]", tuple(dict.fromkeys(transfer)))
+            carried = score_transfer(run, names, progress=progress)
     print(format_retrieval(scored.result))
     print(format_retrieval(scored.result, direction="response"))
     if by_region is not None:
         print(format_retrieval(by_region, named=WHOLE))
     if by_window is not None:
         print(format_retrieval(by_window))
+    if carried is not None:
+        print(format_transfer(carried))
     print(f"written to {run / RESULTS_FOLDER / RETRIEVAL}")
     print(f"next: neurohorizon report {run}")

@@ -44,7 +44,7 @@ from neurohorizon.ops.files import checksum, write_json
 from neurohorizon.training.bridge.contrastive import ContrastiveSettings
 from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.bridge.rows import ROWS
-from neurohorizon.training.bridge.tuning import fit_tuned, require_folds, tune
+from neurohorizon.training.bridge.tuning import Tuned, fit_tuned, require_folds, tune
 
 Progress = Callable[[str, int, int], None]
 TUNING_FILE = "tuning.json"
@@ -197,6 +197,31 @@ def load_part(part: Part, *, kind: Literal["fold", "seed"]) -> list[Bridge]:
             f"{part.folder}: {part.name} is not fitted: `neurohorizon bridge align` with --resume"
         )
     return [load_bridge(file)[0] for file in files]
+
+
+def load_tuned(part: Part) -> Tuned:
+    """Return what tuning found of a row.
+
+    Raises
+    ------
+    CheckpointError, DataError
+        If it is not fitted, or its records are damaged.
+    """
+    folds = load_part(part, kind="fold")
+    path = part.folder / TUNING_FILE
+    kind = type(ROWS[part.row].start)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        tried = [
+            (kind(**{name: value for name, value in each.items() if name != "score"}), score)
+            for each in content["tried"]
+            for score in [float(each["score"])]
+        ]
+        return Tuned(kind(**content["settings"]), int(content["steps"]), tried, folds)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: missing or damaged: `neurohorizon bridge align` with --resume"
+        ) from error
 
 
 def bank_of(part: Part, found: BridgeSessions) -> EmbeddingBank:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.bridge_sessions import BridgeSession, BridgeSessions
 from neurohorizon.configs.run_bridges import (
-    TUNING_FILE,
     Part,
+    load_tuned,
     open_finished,
     parts_of,
 )
@@ -29,7 +27,7 @@ from neurohorizon.evaluation.run_results import RESULTS_FOLDER
 from neurohorizon.recordings.pictured.pairs import PicturePairs
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.training.bridge.names import RowName
-from neurohorizon.training.bridge.rows import ROWS, Row
+from neurohorizon.training.bridge.rows import ROWS
 from neurohorizon.training.bridge.tuning import fit_tuned, tune
 
 Progress = Callable[[str, int, int], None]
@@ -149,7 +147,8 @@ def _score_parts(
     progress: Progress | None,
 ) -> dict[tuple[str, str, Direction], FloatArray]:
     """Fit a row to parts of a recording's responses, and count by part what beats the picture."""
-    fitted, session = _tuned_row(part), part.session
+    # The settings that tuning found.
+    fitted, session = replace(ROWS[part.row], start=load_tuned(part).settings), part.session
     budget = 1 if fitted.trained else config.training.budget
     better: dict[tuple[str, str, Direction], FloatArray] = {}
     for number, (name, draws) in enumerate(tasks.items()):
@@ -180,16 +179,3 @@ def _reliability(session: BridgeSession) -> FloatArray | None:
         return None
     found = reliability(test)
     return found if found.ndim == 1 else found.mean(axis=1)
-
-
-def _tuned_row(part: Part) -> Row:
-    """Return the row with the settings that tuning found."""
-    path = part.folder / TUNING_FILE
-    row = ROWS[part.row]
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        return replace(row, start=type(row.start)(**settings))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: missing or damaged: `neurohorizon bridge align` with --resume"
-        ) from error

@@ -120,7 +120,7 @@ def _score(
     every = np.array([seed.similarity(test.values, embeddings) for seed in seeds])
     _count(better, part.name, pairs.id, every)
     if len(seeds) > 1:
-        _count(better, part.name + TOGETHER, pairs.id, _standard(every).mean(axis=0)[None])
+        _count(better, part.name + TOGETHER, pairs.id, standardised(every).mean(axis=0)[None])
     if seeds[0].measure == "cosine":
         held_out = _out_of_fold(part, embeddings)
         corrected = np.array([hubness_corrected(seed, held_out) for seed in every])
@@ -154,8 +154,8 @@ def _better(similarity_SKI: NDArray[np.floating]) -> FloatArray:
     return np.array([count_better(each, right) for each in similarity_SKI])
 
 
-def _standard(similarity_SKI: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Bring the similarities of all seeds to one scale."""
+def standardised(similarity_SKI: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Bring the similarities of all seeds, or of several bridges, to one scale."""
     spread = similarity_SKI.std(axis=(1, 2), keepdims=True)
     return (similarity_SKI - similarity_SKI.mean(axis=(1, 2), keepdims=True)) / spread
 

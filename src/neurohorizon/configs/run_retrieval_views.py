@@ -14,8 +14,15 @@ from neurohorizon.configs.bridge_sessions import open_bridge_sessions
 from neurohorizon.configs.records import CONFIG_FILE, Run, load_any_run, load_bridge_run
 from neurohorizon.configs.run_bridges import TUNING_FILE, part_folder
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.evaluation.retrieval.result_files import RETRIEVAL, load_places
+from neurohorizon.evaluation.retrieval.result_files import (
+    REGIONS,
+    RETRIEVAL,
+    WINDOWS,
+    load_other,
+    load_places,
+)
 from neurohorizon.evaluation.retrieval.row_names import GREY
+from neurohorizon.evaluation.retrieval.transfer_files import TRANSFER, load_transfer
 from neurohorizon.evaluation.retrieval.views import RetrievalViews, SimilarityMatrix, Tried
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, read_json
 from neurohorizon.models.bridge.files import load_bridge
@@ -68,6 +75,9 @@ def load_retrieval_views(folder: Path) -> RetrievalViews:
         tried=list(_tried(run)),
         areas=_areas(run.config),
         paths=_paths(run),
+        regions=load_other(folder / RESULTS_FOLDER / REGIONS),
+        windows=load_other(folder / RESULTS_FOLDER / WINDOWS),
+        transfer=load_transfer(folder / RESULTS_FOLDER / TRANSFER),
     )
 
 

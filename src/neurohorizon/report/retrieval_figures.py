@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.evaluation.retrieval.results import DIRECTIONS, RetrievalResult
 from neurohorizon.evaluation.retrieval.row_names import CEILING
+from neurohorizon.evaluation.retrieval.transfer import TransferResult
 from neurohorizon.evaluation.retrieval.views import SimilarityMatrix, Tried
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.report import (
@@ -18,6 +19,7 @@ from neurohorizon.report import (
     retrieval_ranks,
     retrieval_regions,
     retrieval_reliability,
+    retrieval_transfer,
     retrieval_trials,
     retrieval_tuning,
 )
@@ -28,6 +30,7 @@ from neurohorizon.report.style import new_figure, styled
 
 #: Panels of rank curves by recording.
 _MOST_PANELS, _COLUMNS = 11, 4
+_TRANSFER_COLUMNS = 3
 
 
 class RetrievalFigures(FigureMaker):
@@ -234,6 +237,40 @@ class RetrievalFigures(FigureMaker):
         )
         title = "How reliable units are"
         return self.saved("retrieval_reliability", figure, data.table(), title, caption)
+
+    @styled()
+    def transfer(self, result: TransferResult, row: str) -> PageFigure:
+        """Draw what other recordings are worth to one with few pictures, by number of them."""
+        compute, targets = retrieval_transfer.compute_transfer, result.targets
+        data = [compute(result, row, targets), compute(result, row, targets, paired=True)]
+        data += [compute(result, row, [target]) for target in targets[:_MOST_PANELS]]
+        columns = min(_TRANSFER_COLUMNS, len(data))
+        lines = -(-len(data) // columns)
+        figure = new_figure(WIDE_MM, 24 + 54 * lines)
+        axes = figure.subplots(lines, columns, squeeze=False)
+        named = {}
+        for each, ax in zip(data, axes.flat, strict=False):
+            retrieval_transfer.draw_transfer(each, ax)
+            handles, labels = ax.get_legend_handles_labels()
+            named |= dict(zip(labels, handles, strict=True))
+        for ax in axes.flat[len(data) :]:
+            ax.set_axis_off()
+        order = [line.name for line in result.lines(row, targets)]
+        order += [name for name in named if name not in order]
+        handles = [named[name] for name in order]
+        figure.legend(handles, order, loc="outside lower center", ncols=3)
+        caption = (
+            "Test pictures found by the response when the bridge learned from so many pictures of "
+            "the recording itself (the same ones for every line; means over draws of them), by "
+            f"these alone or with bridges of other recordings. Row: {row}. Lines are 95 % "
+            "intervals over test pictures and draws. Grey: the recording's own bridge, whose "
+            "settings were tuned on it, too. The mean shows lines that every recording has; "
+            "differences are paired, over the recordings that have the line."
+        ) + "".join(f" {note[0].upper()}{note[1:]}." for note in result.left_out)
+        table = [record for each in data for record in each.table()]
+        name = f"retrieval_transfer_{row.replace(' ', '_')}"
+        title = f"What other recordings are worth: {row}"
+        return self.saved(name, figure, table, title, caption, wide=True)
 
     @styled()
     def tuning(self, tried: Sequence[Tried]) -> PageFigure | None:

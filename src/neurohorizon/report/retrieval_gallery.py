@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ class Gallery:
     Parameters
     ----------
     figures : dict of str to list of PageFigure
-        By part of the page: "scores", "recordings", "ranks", "trials", "regions", "pictures",
-        "similarity", "units", "tuning".
+        By part of the page: "scores", "recordings", "ranks", "trials", "regions", "transfer",
+        "pictures", "similarity", "units", "tuning".
     categories : list of CategoryScore
     grid_notes : list of str
         Why there is no grid.
@@ -55,8 +56,6 @@ def make_retrieval_figures(
     views: RetrievalViews,
     out: Path,
     *,
-    regions: RetrievalResult | None = None,
-    windows: RetrievalResult | None = None,
     pictures: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Gallery:
@@ -69,8 +68,6 @@ def make_retrieval_figures(
     views : RetrievalViews
     out : Path
         Receives NAME.svg, NAME.png and NAME.csv of each figure.
-    regions, windows : RetrievalResult, optional
-        Of parts of the electrodes, and of the time bins.
     pictures : sequence of Path
         Folders and archives of the pictures; without them there are no grids.
     progress : callable, optional
@@ -91,10 +88,14 @@ def make_retrieval_figures(
         ("ranks", lambda: draw.ranks(scores)),
         ("trials", lambda: draw.trials(scores, by_trials)),
     ]
-    if regions is not None:
-        steps.append(("regions", lambda: draw.regions(regions)))
-    if windows is not None:
-        steps.append(("regions", lambda: draw.windows(windows)))
+    if views.regions is not None:
+        steps.append(("regions", partial(draw.regions, views.regions)))
+    if views.windows is not None:
+        steps.append(("regions", partial(draw.windows, views.windows)))
+    transfer = views.transfer
+    if transfer is not None:
+        for row in transfer.rows:
+            steps.append(("transfer", partial(draw.transfer, transfer, row)))
     grids, grid_notes = [], []
     if pictures:
         grids = [compute_grid(views.similarity(pair[0], name)) for name in names]

@@ -9,13 +9,7 @@ from typing import Any
 
 from neurohorizon import __version__
 from neurohorizon.errors import DataError
-from neurohorizon.evaluation.retrieval.result_files import (
-    REGIONS,
-    WINDOWS,
-    load_other,
-    load_retrieval,
-    load_summary,
-)
+from neurohorizon.evaluation.retrieval.result_files import load_retrieval, load_summary
 from neurohorizon.evaluation.retrieval.results import DIRECTIONS
 from neurohorizon.evaluation.retrieval.views import RetrievalViews
 from neurohorizon.imaging.fingerprint import Fingerprint
@@ -52,7 +46,7 @@ def write_retrieval_report(
     Parameters
     ----------
     folder : Path
-        Where the results of retrieval lie; those of regions and time windows are beside it.
+        Where the results of retrieval lie.
     views : RetrievalViews
     notes : RunNotes
     out : path
@@ -86,8 +80,6 @@ def write_retrieval_report(
         by_trials,
         views,
         out.parent / FIGURES_FOLDER,
-        regions=load_other(folder.parent / REGIONS),
-        windows=load_other(folder.parent / WINDOWS),
         pictures=pictures,
         progress=progress,
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -139,7 +139,7 @@ def load_places(folder: Path, recording: str) -> Places:
     DataError
         If the file is missing or damaged.
     """
-    arrays = _read_npz(folder / f"{recording}.places.npz")
+    arrays = read_arrays(folder / f"{recording}.places.npz")
     return Places(
         hashes=arrays["hashes"],
         responses=_below(arrays, "responses/"),
@@ -174,41 +174,59 @@ def _write_better(result: RetrievalResult, path: Path) -> None:
         "format": FORMAT,
         "title": result.title,
         "rows": [asdict(row) for row in result.rows],
-        "cases": [
-            {
-                "recording": case.recording,
-                "subject": case.subject,
-                "num_units": case.num_units,
-                "num_training": case.num_training,
-                "notes": list(case.notes),
-            }
-            for case in result.cases
-        ],
+        "cases": heads_of_cases(result.cases),
         "keys": keys,
     }
-    arrays: dict[str, NDArray[Any]] = {"head": np.array(json.dumps(head))}
+    arrays = {"head": np.array(json.dumps(head)), **arrays_of_cases(result.cases)}
     for number, key in enumerate(keys):
         arrays[f"better_{number}"] = result.better[key]
-    for number, case in enumerate(result.cases):
-        arrays[f"hashes_{number}"] = case.hashes
-        arrays[f"category_{number}"] = case.category
-        arrays[f"trials_{number}"] = case.trials
     np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
+def heads_of_cases(cases: Sequence[RetrievalCase]) -> list[dict[str, Any]]:
+    """Return what is written of cases beside their arrays."""
+    return [
+        {
+            "recording": case.recording,
+            "subject": case.subject,
+            "num_units": case.num_units,
+            "num_training": case.num_training,
+            "notes": list(case.notes),
+        }
+        for case in cases
+    ]
+
+
+def arrays_of_cases(cases: Sequence[RetrievalCase]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of cases, by the names that they are written under."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, case in enumerate(cases):
+        arrays[f"hashes_{number}"] = case.hashes
+        arrays[f"category_{number}"] = case.category
+        arrays[f"trials_{number}"] = case.trials
+    return arrays
+
+
+def read_cases(
+    heads: Sequence[Mapping[str, Any]], arrays: Mapping[str, NDArray[Any]]
+) -> list[RetrievalCase]:
+    """Return the cases that were written; KeyError, TypeError where they were not."""
+    return [
+        RetrievalCase(
+            hashes=arrays[f"hashes_{number}"],
+            category=arrays[f"category_{number}"],
+            trials=arrays[f"trials_{number}"],
+            **{**head, "notes": tuple(head["notes"])},
+        )
+        for number, head in enumerate(heads)
+    ]
+
+
 def _read_better(path: Path) -> RetrievalResult:
-    arrays = _read_npz(path)
+    arrays = read_arrays(path)
     try:
         head = json.loads(str(arrays["head"]))
-        cases = [
-            RetrievalCase(
-                hashes=arrays[f"hashes_{number}"],
-                category=arrays[f"category_{number}"],
-                trials=arrays[f"trials_{number}"],
-                **{**case, "notes": tuple(case["notes"])},
-            )
-            for number, case in enumerate(head["cases"])
-        ]
+        cases = read_cases(head["cases"], arrays)
         better = {
             cast("tuple[str, str, Direction]", tuple(key)): arrays[f"better_{number}"]
             for number, key in enumerate(head["keys"])
@@ -221,7 +239,14 @@ def _read_better(path: Path) -> RetrievalResult:
         ) from error
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a file of arrays.
+
+    Raises
+    ------
+    DataError
+        If it is missing or damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -80,30 +80,51 @@ def estimate(
     Pictures are resampled within each recording, and seeds within each row, together: what makes
     a picture easy cancels in a difference, and what one seed did by luck does not count as skill.
     """
-    generator = np.random.default_rng(seed)
     names = recordings
     if names is None:
         names = [case.recording for case in result.scored(row, direction)]
         if minus is not None:
             other = {case.recording for case in result.scored(minus, direction)}
             names = [name for name in names if name in other]
+    mine = [result.scores(row, name, metric, direction) for name in names]
+    theirs = None
+    if minus is not None:
+        theirs = [result.scores(minus, name, metric, direction) for name in names]
+    return estimate_scores(mine, theirs, num_draws=num_draws, seed=seed)
+
+
+def estimate_scores(
+    mine: Sequence[FloatArray],
+    theirs: Sequence[FloatArray] | None = None,
+    *,
+    num_draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> Estimate:
+    """Return the mean over recordings of scores, or of their difference to others.
+
+    Parameters
+    ----------
+    mine, theirs : sequence of (S, Q) array
+        By recording: the score of each seed and query.
+    num_draws, seed : int
+    """
+    generator = np.random.default_rng(seed)
     values, drawn, by_seed, num = [], np.zeros(num_draws), [], 0
-    for name in names:
-        mine = result.scores(row, name, metric, direction)
-        theirs = None if minus is None else result.scores(minus, name, metric, direction)
-        num_queries = mine.shape[1]
+    for number, scores in enumerate(mine):
+        num_queries = scores.shape[1]
         times = generator.multinomial(
             num_queries, np.full(num_queries, 1 / num_queries), size=num_draws
         )
-        values.append(mine.mean() - (0.0 if theirs is None else theirs.mean()))
-        drawn += _resampled(mine, times, generator)
-        if theirs is not None:
-            drawn -= _resampled(theirs, times, generator)
-        by_seed.append(mine.mean(axis=1))
+        other = None if theirs is None else theirs[number]
+        values.append(scores.mean() - (0.0 if other is None else other.mean()))
+        drawn += _resampled(scores, times, generator)
+        if other is not None:
+            drawn -= _resampled(other, times, generator)
+        by_seed.append(scores.mean(axis=1))
         num += num_queries
     fewest = min(len(each) for each in by_seed)
     over_seeds = np.mean([each[:fewest] for each in by_seed], axis=0)
-    low, high = np.percentile(drawn / len(names), [2.5, 97.5])
+    low, high = np.percentile(drawn / len(mine), [2.5, 97.5])
     return Estimate(
         value=float(np.mean(values)),
         low=float(low),
@@ -159,14 +180,16 @@ def summarise(result: RetrievalResult, *, named: str | None = None) -> dict[str,
                 "recordings": {},
             }
             for metric in metrics:
-                entry[metric.name] = _plain(estimate(result, row.name, metric, direction=direction))
+                entry[metric.name] = plain_estimate(
+                    estimate(result, row.name, metric, direction=direction)
+                )
                 if named is not None and row.name != named and result.scored(named, direction):
-                    entry[f"{metric.name} minus {named}"] = _plain(
+                    entry[f"{metric.name} minus {named}"] = plain_estimate(
                         estimate(result, row.name, metric, direction=direction, minus=named)
                     )
             for case in cases:
                 of_case: dict[str, Any] = {
-                    metric.name: _plain(
+                    metric.name: plain_estimate(
                         estimate(
                             result,
                             row.name,
@@ -202,7 +225,8 @@ def summarise(result: RetrievalResult, *, named: str | None = None) -> dict[str,
     }
 
 
-def _plain(found: Estimate) -> dict[str, float | None]:
+def plain_estimate(found: Estimate) -> dict[str, float | None]:
+    """Return an estimate as it is written."""
     return {
         name: None if np.isnan(value) else round(value, 5)
         for name, value in (

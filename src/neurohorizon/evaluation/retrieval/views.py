@@ -13,6 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.evaluation.retrieval.results import RetrievalResult
+from neurohorizon.evaluation.retrieval.transfer import TransferResult
+
 
 @dataclass(frozen=True, eq=False)
 class SimilarityMatrix:
@@ -70,9 +73,16 @@ class RetrievalViews:
         By recording: the area of every unit that is read; absent where files are not at hand.
     paths : mapping of str to str
         By hash: where the source keeps a picture; absent where files are not at hand.
+    regions, windows : RetrievalResult or None
+        Of parts of the electrodes, and of time bins, where that was asked for.
+    transfer : TransferResult or None
+        What recordings are worth to each other, where that was asked for.
     """
 
     similarity: Callable[[str, str], SimilarityMatrix]
     tried: Sequence[Tried] = ()
     areas: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
+    regions: RetrievalResult | None = None
+    windows: RetrievalResult | None = None
+    transfer: TransferResult | None = None

@@ -115,7 +115,7 @@ def fit_ridge(samples: Samples, settings: RidgeSettings) -> Bridge:
     bridge = _make(samples, settings.num_components, settings.whitening, settings.root)
     values = bridge.scale.read(samples.values).numpy().astype(np.float64)
     places = bridge.space.read(samples.paired).numpy().astype(np.float64)
-    _set(bridge.neural, _ridge(values.reshape(len(values), -1), places, settings.penalty))
+    _set(bridge.neural, solve_ridge(values.reshape(len(values), -1), places, settings.penalty))
     return bridge
 
 
@@ -144,14 +144,14 @@ def fit_encoding(samples: Samples, settings: EncodingSettings) -> Bridge:
     flat = values.reshape(len(values), -1)
     places = bridge.space.read(samples.paired).numpy().astype(np.float64)
     penalty = settings.penalty * float(np.mean(places**2))
-    weight = _ridge(places, flat, penalty)
+    weight = solve_ridge(places, flat, penalty)
     # Folds of pictures, not of rows: trials of one picture are never on two sides.
     fold = np.random.default_rng(0).permutation(len(samples.embeddings))[samples.picture]
     fold %= ERROR_FOLDS
     errors = np.empty_like(flat)
     for number in range(ERROR_FOLDS):
         held, rest = fold == number, fold != number
-        errors[held] = flat[held] - places[held] @ _ridge(places[rest], flat[rest], penalty)
+        errors[held] = flat[held] - places[held] @ solve_ridge(places[rest], flat[rest], penalty)
     covariance = errors.T @ errors / len(errors)
     diagonal = np.maximum(np.diag(covariance), 1e-6)
     covariance = (1 - settings.shrinkage) * covariance + settings.shrinkage * np.diag(diagonal)
@@ -195,7 +195,8 @@ def _make(
     return bridge.eval()
 
 
-def _ridge(inputs: FloatArray, targets: FloatArray, penalty: float) -> FloatArray:
+def solve_ridge(inputs: FloatArray, targets: FloatArray, penalty: float) -> FloatArray:
+    """Return the weights of a ridge regression, (n, m); the penalty is over the number of rows."""
     gram = inputs.T @ inputs
     gram[np.diag_indices_from(gram)] += penalty * len(inputs)
     return np.asarray(np.linalg.solve(gram, inputs.T @ targets), dtype=np.float64)

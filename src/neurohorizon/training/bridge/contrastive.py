@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from neurohorizon.evaluation.retrieval.identification import count_better, identified
 from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.new_input import with_new_input
 from neurohorizon.models.bridge.towers import TowerKind, TowerSpec
 from neurohorizon.nn.contrastive import Temperature, info_nce, mix_responses, soft_clip, towards
 from neurohorizon.training.bridge.samples import Samples
@@ -126,6 +127,7 @@ def fit_contrastive(
     *,
     held_out: Samples | None = None,
     num_steps: int | None = None,
+    trunk: Bridge | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -142,6 +144,8 @@ def fit_contrastive(
         kept.
     num_steps : int, optional
         Without `held_out`: how long to train.
+    trunk : Bridge, optional
+        A fitted one for other units, of the same settings: only a new input layer is trained.
     seed : int
     device : str
     progress : callable, optional
@@ -154,7 +158,8 @@ def fit_contrastive(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    bridge = make_bridge(samples, settings).to(device)
+    bridge = make_bridge(samples, settings) if trunk is None else _on_trunk(trunk, samples)
+    bridge.to(device)
     temperature = Temperature().to(device)
     responses = bridge.scale.read(samples.values).to(device)
     places = bridge.space.read(samples.embeddings).to(device)
@@ -244,6 +249,13 @@ def make_bridge(samples: Samples, settings: ContrastiveSettings) -> Bridge:
     )
     bridge.scale.fit(samples.values)
     bridge.space.fit(samples.embeddings)
+    return bridge
+
+
+def _on_trunk(trunk: Bridge, samples: Samples) -> Bridge:
+    """Make a bridge with a new input layer, whose inputs are scaled by the samples."""
+    bridge = with_new_input(trunk, samples.values.shape[1:], samples.areas)
+    bridge.scale.fit(samples.values)
     return bridge
 
 
@@ -347,8 +359,9 @@ def _fit_regression(
 def _optimizer(
     bridge: Bridge, temperature: Temperature, settings: ContrastiveSettings
 ) -> torch.optim.Optimizer:
-    matrices = [each for each in bridge.parameters() if each.ndim > 1]
-    rest = [each for each in bridge.parameters() if each.ndim <= 1]
+    learned = [each for each in bridge.parameters() if each.requires_grad]
+    matrices = [each for each in learned if each.ndim > 1]
+    rest = [each for each in learned if each.ndim <= 1]
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": settings.weight_decay},

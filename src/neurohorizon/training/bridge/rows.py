@@ -33,6 +33,8 @@ class FitWords:
         On which a training is stopped.
     num_steps : int or None
         How long to train where nothing is held out.
+    trunk : Bridge or None
+        Of a training: a fitted one for other units, of which all but the input layer is kept.
     seed : int
     device : str
     progress : callable or None
@@ -40,6 +42,7 @@ class FitWords:
 
     held_out: Samples | None = None
     num_steps: int | None = None
+    trunk: Bridge | None = None
     seed: int = 0
     device: str = "cpu"
     progress: Progress | None = None
@@ -75,6 +78,7 @@ class Row:
                 settings,
                 held_out=words.held_out,
                 num_steps=words.num_steps,
+                trunk=words.trunk,
                 seed=words.seed,
                 device=words.device,
                 progress=words.progress,

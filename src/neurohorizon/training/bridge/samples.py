@@ -48,13 +48,14 @@ class Samples:
 
     def without_fold(self, number: int) -> Samples:
         """Return what is fitted to when a fold is held out."""
-        return self._pictures(self.fold != number)
+        return self.of_pictures(self.fold != number)
 
     def of_fold(self, number: int) -> Samples:
         """Return what a fold holds out."""
-        return self._pictures(self.fold == number)
+        return self.of_pictures(self.fold == number)
 
-    def _pictures(self, chosen: NDArray[np.bool_]) -> Samples:
+    def of_pictures(self, chosen: NDArray[np.bool_]) -> Samples:
+        """Return the pairs of some pictures, (I,)."""
         rows = np.flatnonzero(chosen[self.picture])
         place = np.cumsum(chosen) - 1
         return replace(
