@@ -155,6 +155,12 @@ VERBS: tuple[Verb, ...] = (
         "Write a run's results as one HTML page, with all figures and the numbers behind them.",
     ),
     Verb(
+        "bridge pretrain",
+        "bridge_pretrain:pretrain",
+        "Pretrain a Perceiver on responses alone: it learns to say electrodes that are hidden from "
+        "it.",
+    ),
+    Verb(
         "bridge align",
         "bridge_align:align",
         "Tune and fit bridges from responses to the space of pictures, every row of the ladder.",

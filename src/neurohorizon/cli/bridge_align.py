@@ -50,7 +50,7 @@ def align(
         for session in found.sessions:
             pairs = session.pairs
             print(
-                f"{pairs.id}: {pairs.num_units} units, {sum(pairs.part == 'train')} pictures to "
+                f"{pairs.id}: {pairs.num_units} units, {session.num_training} pictures to "
                 f"train on, {sum(pairs.part == 'test')} to test on"
             )
             for note in session.notes:

@@ -18,7 +18,7 @@ from neurohorizon.configs.section import (
     idle,
 )
 from neurohorizon.errors import ConfigError
-from neurohorizon.training.bridge.names import RowName
+from neurohorizon.training.bridge.names import PRETRAINED, RowName
 
 DEFAULT_ROWS: tuple[RowName, ...] = (
     "ridge",
@@ -107,6 +107,8 @@ class BridgeModel(Section):
     """Rows, from simple to deep."""
     grey_rows: tuple[RowName, ...] = ()
     """Rows that are fitted to pictures without colour as well."""
+    pretrained: Path | None = None
+    """Run of `neurohorizon bridge pretrain` from which the pretrained rows start."""
 
 
 class BridgeTraining(Section):
@@ -122,6 +124,10 @@ class BridgeTraining(Section):
     """Seeds of each row that is trained; closed forms have one."""
     max_steps: Count = 1000
     """Steps of a row that is trained, at most."""
+    label_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    """Share of the training pictures whose embeddings are used; a larger one holds a smaller."""
+    label_seed: CountOrNone = 0
+    """Another seed draws others."""
     device: Text = "cpu"
     """Where networks are trained: cpu, cuda, cuda:1."""
 
@@ -155,6 +161,23 @@ class BridgeConfig(Section):
             )
         if self.data.grey_bank is not None and not self.model.grey_rows:
             raise idle("data.grey_bank", "without model.grey_rows")
+        starts = [
+            row for row in (*self.model.rows, *self.model.grey_rows) if row.startswith(PRETRAINED)
+        ]
+        if starts and self.model.pretrained is None:
+            raise ConfigError(
+                f"model.rows has {starts[0]!r} and there is no model.pretrained: name a run of "
+                "`neurohorizon bridge pretrain`"
+            )
+        if self.model.pretrained is not None and not starts:
+            raise idle("model.pretrained", "without a pretrained row in model.rows")
+        if self.training.label_share == 1 and self.training.label_seed:
+            raise idle("training.label_seed", "with all pictures' embeddings")
         if self.training.num_folds > 1 and self.training.held_out_share != 0.1:
             raise idle("training.held_out_share", f"with {self.training.num_folds} folds")
         return self
+
+    @property
+    def folds(self) -> tuple[int, float]:
+        """How many folds of the training pictures there are, and what one alone holds out."""
+        return self.training.num_folds, self.training.held_out_share

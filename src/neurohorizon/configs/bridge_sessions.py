@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.configs.bridge_schema import BridgeConfig, ResponsesConfig, StoredPictures
+from neurohorizon.configs.bridge_schema import (
+    BridgeConfig,
+    BridgeTraining,
+    ResponsesConfig,
+    StoredPictures,
+)
+from neurohorizon.configs.masked_schema import MaskedConfig
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.layout import LayoutEncoder
@@ -18,6 +24,7 @@ from neurohorizon.ops.files import checksum
 from neurohorizon.recordings.pictured.pairs import PicturePairs, UnitChoice
 from neurohorizon.recordings.pictured.splits import (
     alike_pictures,
+    chance_of,
     fold_pictures,
     group_pictures,
     split_pictures,
@@ -39,6 +46,8 @@ class BridgeSession:
         All its presentations, of the units that are read, with the run's split.
     fold : (I,) int
         Of each of its pictures, -1 where no fold holds it out.
+    labelled : (I,) bool
+        Whether a training picture's embedding is used.
     notes : list of str
         What a reader should know of it.
     """
@@ -46,21 +55,38 @@ class BridgeSession:
     path: Path
     pairs: PicturePairs
     fold: IntArray
+    labelled: NDArray[np.bool_]
     notes: list[str]
+
+    @property
+    def areas(self) -> tuple[int, ...]:
+        """Area of each unit, from 0."""
+        return tuple(np.unique(self.pairs.units.area, return_inverse=True)[1].tolist())
+
+    @property
+    def num_training(self) -> int:
+        """Training pictures whose embeddings are used."""
+        return int(np.sum((self.pairs.part == "train") & self.labelled))
 
     def training(self, bank: EmbeddingBank, *, single_trials: bool) -> Samples:
         """Return the training pictures and the responses to them."""
         pairs = self.pairs.only("train")
         if not single_trials:
             pairs = pairs.mean_over_trials()
-        fold_of = dict(zip(self.pairs.hashes.tolist(), self.fold.tolist(), strict=True))
-        return Samples(
+        # Hashes are in order here and there.
+        row = np.searchsorted(self.pairs.hashes, pairs.hashes)
+        samples = Samples(
             values=pairs.values,
             embeddings=bank.select(pairs.hashes.tolist()),
             picture=pairs.picture,
-            fold=np.array([fold_of[one] for one in pairs.hashes.tolist()]),
-            areas=tuple(np.unique(pairs.units.area, return_inverse=True)[1].tolist()),
+            fold=self.fold[row],
+            areas=self.areas,
+            category=pairs.category,
         )
+        labelled = self.labelled[row]
+        if labelled.all():
+            return samples
+        return replace(samples.of_pictures(labelled), responses=samples.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +108,7 @@ class BridgeSessions:
     num_alike: int = 0
 
 
-def open_bridge_sessions(config: BridgeConfig) -> BridgeSessions:
+def open_bridge_sessions(config: BridgeConfig | MaskedConfig) -> BridgeSessions:
     """Open recordings and banks, and split the pictures of all of them at once.
 
     Raises
@@ -122,12 +148,30 @@ def open_bridge_sessions(config: BridgeConfig) -> BridgeSessions:
             if not np.any(chosen.part == name):
                 raise DataError(f"{path}: none of its pictures is in the part {name!r}")
         folds = np.array([fold_of[one] for one in chosen.hashes.tolist()])
-        sessions.append(BridgeSession(path, chosen, folds, notes))
+        labelled = np.ones(len(folds), dtype=bool)
+        if isinstance(config, BridgeConfig):
+            labelled = _labelled(chosen.hashes, config.training)
+        sessions.append(BridgeSession(path, chosen, folds, labelled, notes))
     _, sizes = np.unique(group, return_counts=True)
     return BridgeSessions(sessions, bank, grey, int(sizes[sizes > 1].sum()))
 
 
-def describe_bridge_data(found: BridgeSessions, config: BridgeConfig) -> dict[str, Any]:
+def require_names(found: BridgeSessions) -> None:
+    """Refuse two recordings of one name, which would write to one folder.
+
+    Raises
+    ------
+    DataError
+    """
+    ids = [session.pairs.id for session in found.sessions]
+    double = next((one for one in ids if ids.count(one) > 1), None)
+    if double is not None:
+        raise DataError(f"two recordings are called {double}: leave one of the files out")
+
+
+def describe_bridge_data(
+    found: BridgeSessions, config: BridgeConfig | MaskedConfig
+) -> dict[str, Any]:
     """Return the content of ``data.json``."""
     folder = Path(os.path.commonpath([each.path.resolve().parent for each in found.sessions]))
 
@@ -150,7 +194,7 @@ def describe_bridge_data(found: BridgeSessions, config: BridgeConfig) -> dict[st
                 "file": os.path.relpath(each.path.resolve(), folder),
                 "sha256": checksum(each.path),
                 "num_units": each.pairs.num_units,
-                "num_training_pictures": int(np.sum(each.pairs.part == "train")),
+                "num_training_pictures": each.num_training,
                 "num_test_pictures": int(np.sum(each.pairs.part == "test")),
             }
             for each in found.sessions
@@ -195,8 +239,15 @@ def _groups(data: ResponsesConfig, bank: EmbeddingBank, hashes: NDArray[np.str_]
     return group_pictures(len(hashes), alike)
 
 
+def _labelled(hashes: NDArray[np.str_], config: BridgeTraining) -> NDArray[np.bool_]:
+    """Return whose embeddings are used; those of a share are among those of a larger one."""
+    words = [f"label {one}" for one in hashes.tolist()]
+    chance = np.array([chance_of(word, config.label_seed) for word in words])
+    return chance < config.label_share
+
+
 def _split(
-    config: BridgeConfig,
+    config: BridgeConfig | MaskedConfig,
     hashes: NDArray[np.str_],
     group: IntArray,
     every: list[PicturePairs],
@@ -220,12 +271,13 @@ def _split(
         stored=stored,
         category=words,
     )
+    num_folds, held_out_share = config.folds
     fold = fold_pictures(
         hashes,
         group,
         kind=split.name,
-        num_folds=config.training.num_folds,
-        held_out_share=config.training.held_out_share,
+        num_folds=num_folds,
+        held_out_share=held_out_share,
         category=words,
     )
     return part, fold

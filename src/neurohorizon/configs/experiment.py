@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from neurohorizon.configs.load import describe_problem
+from neurohorizon.configs.problems import describe_problem
 from neurohorizon.configs.recipe_file import RECIPES, find_recipe, read_yaml
 from neurohorizon.configs.section import Count, CountOrNone, Section, Switch, Text
 from neurohorizon.errors import ConfigError

@@ -17,45 +17,18 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from neurohorizon.configs.bridge_schema import BridgeConfig
+from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.keys import explain_unknown, find_unknown, section_at
+from neurohorizon.configs.masked_schema import MaskedConfig
+from neurohorizon.configs.problems import describe_problem, format_value
 from neurohorizon.configs.recipe_file import find_recipe, read_yaml
-from neurohorizon.configs.root import AnyConfig, TrainConfig, root_of
+from neurohorizon.configs.root import AnyConfig, TrainConfig, root_of, verb_of
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 
 COMMAND_LINE = "command line"
 DEFAULT = "default"
 _OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*=", re.ASCII)
-
-EXPECTED = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "int_parsing": "a whole number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "string_too_short": "some text",
-    "path_type": "a path",
-    "tuple_type": "a list, such as [1, 2]",
-    "list_type": "a list, such as [1, 2]",
-    "dict_type": "a section of keys and values",
-    "too_short": "a list with at least {min_length} value",
-    "too_long": "a list with {max_length} values",
-    "missing": "a value",
-    "literal_error": "{expected}",
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
-    "string_pattern_mismatch": "letters, digits, '.', '_' and '-'",
-    "union_tag_invalid": "one of {expected_tags}",
-    "model_type": "a section of keys and values",
-    "model_attributes_type": "a section of keys and values",
-}
-"""What was expected where pydantic found something else, by its name for the error."""
-
 
 C = TypeVar("C", bound=AnyConfig, covariant=True)
 
@@ -66,7 +39,7 @@ class LoadedConfig(Generic[C]):
 
     Parameters
     ----------
-    config : ForecastConfig, DecodeConfig or BridgeConfig
+    config : ForecastConfig, DecodeConfig, BridgeConfig or MaskedConfig
     origin : dict of str to str
         For each dotted key: "default", "base NAME", "recipe NAME", "command line", or what
         it follows from ("size small", "run.name").
@@ -116,13 +89,11 @@ def load_trained(
     Raises
     ------
     ConfigError
-        What `load_any` raises, and if the recipe is of bridges.
+        What `load_any` raises, and if the recipe is another's.
     """
     loaded = load_any(recipe, overrides, folder=folder)
-    if isinstance(loaded.config, BridgeConfig):
-        raise ConfigError(
-            f"{recipe} is a recipe of bridges: fit them with `neurohorizon bridge align {recipe}`"
-        )
+    if not isinstance(loaded.config, ForecastConfig | DecodeConfig):
+        raise _not_of("forecasts or decoding", loaded)
     return cast("LoadedConfig[TrainConfig]", loaded)
 
 
@@ -138,11 +109,31 @@ def load_bridges(
     """
     loaded = load_any(recipe, overrides, folder=folder)
     if not isinstance(loaded.config, BridgeConfig):
-        raise ConfigError(
-            f"{recipe} is no recipe of bridges (model.name={loaded.config.model.name}): train it "
-            f"with `neurohorizon train {recipe}`"
-        )
+        raise _not_of("bridges", loaded)
     return cast("LoadedConfig[BridgeConfig]", loaded)
+
+
+def load_pretraining(
+    recipe: str, overrides: Sequence[str] = (), *, folder: Path | None = None
+) -> LoadedConfig[MaskedConfig]:
+    """Load a recipe of masked pretraining, as `load_any` does.
+
+    Raises
+    ------
+    ConfigError
+        What `load_any` raises, and if the recipe is another's.
+    """
+    loaded = load_any(recipe, overrides, folder=folder)
+    if not isinstance(loaded.config, MaskedConfig):
+        raise _not_of("masked pretraining", loaded)
+    return cast("LoadedConfig[MaskedConfig]", loaded)
+
+
+def _not_of(what: str, loaded: LoadedConfig[AnyConfig]) -> ConfigError:
+    return ConfigError(
+        f"{loaded.recipe} is no recipe of {what} (model.name={loaded.config.model.name}): it is "
+        f"for `{verb_of(loaded.config)} {loaded.recipe}`"
+    )
 
 
 def load_any(
@@ -231,17 +222,6 @@ def flatten(config: AnyConfig) -> Iterator[tuple[str, Any]]:
     yield from _leaves(config.model_dump(), "")
 
 
-def format_value(value: Any) -> str:
-    """Write a value as it would be written in a recipe."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(format_value(item) for item in value) + "]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def to_yaml(config: AnyConfig) -> str:
     """Write a configuration as a recipe that gives the same again."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
@@ -319,79 +299,7 @@ def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 def _complete(origin: Mapping[str, str], config: AnyConfig) -> dict[str, str]:
     """Return the origin of every value of the checked configuration."""
     follows = {}
-    if "model.size" in origin and not isinstance(config, BridgeConfig):
+    if "model.size" in origin and isinstance(config, ForecastConfig | DecodeConfig):
         follows = {f"model.{key}": f"size {config.model.size}" for key in config.sized()}
     follows["run.folder"] = "run.name"
     return {key: origin.get(key, follows.get(key, DEFAULT)) for key, _ in flatten(config)}
-
-
-def describe_problem(
-    error: ValidationError, values: Mapping[str, Any], origin: Mapping[str, str]
-) -> str:
-    """Say the first thing that is wrong, in one line.
-
-    Parameters
-    ----------
-    error : ValidationError
-    values : mapping
-        What was validated.
-    origin : mapping of str to str
-        Where each dotted key is from.
-    """
-    problems: dict[str, list[Any]] = {}
-    for one in error.errors(include_url=False):
-        problems.setdefault(_dotted(one["loc"], values), []).append(one)
-    key, found = next(iter(problems.items()))
-    first = found[0]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    if first["type"] == "value_error":
-        return f"{first['ctx']['error']}{more}"
-    whence = _whence(key, origin)
-    if first["type"] == "union_tag_not_found":
-        tag = first["ctx"]["discriminator"].strip("'")
-        choices = section_at(key, values)
-        names = ", ".join(choices.sections) if choices is not None else ""
-        return f"{key}.{tag} is missing{whence}: expected one of {names}{more}"
-    if first["type"] == "union_tag_invalid":
-        key, whence = f"{key}.{first['ctx']['discriminator'].strip(chr(39))}", ""
-        first = {**first, "input": first["ctx"]["tag"]}
-    if first["type"] == "missing":
-        return f"{key} is missing: give it a value{more}"
-    expected = " or ".join(dict.fromkeys(_expected(one) for one in found))
-    return f"{key}: expected {expected}, got {_got(first['input'])}{whence}{more}"
-
-
-def _expected(error: Any) -> str:
-    pattern = EXPECTED.get(error["type"])
-    return pattern.format(**error.get("ctx", {})) if pattern else error["msg"].lower()
-
-
-def _got(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, str):
-        return f"'{value}'"
-    return format_value(value) if not isinstance(value, Mapping) else "a section"
-
-
-def _dotted(location: Sequence[str | int], values: Any) -> str:
-    """Return the dotted key of an error, without the words that pydantic adds for unions."""
-    path = ""
-    for position, part in enumerate(location):
-        if isinstance(part, int):
-            path += f"[{part}]"
-            values = None
-        elif isinstance(values, Mapping) and (
-            part in values or (position == len(location) - 1 and "-" not in part)
-        ):
-            path += f".{part}" if path else part
-            values = values.get(part)
-    return path
-
-
-def _whence(key: str, origin: Mapping[str, str]) -> str:
-    key = key.partition("[")[0]
-    label = origin.get(key) or next(
-        (value for known, value in origin.items() if known.startswith(f"{key}.")), None
-    )
-    return f" ({label})" if label else ""

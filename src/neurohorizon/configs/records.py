@@ -30,7 +30,9 @@ from pydantic import ValidationError
 from neurohorizon import __version__
 from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.decode_schema import DecodeConfig
-from neurohorizon.configs.load import LoadedConfig, flatten, format_value, to_yaml
+from neurohorizon.configs.load import LoadedConfig, flatten, to_yaml
+from neurohorizon.configs.masked_schema import MaskedConfig
+from neurohorizon.configs.problems import format_value
 from neurohorizon.configs.recipe_file import read_yaml
 from neurohorizon.configs.root import AnyConfig, TrainConfig, root_of
 from neurohorizon.configs.schema import ForecastConfig
@@ -74,7 +76,7 @@ class Run(Generic[C]):
     Parameters
     ----------
     folder : Path
-    config : ForecastConfig, DecodeConfig or BridgeConfig
+    config : ForecastConfig, DecodeConfig, BridgeConfig or MaskedConfig
     data : dict
         Content of ``data.json``.
     """
@@ -153,12 +155,17 @@ def load_trained_run(folder: Path | str) -> Run[TrainConfig]:
     Raises
     ------
     CheckpointError
-        What `load_any_run` raises, and if the run is of bridges.
+        What `load_any_run` raises, and if the run is another's.
     """
     run = load_any_run(folder)
     if isinstance(run.config, BridgeConfig):
         raise CheckpointError(
             f"{folder}: holds bridges: `neurohorizon bridge retrieve` scores them"
+        )
+    if isinstance(run.config, MaskedConfig):
+        raise CheckpointError(
+            f"{folder}: holds pretrained models: `neurohorizon bridge align` starts from them "
+            "(model.pretrained)"
         )
     return cast("Run[TrainConfig]", run)
 

@@ -1,4 +1,4 @@
-"""Which configuration a recipe is of: that of a forecaster, a decoder, or bridges."""
+"""Which configuration a recipe is of: a forecaster's, a decoder's, bridges', pretraining's."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from pydantic import TypeAdapter
 
 from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.decode_schema import DecodeConfig
+from neurohorizon.configs.masked_schema import MaskedConfig
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
 
 TrainConfig = ForecastConfig | DecodeConfig
 """What `train` takes."""
-AnyConfig = ForecastConfig | DecodeConfig | BridgeConfig
+AnyConfig = ForecastConfig | DecodeConfig | BridgeConfig | MaskedConfig
+Root = type[ForecastConfig] | type[DecodeConfig] | type[BridgeConfig] | type[MaskedConfig]
 
-ROOTS: dict[str, type[ForecastConfig] | type[DecodeConfig] | type[BridgeConfig]] = {
+ROOTS: dict[str, Root] = {
     "horizon": ForecastConfig,
     "poyo": DecodeConfig,
     "poyo_plus": DecodeConfig,
     "capoyo": DecodeConfig,
     "forecaster": DecodeConfig,
     "bridge": BridgeConfig,
+    "masked": MaskedConfig,
 }
 """By ``model.name``."""
 
@@ -33,9 +36,14 @@ def json_schema() -> dict[str, Any]:
     return {"type": "object", **TypeAdapter(AnyConfig).json_schema()}
 
 
-def root_of(
-    values: Mapping[str, Any],
-) -> type[ForecastConfig] | type[DecodeConfig] | type[BridgeConfig]:
+def verb_of(config: AnyConfig) -> str:
+    """Return the command that takes a configuration."""
+    if isinstance(config, BridgeConfig):
+        return "neurohorizon bridge align"
+    return f"neurohorizon {'bridge pretrain' if isinstance(config, MaskedConfig) else 'train'}"
+
+
+def root_of(values: Mapping[str, Any]) -> Root:
     """Return the class of a configuration, told by ``model.name`` (by default a forecaster).
 
     Raises

@@ -24,16 +24,12 @@ from neurohorizon.configs.bridge_sessions import (
     BridgeSessions,
     describe_bridge_data,
     open_bridge_sessions,
+    require_names,
 )
 from neurohorizon.configs.load import LoadedConfig
-from neurohorizon.configs.records import (
-    DONE_FILE,
-    Run,
-    first_difference,
-    load_bridge_run,
-    run_state,
-    write_records,
-)
+from neurohorizon.configs.records import DONE_FILE, Run, load_bridge_run, write_records
+from neurohorizon.configs.run_folders import require_folder, require_same_data
+from neurohorizon.configs.run_masked import describe_pretrained, open_pretrained
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
 from neurohorizon.evaluation.retrieval.row_names import GREY
 from neurohorizon.imaging.bank import EmbeddingBank
@@ -111,31 +107,22 @@ def align_run(
         If something does not fit, or the folder holds a run of other settings.
     """
     config, folder = loaded.config, loaded.config.run.folder
-    state = run_state(folder)
-    if state == "unfinished" and not resume:
-        raise ConfigError(
-            f"{folder}: holds an unfinished run: go on with --resume, or choose another --out"
-        )
-    if state != "new":
-        difference = first_difference(config, load_bridge_run(folder).config)
-        if difference:
-            raise ConfigError(
-                f"{folder}: holds a run of other settings ({difference}): choose another folder "
-                "with --out"
-            )
+    state = require_folder(loaded, resume=resume)
     if state == "finished":
         return "skipped"
     found = open_bridge_sessions(config)
-    described = describe_bridge_data(found, config)
-    if state == "unfinished":
-        _require_same(load_bridge_run(folder).data, described, folder)
     parts = check_parts(config, folder, found)
+    described = describe_bridge_data(found, config)
+    if config.model.pretrained is not None:
+        described["pretrained"] = describe_pretrained(config.model.pretrained, found)
+    if state == "unfinished":
+        require_same_data(folder, described)
     folder.mkdir(parents=True, exist_ok=True)
     if state == "new":
         write_records(folder, loaded, described, command_line=command_line)
     for number, part in enumerate(parts):
         if not part.done:
-            _fit(part, found, config, f"{part.session.pairs.id}: {part.name}", progress)
+            _fit(part, found, config, progress)
         if progress:
             progress("rows fitted", number + 1, len(parts))
     write_json(folder / DONE_FILE, {"rows": len(parts)})
@@ -236,18 +223,24 @@ def _fit(
     part: Part,
     found: BridgeSessions,
     config: BridgeConfig,
-    told: str,
     progress: Progress | None,
 ) -> None:
     training, bank = config.training, bank_of(part, found)
+    told = f"{part.session.pairs.id}: {part.name}"
     samples = part.session.training(bank, single_trials=config.data.single_trials)
     row = ROWS[part.row]
     if isinstance(row.start, ContrastiveSettings):
         row = replace(row, start=replace(row.start, max_steps=training.max_steps))
+    pretrained = None
+    if row.pretrained:
+        assert config.model.pretrained is not None
+        pretrained = open_pretrained(config.model.pretrained, part.session)
+        row = row.of_sizes(pretrained)
     tuned = tune(
         row,
         samples,
         budget=training.budget,
+        pretrained=pretrained,
         seed=config.run.seed,
         device=training.device,
         progress=None if progress is None else lambda done, total: progress(told, done, total),
@@ -256,7 +249,14 @@ def _fit(
     for number, bridge in enumerate(tuned.folds):
         save_bridge(bridge, part.folder / f"fold{number}.safetensors", about=about)
     for seed in range(training.num_seeds if row.trained else 1):
-        bridge = fit_tuned(row, samples, tuned, seed=config.run.seed + seed, device=training.device)
+        bridge = fit_tuned(
+            row,
+            samples,
+            tuned,
+            pretrained=pretrained,
+            seed=config.run.seed + seed,
+            device=training.device,
+        )
         save_bridge(bridge, part.folder / f"seed{seed}.safetensors", about=about)
     content = {
         "row": part.name,
@@ -276,6 +276,8 @@ def check_parts(config: BridgeConfig, folder: Path, found: BridgeSessions) -> li
     ConfigError, DataError
         If a row wants time bins that are not there, two recordings have one name, or there is
         nothing to tell apart.
+    CheckpointError
+        If pretrained models are of something else.
     """
     parts = list(parts_of(config, folder, found))
     for part in parts:
@@ -284,22 +286,13 @@ def check_parts(config: BridgeConfig, folder: Path, found: BridgeSessions) -> li
                 f"model.rows: temporal attention reads time bins, and {part.session.path} has "
                 "none: leave the row out, or prepare the responses with bins"
             )
-    ids = [session.pairs.id for session in found.sessions]
-    double = next((one for one in ids if ids.count(one) > 1), None)
-    if double is not None:
-        raise DataError(f"two recordings are called {double}: leave one of the files out")
+    require_names(found)
     for session in found.sessions:
-        folds = session.fold[session.pairs.part == "train"]
+        folds = session.fold[(session.pairs.part == "train") & session.labelled]
         require_folds(np.bincount(folds[folds >= 0], minlength=config.training.num_folds))
+        if config.model.pretrained is not None:
+            open_pretrained(config.model.pretrained, session)
     fewest = min(int(np.sum(each.pairs.part == "test")) for each in found.sessions)
     if fewest < 2:
         raise DataError(f"a recording has {fewest} test picture: too few to tell it from another")
     return parts
-
-
-def _require_same(before: dict, now: dict, folder: Path) -> None:
-    if json.loads(json.dumps(now)) != before:
-        raise ConfigError(
-            f"{folder}: was begun on other recordings or another bank: bring them back, or "
-            "choose another folder with --out"
-        )

@@ -193,7 +193,7 @@ def case_of(session: BridgeSession) -> RetrievalCase:
         recording=session.pairs.id,
         subject=session.pairs.subject,
         num_units=session.pairs.num_units,
-        num_training=int(np.sum(session.pairs.part == "train")),
+        num_training=session.num_training,
         hashes=test.hashes,
         category=test.category,
         trials=np.where(session.pairs.only("test").averaged, 0, count),

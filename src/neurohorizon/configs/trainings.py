@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from neurohorizon.configs import build, decode_build
-from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.data_schema import SimulatedData
 from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.root import AnyConfig, TrainConfig
@@ -46,7 +45,7 @@ def check(config: AnyConfig) -> None:
     ConfigError
         If a setting makes no sense.
     """
-    if isinstance(config, BridgeConfig):
+    if not isinstance(config, ForecastConfig | DecodeConfig):
         return
     build.check_processes(config.training)
     if isinstance(config, ForecastConfig):

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.masked import MaskedModel, MaskedSpec
 from neurohorizon.models.bridge.towers import TowerSpec
 from neurohorizon.models.weights_file import build, read_weights, save_weights
 
 SYSTEM = "bridge"
+MASKED = "masked bridge"
 
 
 def save_bridge(bridge: Bridge, path: Path | str, *, about: dict[str, str] | None = None) -> None:
@@ -48,5 +50,32 @@ def load_bridge(path: Path | str) -> tuple[Bridge, dict[str, str]]:
                     **{**spec, "shape": tuple(spec["shape"]), "areas": tuple(spec["areas"])}
                 )
         return Bridge(**made_of)
+
+    return build(make, path, weights, header).requires_grad_(False), header
+
+
+def save_masked(model: MaskedModel, path: Path | str, *, about: dict[str, str]) -> None:
+    """Write a pretrained model; `about` is kept in its header (its electrodes, its pictures)."""
+    header = {**about, "made_of": json.dumps(asdict(model.spec))}
+    save_weights(path, model.state_dict(), system=MASKED, header=header)
+
+
+def load_masked(path: Path | str) -> tuple[MaskedModel, dict[str, str]]:
+    """Read a pretrained model, frozen, and the header of its file.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is damaged, or of another version.
+    """
+    path, weights, header = read_weights(
+        path, systems=[MASKED], writer="neurohorizon bridge pretrain"
+    )
+
+    def make() -> MaskedModel:
+        made_of = json.loads(header["made_of"])
+        for name in ("shape", "areas"):
+            made_of[name] = tuple(made_of[name])
+        return MaskedModel(MaskedSpec(**made_of))
 
     return build(make, path, weights, header).requires_grad_(False), header

@@ -13,7 +13,7 @@ INPUT_LAYER: dict[TowerKind, tuple[str, ...]] = {
     "linear": ("to_space.",),
     "mlp": ("layers.first.0.",),
     "temporal": ("by_unit", "by_population.", "layers.first.0."),
-    "perceiver": ("reading.units", "reading.slopes", "reading.bins"),
+    "perceiver": ("trunk.reading.units", "trunk.reading.slopes", "trunk.reading.bins"),
 }
 
 

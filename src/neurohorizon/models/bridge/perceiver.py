@@ -14,6 +14,9 @@ projected. With the layer norm's :math:`s(v) = (\sigma_b^2 + 2 v \sigma_{bd} + v
 
 where :math:`K^b, K^d, V^b, V^d` are projected once for all responses: exact.
 
+What is hidden is no token: it has no weight, and its value is not looked at. A region token whose
+whole area is hidden reads nothing and remains what it was.
+
 Shapes: K responses, T tokens (electrodes times bins), D width, H heads, F features of a head, L
 region tokens.
 """
@@ -24,11 +27,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.models.bridge.tower import Tower
-from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock
+from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock, attend, join_heads
 
 
 class ElectrodeReading(nn.Module):
@@ -72,11 +74,13 @@ class ElectrodeReading(nn.Module):
         self.to_output = nn.Linear(width, width)
         self.feed_forward = FeedForward(width=width)
 
-    def forward(self, values_KT: Tensor) -> Tensor:
-        """Return region tokens, (K, L, D)."""
+    def forward(self, values_KT: Tensor, hidden_KT: Tensor | None = None) -> Tensor:
+        """Return region tokens, (K, L, D); what is hidden is not read."""
         still_TD, slope_TD = self.tokens()
         still_TD = still_TD - still_TD.mean(dim=-1, keepdim=True)
         slope_TD = slope_TD - slope_TD.mean(dim=-1, keepdim=True)
+        if hidden_KT is not None:
+            values_KT = values_KT.masked_fill(hidden_KT, 0.0)
         variance_KT = (
             still_TD.square().mean(dim=-1)
             + 2 * values_KT * (still_TD * slope_TD).mean(dim=-1)
@@ -86,7 +90,10 @@ class ElectrodeReading(nn.Module):
         gain = self.norm_token.weight
         key_still, value_still = self._heads(self.to_key_value(still_TD * gain))
         key_slope, value_slope = self._heads(self.to_key_value(slope_TD * gain))
+        # What the norm's offset adds is alike for every token: it moves values, no score.
+        _, offset = self._heads(self.to_key_value(self.norm_token.bias[None]))
         queries_HLF = self._queries()
+        queries_HLF = queries_HLF * queries_HLF.shape[-1] ** -0.5
         read = []
         for member, query in zip(
             self.members, queries_HLF.chunk(len(self.members), 1), strict=True
@@ -96,34 +103,42 @@ class ElectrodeReading(nn.Module):
             still_HLT = query @ key_still[:, member].transpose(1, 2)
             slope_HLT = query @ key_slope[:, member].transpose(1, 2)
             scores = torch.addcmul(still_HLT, value_K11T, slope_HLT) * size_K11T
-            weights = scores.softmax(dim=-1) * size_K11T
+            if hidden_KT is None:
+                weights, added = scores.softmax(dim=-1), offset
+            else:
+                hidden_K11T = hidden_KT[:, None, None, member]
+                # Not -inf: where all is hidden, a softmax over nothing would be no number.
+                lowest = torch.finfo(scores.dtype).min
+                weights = scores.masked_fill(hidden_K11T, lowest).softmax(dim=-1)
+                weights = weights.masked_fill(hidden_K11T, 0.0)
+                added = offset * ~hidden_K11T.all(dim=-1, keepdim=True)
+            weights = weights * size_K11T
             read.append(
-                weights @ value_still[:, member] + (weights * value_K11T) @ value_slope[:, member]
+                weights @ value_still[:, member]
+                + (weights * value_K11T) @ value_slope[:, member]
+                + added
             )
-        # What the norm's offset adds is alike for every token: it moves values, no score.
-        _, offset_D = self.to_key_value(self.norm_token.bias).chunk(2)
-        return self._finish(torch.cat(read, dim=2).transpose(1, 2).flatten(2) + offset_D)
+        return self._finish(join_heads(torch.cat(read, dim=2)))
 
-    def read_plainly(self, values_KT: Tensor) -> Tensor:
+    def read_plainly(self, values_KT: Tensor, hidden_KT: Tensor | None = None) -> Tensor:
         """Return the same by projecting every token of every response: what it is held equal to."""
         still_TD, slope_TD = self.tokens()
         tokens_KTD = still_TD + values_KT[..., None] * slope_TD
         keys_values = self.to_key_value(self.norm_token(tokens_KTD))
         heads = keys_values.unflatten(-1, (2 * self.num_heads, -1)).transpose(1, 2)
         keys, values = heads.chunk(2, dim=1)
-        queries_HLF = self._queries()
         read = [
-            functional.scaled_dot_product_attention(
+            attend(
                 query.expand(len(values_KT), -1, -1, -1),
                 keys[:, :, member],
                 values[:, :, member],
-                scale=1.0,
+                key_mask_BT=None if hidden_KT is None else ~hidden_KT[:, member],
             )
             for member, query in zip(
-                self.members, queries_HLF.chunk(len(self.members), 1), strict=True
+                self.members, self._queries().chunk(len(self.members), 1), strict=True
             )
         ]
-        return self._finish(torch.cat(read, dim=2).transpose(1, 2).flatten(2))
+        return self._finish(join_heads(torch.cat(read, dim=2)))
 
     def tokens(self) -> tuple[Tensor, Tensor]:
         """Return b and d of every token, (T, D) each."""
@@ -132,9 +147,9 @@ class ElectrodeReading(nn.Module):
         return still_NBD.flatten(0, 1), slope_NBD.flatten(0, 1)
 
     def _queries(self) -> Tensor:
-        """Return the queries of the region tokens, scaled, (H, L, F)."""
+        """Return the queries of the region tokens, (H, L, F)."""
         heads = self.to_query(self.norm_query(self.latents)).unflatten(-1, (self.num_heads, -1))
-        return heads.transpose(0, 1) * heads.shape[-1] ** -0.5
+        return heads.transpose(0, 1)
 
     def _heads(self, projected_TE: Tensor) -> tuple[Tensor, Tensor]:
         """Return heads of keys and of values, (H, T, F) each."""
@@ -146,24 +161,74 @@ class ElectrodeReading(nn.Module):
         return tokens_KLD + self.feed_forward(tokens_KLD)
 
 
-class PerceiverTower(Tower):
-    """Read electrodes by region tokens, mix these, and read them out by learned queries.
+class PerceiverTrunk(nn.Module):
+    """Read electrodes by region tokens, and mix these: what masked pretraining learns.
 
     Parameters
     ----------
     areas : sequence of int
         Area of each unit, from 0; without gaps.
-    num_bins, num_outputs : int
+    num_bins : int
     width, num_layers : int
         Of the self-attention layers.
-    num_heads, num_latents, num_queries : int
-        Region tokens of each area, and queries of the readout.
+    num_heads, num_latents : int
+        Region tokens of each area.
     dropout : float
 
     Raises
     ------
     ConfigError
         If heads do not share the width evenly.
+    """
+
+    def __init__(
+        self,
+        areas: Sequence[int],
+        num_bins: int,
+        *,
+        width: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        num_latents: int = 8,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise ConfigError(f"a width of {width} is not shared evenly by {num_heads} heads")
+        self.reading = ElectrodeReading(
+            areas, num_bins=num_bins, width=width, num_heads=num_heads, num_latents=num_latents
+        )
+        self.layers = nn.ModuleList(
+            SelfBlock(width=width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
+        )
+
+    def region_tokens(self, responses_KN: Tensor, hidden_KT: Tensor | None = None) -> Tensor:
+        """Return region tokens that know of each other, (K, L, D)."""
+        tokens_KLD = self.reading(responses_KN.flatten(1), hidden_KT)
+        for layer in self.layers:
+            tokens_KLD = layer(tokens_KLD)
+        return tokens_KLD
+
+    def parts(self) -> list[nn.Module]:
+        """Return what the trunk is made of, from what reads responses upwards."""
+        return [self.reading, *self.layers]
+
+    def take(self, other: PerceiverTrunk) -> None:
+        """Take the weights of another trunk of the same sizes."""
+        for mine, theirs in zip(self.parts(), other.parts(), strict=True):
+            mine.load_state_dict(theirs.state_dict())
+
+
+class PerceiverTower(Tower):
+    """Read region tokens out by learned queries.
+
+    Parameters
+    ----------
+    areas, num_bins, width, num_layers, num_heads, num_latents, dropout
+        As of :class:`PerceiverTrunk`.
+    num_outputs : int
+    num_queries : int
+        Of the readout.
     """
 
     def __init__(
@@ -180,13 +245,14 @@ class PerceiverTower(Tower):
         dropout: float = 0.3,
     ) -> None:
         super().__init__(num_queries * width, num_outputs)
-        if width % num_heads:
-            raise ConfigError(f"a width of {width} is not shared evenly by {num_heads} heads")
-        self.reading = ElectrodeReading(
-            areas, num_bins=num_bins, width=width, num_heads=num_heads, num_latents=num_latents
-        )
-        self.layers = nn.ModuleList(
-            SelfBlock(width=width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
+        self.trunk = PerceiverTrunk(
+            areas,
+            num_bins,
+            width=width,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            num_latents=num_latents,
+            dropout=dropout,
         )
         self.queries = nn.Parameter(0.5 * torch.randn(num_queries, width))
         self.readout = CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
@@ -194,9 +260,7 @@ class PerceiverTower(Tower):
 
     def hidden(self, responses_KN: Tensor) -> Tensor:
         """Return what the queries read, (K, W)."""
-        tokens_KLD = self.reading(responses_KN.flatten(1))
-        for layer in self.layers:
-            tokens_KLD = layer(tokens_KLD)
+        tokens_KLD = self.trunk.region_tokens(responses_KN)
         queries = self.queries.expand(len(tokens_KLD), -1, -1)
         read = self.readout(queries, self.readout.attention.project(tokens_KLD))
         return self.norm(read.flatten(1))

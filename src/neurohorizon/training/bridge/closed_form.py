@@ -190,7 +190,7 @@ def _make(
         ),
         measure="cosine" if num_outputs is None else "likelihood",
     ).requires_grad_(False)
-    bridge.scale.fit(samples.values)
+    bridge.scale.fit(samples.for_scale)
     bridge.space.fit(samples.embeddings)
     return bridge.eval()
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from neurohorizon.evaluation.retrieval.identification import count_better, identified
 from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.masked import MaskedModel
 from neurohorizon.models.bridge.new_input import with_new_input
+from neurohorizon.models.bridge.perceiver import PerceiverTower
 from neurohorizon.models.bridge.towers import TowerKind, TowerSpec
 from neurohorizon.nn.contrastive import Temperature, info_nce, mix_responses, soft_clip, towards
+from neurohorizon.training.bridge.draws import PictureDraws
+from neurohorizon.training.bridge.loop import Descended, Progress, descend, weight_groups
 from neurohorizon.training.bridge.samples import Samples
 
 Loss = Literal["info_nce", "soft_clip", "bimixco"]
-Progress = Callable[[int, int], None]
+Trunk = Literal["untrained", "frozen", "gradual", "tuned"]
 GALLERY = 100
-WARMUP_STEPS = 20
 #: Responses that the second head is solved from, at least; each is read several times if need be.
 REGRESSION_ROWS = 8192
 
@@ -46,6 +48,14 @@ class ContrastiveSettings:
         Of the tower.
     num_latents, num_queries : int
         Of a Perceiver.
+    trunk : {"untrained", "frozen", "gradual", "tuned"}
+        What a Perceiver's trunk is at the start, and what becomes of it: it starts untrained; or
+        pretrained, and remains as it is; or is tuned as well, part by part from the top; or all of
+        it from the first step.
+    trunk_share : float
+        Learning rate of a pretrained trunk over that of the rest.
+    thaw_every : int
+        Steps after which one more part is tuned, with "gradual".
     loss : {"info_nce", "soft_clip", "bimixco"}
     smoothing : float
         Of the labels, with InfoNCE.
@@ -73,6 +83,9 @@ class ContrastiveSettings:
     dropout: float = 0.3
     num_latents: int = 8
     num_queries: int = 4
+    trunk: Trunk = "untrained"
+    trunk_share: float = 0.3
+    thaw_every: int = 40
     loss: Loss = "info_nce"
     smoothing: float = 0.0
     noise: float = 0.3
@@ -86,8 +99,8 @@ class ContrastiveSettings:
     check_every: int = 20
 
     def draw(self, generator: np.random.Generator) -> ContrastiveSettings:
-        """Draw settings to try, of the same tower and loss."""
-        return replace(
+        """Draw settings to try, of the same tower and loss; of a pretrained trunk all remains."""
+        drawn = replace(
             self,
             num_components=int(generator.choice((40, 80, 160, 320))),
             whitening=float(generator.uniform(0, 1)),
@@ -100,25 +113,10 @@ class ContrastiveSettings:
             learning_rate=float(10 ** generator.uniform(-3.3, -2.3)),
             weight_decay=float(10 ** generator.uniform(-2, 0)),
         )
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A bridge that was trained.
-
-    Parameters
-    ----------
-    bridge : Bridge
-        On the CPU, in evaluation mode.
-    steps : int
-        After which the weights were kept.
-    curve : list of (step, loss, score)
-        Mean training loss since the last check, and what held-out pictures scored (NaN without).
-    """
-
-    bridge: Bridge
-    steps: int
-    curve: list[tuple[int, float, float]]
+        if self.trunk == "untrained":
+            return drawn
+        share = float(10 ** generator.uniform(-1.5, 0)) if self.trunk != "frozen" else 1.0
+        return replace(drawn, width=self.width, root=self.root, trunk_share=share)
 
 
 def fit_contrastive(
@@ -128,10 +126,11 @@ def fit_contrastive(
     held_out: Samples | None = None,
     num_steps: int | None = None,
     trunk: Bridge | None = None,
+    pretrained: MaskedModel | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Trained:
+) -> Descended[Bridge]:
     """Train a bridge.
 
     Parameters
@@ -146,6 +145,8 @@ def fit_contrastive(
         Without `held_out`: how long to train.
     trunk : Bridge, optional
         A fitted one for other units, of the same settings: only a new input layer is trained.
+    pretrained : MaskedModel, optional
+        Whose trunk and scale of responses a pretrained Perceiver starts from.
     seed : int
     device : str
     progress : callable, optional
@@ -158,49 +159,45 @@ def fit_contrastive(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    bridge = make_bridge(samples, settings) if trunk is None else _on_trunk(trunk, samples)
+    if trunk is None:
+        bridge = make_bridge(samples, settings, pretrained=pretrained)
+    else:
+        bridge = _on_trunk(trunk, samples)
     bridge.to(device)
     temperature = Temperature().to(device)
     responses = bridge.scale.read(samples.values).to(device)
     places = bridge.space.read(samples.embeddings).to(device)
-    optimizer = _optimizer(bridge, temperature, settings)
-    averaged = AveragedModel(bridge, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
-    draws = _PictureDraws(samples, min(settings.batch_size, len(samples.embeddings)), generator)
-    most = settings.max_steps if num_steps is None else num_steps
-    best_score, best_step, losses = -math.inf, 0, []
-    curve: list[tuple[int, float, float]] = []
-    kept: dict[str, Tensor] = {}
-    for step in range(1, most + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, step / WARMUP_STEPS)
-        bridge.train()
+    draws = PictureDraws(samples, settings.batch_size, generator)
+
+    def loss() -> Tensor:
         row, picture = draws()
-        loss = _loss(bridge, temperature, responses[row], places[picture], settings, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        averaged.update_parameters(bridge)
-        losses.append(float(loss.detach()))
-        if step % settings.check_every == 0 or step == most:
-            now = cast(Bridge, averaged.module).eval()
-            score = math.nan if held_out is None else identification_score(now, held_out)
-            curve.append((step, float(np.mean(losses)), score))
-            losses = []
-            if held_out is None:
-                best_step = step
-            elif score > best_score:
-                best_score, best_step = score, step
-                kept = {name: each.clone() for name, each in now.state_dict().items()}
-            elif step - best_step >= settings.patience * settings.check_every:
-                break
-        if progress:
-            progress(step, most)
-    final = cast(Bridge, averaged.module)
-    if kept:
-        final.load_state_dict(kept)
-    picture = torch.from_numpy(samples.picture)
-    _fit_regression(final, responses, places[picture], settings, generator)
-    return Trained(final.cpu().eval().requires_grad_(False), best_step, curve)
+        return _loss(bridge, temperature, responses[row], places[picture], settings, generator)
+
+    done = descend(
+        bridge,
+        _optimizer(bridge, temperature, settings),
+        loss,
+        pace=settings,
+        num_steps=settings.max_steps if num_steps is None else num_steps,
+        score=None if held_out is None else partial(identification_score, samples=held_out),
+        before_step=partial(_thaw, bridge.neural, settings),
+        progress=progress,
+    )
+    shown = torch.from_numpy(samples.picture)
+    _fit_regression(done.model.to(device), responses, places[shown], settings, generator)
+    done.model.cpu()
+    return done
+
+
+def _thaw(tower: torch.nn.Module, settings: ContrastiveSettings, step: int) -> None:
+    """Hold those parts of a pretrained trunk that are not tuned yet; what is held drops nothing."""
+    if settings.trunk in ("untrained", "tuned"):
+        return
+    assert isinstance(tower, PerceiverTower)
+    thawed = (step - 1) // settings.thaw_every if settings.trunk == "gradual" else 0
+    for number, part in enumerate(reversed(tower.trunk.parts())):
+        part.requires_grad_(number < thawed)
+        part.train(number < thawed)
 
 
 def identification_score(bridge: Bridge, samples: Samples) -> float:
@@ -218,8 +215,10 @@ def identification_score(bridge: Bridge, samples: Samples) -> float:
     return float(np.mean(found))
 
 
-def make_bridge(samples: Samples, settings: ContrastiveSettings) -> Bridge:
-    """Make an untrained bridge whose inputs are scaled by the samples.
+def make_bridge(
+    samples: Samples, settings: ContrastiveSettings, *, pretrained: MaskedModel | None = None
+) -> Bridge:
+    """Make an untrained bridge whose inputs are scaled by the samples, or one with a trained trunk.
 
     Raises
     ------
@@ -247,8 +246,15 @@ def make_bridge(samples: Samples, settings: ContrastiveSettings) -> Bridge:
         image=TowerSpec("linear", (num_components,), num_outputs) if settings.project else None,
         regression=True,
     )
-    bridge.scale.fit(samples.values)
     bridge.space.fit(samples.embeddings)
+    if settings.trunk == "untrained":
+        bridge.scale.fit(samples.for_scale)
+        return bridge
+    assert pretrained is not None
+    assert pretrained.spec.root == settings.root
+    assert isinstance(bridge.neural, PerceiverTower)
+    bridge.scale.load_state_dict(pretrained.scale.state_dict())
+    bridge.neural.trunk.take(pretrained)
     return bridge
 
 
@@ -257,29 +263,6 @@ def _on_trunk(trunk: Bridge, samples: Samples) -> Bridge:
     bridge = with_new_input(trunk, samples.values.shape[1:], samples.areas)
     bridge.scale.fit(samples.values)
     return bridge
-
-
-class _PictureDraws:
-    """Draw batches of different pictures, and one response to each."""
-
-    def __init__(self, samples: Samples, size: int, generator: torch.Generator) -> None:
-        order = np.argsort(samples.picture, kind="stable")
-        self.order = torch.from_numpy(order)
-        count = np.bincount(samples.picture, minlength=len(samples.embeddings))
-        self.count = torch.from_numpy(count)
-        self.start = torch.from_numpy(np.cumsum(count) - count)
-        self.size = size
-        self.generator = generator
-        self.waiting = torch.empty(0, dtype=torch.int64)
-
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        """Return rows of responses and of pictures."""
-        if len(self.waiting) < self.size:
-            self.waiting = torch.randperm(len(self.count), generator=self.generator)
-        picture, self.waiting = self.waiting[: self.size], self.waiting[self.size :]
-        chance = torch.rand(len(picture), generator=self.generator)
-        place = self.start[picture] + (chance * self.count[picture]).long()
-        return self.order[place], picture
 
 
 def _loss(
@@ -359,13 +342,17 @@ def _fit_regression(
 def _optimizer(
     bridge: Bridge, temperature: Temperature, settings: ContrastiveSettings
 ) -> torch.optim.Optimizer:
-    learned = [each for each in bridge.parameters() if each.requires_grad]
-    matrices = [each for each in learned if each.ndim > 1]
-    rest = [each for each in learned if each.ndim <= 1]
-    return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": [*rest, *temperature.parameters()], "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-    )
+    pretrained: list[torch.nn.Parameter] = []
+    if settings.trunk != "untrained":
+        assert isinstance(bridge.neural, PerceiverTower)
+        pretrained = [each for part in bridge.neural.trunk.parts() for each in part.parameters()]
+    apart = {id(each) for each in pretrained}
+    # Of a bridge on another one's trunk, what is kept wants no gradient, ever.
+    fixed = {id(each) for each in bridge.parameters() if not each.requires_grad}
+    every = [*bridge.parameters(), *temperature.parameters()]
+    rest = [each for each in every if id(each) not in apart | fixed]
+    groups = [
+        *weight_groups(rest, settings.weight_decay),
+        *weight_groups(pretrained, settings.weight_decay, share=settings.trunk_share),
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)

@@ -14,4 +14,9 @@ RowName = Literal[
     "MLP BiMixCo",
     "temporal attention",
     "Perceiver",
+    "Perceiver, pretrained, frozen",
+    "Perceiver, pretrained, gradual",
+    "Perceiver, pretrained",
 ]
+PRETRAINED = "Perceiver, pretrained"
+"""How the names of rows begin that start from what masked pretraining learned."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.masked import MaskedModel
 from neurohorizon.training.bridge.closed_form import (
     EncodingSettings,
     RidgeSettings,
@@ -35,6 +36,8 @@ class FitWords:
         How long to train where nothing is held out.
     trunk : Bridge or None
         Of a training: a fitted one for other units, of which all but the input layer is kept.
+    pretrained : MaskedModel or None
+        What a pretrained row starts from.
     seed : int
     device : str
     progress : callable or None
@@ -43,6 +46,7 @@ class FitWords:
     held_out: Samples | None = None
     num_steps: int | None = None
     trunk: Bridge | None = None
+    pretrained: MaskedModel | None = None
     seed: int = 0
     device: str = "cpu"
     progress: Progress | None = None
@@ -65,6 +69,24 @@ class Row:
     start: Settings
     trained: bool = False
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether it starts from what masked pretraining learned."""
+        return isinstance(self.start, ContrastiveSettings) and self.start.trunk != "untrained"
+
+    def of_sizes(self, pretrained: MaskedModel) -> Row:
+        """Return the row with the sizes of a pretrained model, which its own must equal."""
+        assert isinstance(self.start, ContrastiveSettings)
+        spec = pretrained.spec
+        start = replace(
+            self.start,
+            width=spec.width,
+            num_layers=spec.num_layers,
+            num_latents=spec.num_latents,
+            root=spec.root,
+        )
+        return replace(self, start=start)
+
     def candidates(self, budget: int, *, seed: int = 0) -> list[Settings]:
         """Return settings to try: the start, then drawn ones; the first of them always the same."""
         generator = np.random.default_rng([seed, *self.name.encode()])
@@ -79,11 +101,12 @@ class Row:
                 held_out=words.held_out,
                 num_steps=words.num_steps,
                 trunk=words.trunk,
+                pretrained=words.pretrained,
                 seed=words.seed,
                 device=words.device,
                 progress=words.progress,
             )
-            return trained.bridge, trained.steps
+            return trained.model, trained.steps
         if isinstance(settings, EncodingSettings):
             return fit_encoding(samples, settings), 0
         return fit_ridge(samples, settings), 0
@@ -104,6 +127,9 @@ ROWS: dict[RowName, Row] = {
         Row("MLP BiMixCo", replace(_MLP, loss="bimixco"), trained=True),
         Row("temporal attention", replace(_MLP, tower="temporal"), trained=True),
         Row("Perceiver", _PERCEIVER, trained=True),
+        Row("Perceiver, pretrained, frozen", replace(_PERCEIVER, trunk="frozen"), trained=True),
+        Row("Perceiver, pretrained, gradual", replace(_PERCEIVER, trunk="gradual"), trained=True),
+        Row("Perceiver, pretrained", replace(_PERCEIVER, trunk="tuned"), trained=True),
     )
 }
 """The ladder, from simple to deep."""

@@ -25,6 +25,11 @@ class Samples:
         In which fold each picture is held out, -1 for none.
     areas : tuple of int
         Area of each unit, from 0; empty where there is one.
+    category : (I,) str, optional
+        Of each picture, "" where unknown.
+    responses : (J, N) or (J, N, B) float32, optional
+        All responses of the training, from which their scale is learned; `values` by default.
+        They are more where some pictures' embeddings are not used.
     """
 
     values: NDArray[np.float32]
@@ -32,6 +37,8 @@ class Samples:
     picture: IntArray
     fold: IntArray
     areas: tuple[int, ...] = ()
+    category: NDArray[np.str_] | None = None
+    responses: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.picture)
@@ -40,6 +47,11 @@ class Samples:
     def num_folds(self) -> int:
         """How many folds there are."""
         return int(self.fold.max(initial=-1)) + 1
+
+    @property
+    def for_scale(self) -> NDArray[np.float32]:
+        """The responses from which their scale is learned."""
+        return self.values if self.responses is None else self.responses
 
     @property
     def paired(self) -> NDArray[np.float32]:
@@ -64,4 +76,5 @@ class Samples:
             embeddings=self.embeddings[chosen],
             picture=place[self.picture[rows]],
             fold=self.fold[chosen],
+            category=None if self.category is None else self.category[chosen],
         )

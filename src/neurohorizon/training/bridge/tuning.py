@@ -9,6 +9,7 @@ import numpy as np
 
 from neurohorizon.errors import DataError
 from neurohorizon.models.bridge.bridge import Bridge
+from neurohorizon.models.bridge.masked import MaskedModel
 from neurohorizon.recordings.schema import IntArray
 from neurohorizon.training.bridge.contrastive import identification_score
 from neurohorizon.training.bridge.rows import FitWords, Row, Settings
@@ -51,6 +52,7 @@ def tune(
     samples: Samples,
     *,
     budget: int,
+    pretrained: MaskedModel | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -64,6 +66,8 @@ def tune(
         All training pictures.
     budget : int
         How many settings are tried: the same for every row of a table.
+    pretrained : MaskedModel, optional
+        What a pretrained row starts from.
     seed : int
     device : str
     progress : callable, optional
@@ -84,9 +88,8 @@ def tune(
     for done, settings in enumerate(row.candidates(budget, seed=seed), start=1):
         bridges, steps, scores = [], [], []
         for fitted_to, held_out in splits:
-            bridge, step = row.fit(
-                fitted_to, settings, FitWords(held_out=held_out, seed=seed, device=device)
-            )
+            words = FitWords(held_out=held_out, pretrained=pretrained, seed=seed, device=device)
+            bridge, step = row.fit(fitted_to, settings, words)
             bridges.append(bridge)
             steps.append(step)
             scores.append(identification_score(bridge, held_out))
@@ -116,7 +119,13 @@ def require_folds(held_out: Sequence[int] | IntArray) -> None:
 
 
 def fit_tuned(
-    row: Row, samples: Samples, tuned: Tuned, *, seed: int = 0, device: str = "cpu"
+    row: Row,
+    samples: Samples,
+    tuned: Tuned,
+    *,
+    pretrained: MaskedModel | None = None,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> Bridge:
     """Fit a row to all training pictures with the settings that tuning found.
 
@@ -125,5 +134,7 @@ def fit_tuned(
     """
     share = np.mean([len(samples.without_fold(each)) for each in range(samples.num_folds)])
     steps = round(tuned.steps * len(samples) / max(float(share), 1.0))
-    words = FitWords(num_steps=steps if row.trained else None, seed=seed, device=device)
+    words = FitWords(
+        num_steps=steps if row.trained else None, pretrained=pretrained, seed=seed, device=device
+    )
     return row.fit(samples, tuned.settings, words)[0]

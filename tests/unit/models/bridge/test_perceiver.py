@@ -17,18 +17,50 @@ def reading(num_bins=1, seed=0):
     return made
 
 
+def hidden_places(num_bins=1):
+    """Return masks of six responses: some places, of one a whole area, of another all."""
+    hidden = torch.rand(6, 18 * num_bins, generator=torch.Generator().manual_seed(3)) < 0.4
+    hidden[1, 9 * num_bins : 14 * num_bins] = True
+    hidden[2] = True
+    return hidden
+
+
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("num_bins", [1, 4])
-def test_nothing_is_lost_by_projecting_no_token(num_bins):
+def test_nothing_is_lost_by_projecting_no_token(num_bins, masked):
     made = reading(num_bins)
     values = torch.randn(6, 18 * num_bins)
-    assert torch.allclose(made(values), made.read_plainly(values), atol=1e-5)
+    hidden = hidden_places(num_bins) if masked else None
+    assert torch.allclose(made(values, hidden), made.read_plainly(values, hidden), atol=1e-5)
     gradients = []
     for read in (made, made.read_plainly):
         made.zero_grad()
-        read(values).square().sum().backward()
+        read(values, hidden).square().sum().backward()
         gradients.append([each.grad.clone() for each in made.parameters()])
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, atol=1e-3 * float(other.abs().max()) + 1e-6)
+
+
+def test_what_is_hidden_is_not_read():
+    made, values, hidden = reading(), torch.randn(6, 18), hidden_places()
+    before = made(values, hidden)
+    # As if the electrode were not there at all.
+    alone = ElectrodeReading([0] * 8 + AREAS[9:], width=16, num_heads=2, num_latents=3)
+    weights = {
+        name: each[1:] if name in ("units", "slopes") else each
+        for name, each in made.state_dict().items()
+    }
+    alone.load_state_dict(weights)
+    first = torch.zeros_like(hidden)
+    first[:, 0] = True
+    assert torch.allclose(made(values, first), alone(values[:, 1:]), atol=1e-6)
+    for otherwise in (7.0, torch.nan, torch.inf):
+        assert torch.equal(before, made(values.masked_fill(hidden, otherwise), hidden))
+    values.requires_grad_(True)
+    made(values, hidden).square().sum().backward()
+    assert values.grad is not None
+    assert (values.grad[hidden] == 0).all()
+    assert (values.grad[~hidden] != 0).all()
 
 
 def test_region_tokens_read_their_own_area():
