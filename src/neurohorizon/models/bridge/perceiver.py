@@ -91,34 +91,35 @@ class ElectrodeReading(nn.Module):
         key_still, value_still = self._heads(self.to_key_value(still_TD * gain))
         key_slope, value_slope = self._heads(self.to_key_value(slope_TD * gain))
         # What the norm's offset adds is alike for every token: it moves values, no score.
-        _, offset = self._heads(self.to_key_value(self.norm_token.bias[None]))
+        _, offset_H1F = self._heads(self.to_key_value(self.norm_token.bias[None]))
+        offset_H11F = offset_H1F[:, None]
         queries_HLF = self._queries()
         queries_HLF = queries_HLF * queries_HLF.shape[-1] ** -0.5
         read = []
         for member, query in zip(
             self.members, queries_HLF.chunk(len(self.members), 1), strict=True
         ):
-            value_K11T = values_KT[:, None, None, member]
-            size_K11T = size_KT[:, None, None, member]
-            still_HLT = query @ key_still[:, member].transpose(1, 2)
-            slope_HLT = query @ key_slope[:, member].transpose(1, 2)
-            scores = torch.addcmul(still_HLT, value_K11T, slope_HLT) * size_K11T
+            # Heads first: then what all responses share is multiplied once, by all of them.
+            size_1K1T = size_KT[None, :, None, member]
+            moved_1K1T = size_1K1T * values_KT[None, :, None, member]
+            still_H1LT = (query @ key_still[:, member].transpose(1, 2))[:, None]
+            slope_H1LT = (query @ key_slope[:, member].transpose(1, 2))[:, None]
+            scores_HKLT = torch.addcmul(still_H1LT * size_1K1T, slope_H1LT, moved_1K1T)
             if hidden_KT is None:
-                weights, added = scores.softmax(dim=-1), offset
+                weights_HKLT, added = scores_HKLT.softmax(dim=-1), offset_H11F
             else:
-                hidden_K11T = hidden_KT[:, None, None, member]
+                hidden_1K1T = hidden_KT[None, :, None, member]
                 # Not -inf: where all is hidden, a softmax over nothing would be no number.
-                lowest = torch.finfo(scores.dtype).min
-                weights = scores.masked_fill(hidden_K11T, lowest).softmax(dim=-1)
-                weights = weights.masked_fill(hidden_K11T, 0.0)
-                added = offset * ~hidden_K11T.all(dim=-1, keepdim=True)
-            weights = weights * size_K11T
-            read.append(
-                weights @ value_still[:, member]
-                + (weights * value_K11T) @ value_slope[:, member]
-                + added
-            )
-        return self._finish(join_heads(torch.cat(read, dim=2)))
+                lowest = torch.finfo(scores_HKLT.dtype).min
+                weights_HKLT = scores_HKLT.masked_fill(hidden_1K1T, lowest).softmax(dim=-1)
+                weights_HKLT = weights_HKLT.masked_fill(hidden_1K1T, 0.0)
+                added = offset_H11F * ~hidden_1K1T.all(dim=-1, keepdim=True)
+            read_HKLF = (
+                (weights_HKLT * size_1K1T).flatten(1, 2) @ value_still[:, member]
+                + (weights_HKLT * moved_1K1T).flatten(1, 2) @ value_slope[:, member]
+            ).unflatten(1, weights_HKLT.shape[1:3])
+            read.append(read_HKLF + added)
+        return self._finish(join_heads(torch.cat(read, dim=2).transpose(0, 1)))
 
     def read_plainly(self, values_KT: Tensor, hidden_KT: Tensor | None = None) -> Tensor:
         """Return the same by projecting every token of every response: what it is held equal to."""
