@@ -5,28 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from neurohorizon.errors import DataError
-from neurohorizon.imaging.pictures import Pictures, Pixels, open_pictures
-
-
-def open_places(places: Sequence[Path | str]) -> list[Pictures]:
-    """Open folders, archives and files of frames; a folder's own zip archives are opened, too.
-
-    Raises
-    ------
-    DataError
-        If there is nothing at a place, or no pictures in it.
-    """
-    opened: list[Pictures] = []
-    for place in map(Path, places):
-        inside = sorted(place.rglob("*.zip")) if place.is_dir() else []
-        opened += [open_pictures(each) for each in inside]
-        try:
-            opened.append(open_pictures(place))
-        except DataError:
-            if not inside:
-                raise
-    return opened
+from neurohorizon.imaging.pictures import Pixels, open_pictures
 
 
 def find_pictures(
@@ -37,7 +16,7 @@ def find_pictures(
     Parameters
     ----------
     places : sequence of path
-        As :func:`open_places` takes them.
+        As :func:`~neurohorizon.imaging.pictures.open_pictures` takes them.
     wanted : collection of str
         Hashes, see :func:`~neurohorizon.recordings.pictures.picture_hash`.
     paths : collection of str
@@ -52,10 +31,10 @@ def find_pictures(
     Raises
     ------
     DataError
-        As `open_places`, and at a picture that cannot be decoded.
+        As `open_pictures`, and at a picture that cannot be decoded.
     """
     found: dict[str, Pixels] = {}
-    opened, left = open_places(places), set(wanted)
+    opened, left = [open_pictures(place) for place in places], set(wanted)
     likely = {Path(path).name for path in paths}
     for first in (True, False):
         for pictures in opened:

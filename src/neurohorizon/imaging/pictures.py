@@ -10,7 +10,7 @@ from __future__ import annotations
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -180,6 +180,36 @@ class ZipPictures(Pictures):
             ) from error
 
 
+class JoinedPictures(Pictures):
+    """The pictures of several places, one after the other.
+
+    Parameters
+    ----------
+    where : str
+        What to call them all in a message.
+    parts : sequence of Pictures
+        A picture is called by its part's name (an archive's without ``.zip``) and its own.
+    """
+
+    def __init__(self, where: str, parts: Sequence[Pictures]) -> None:
+        self.parts = tuple(parts)
+        names = [f"{Path(part.where).stem}/{name}" for part in self.parts for name in part.names]
+        super().__init__(where, names)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Reader]:
+        with ExitStack() as stack:
+            readers = [stack.enter_context(part._opened()) for part in self.parts]
+            places = [
+                (read, index)
+                for read, part in zip(readers, self.parts, strict=True)
+                for index in range(len(part))
+            ]
+            yield lambda first, last: [
+                read(index, index + 1)[0] for read, index in places[first:last]
+            ]
+
+
 class FramePictures(Pictures):
     """The frames of an array or an HDF5 data set, such as a movie's template.
 
@@ -301,8 +331,9 @@ def open_pictures(
     Parameters
     ----------
     path : path
-        A folder or a zip archive of PNG, JPEG, TIFF, BMP or WebP files; a ``.npy`` or an HDF5
-        file (NWB too) with frames of shape (F, H, W) or (F, H, W, 3).
+        A folder or a zip archive of PNG, JPEG, TIFF, BMP or WebP files, or a folder with such
+        archives in it; a ``.npy`` or an HDF5 file (NWB too) with frames of shape (F, H, W) or
+        (F, H, W, 3).
     dataset : str, optional
         Data set inside an HDF5 file.
     value_range : (float, float), optional
@@ -327,7 +358,12 @@ def open_pictures(
             f"{path}: a data set or a range of values belongs to a file of frames (HDF5, .npy)"
         )
     if path.is_dir():
-        return FolderPictures(path)
+        archives = [ZipPictures(each) for each in sorted(path.rglob("*.zip"))]
+        if not archives:
+            return FolderPictures(path)
+        with suppress(DataError):  # beside archives there need not be files
+            return JoinedPictures(str(path), [*archives, FolderPictures(path)])
+        return JoinedPictures(str(path), archives)
     if zipfile.is_zipfile(path):
         return ZipPictures(path)
     raise DataError(

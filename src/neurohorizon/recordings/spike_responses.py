@@ -125,7 +125,7 @@ def responses_to_pictures(
     hashes = np.asarray(shown.hashes)[known]
     edges = None
     if window.num_bins is not None:
-        edges = window.start_s + window.bin_s * np.arange(window.num_bins + 1)
+        edges = window.start_s + window.bin_s * np.arange(window.num_bins + 1, dtype=np.float64)
     recorded = ResponseRecording(
         id=recording.id,
         subject=recording.subject,

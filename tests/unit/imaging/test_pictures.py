@@ -39,6 +39,28 @@ def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path):
         np.testing.assert_array_equal(one.pixels, made[one.name])
 
 
+def test_a_folder_of_archives_gives_all_of_them(tmp_path):
+    rng = np.random.default_rng(0)
+    place = tmp_path / "images"
+    place.mkdir()
+    pixels = {}
+    for archive, count in (("one", 3), ("two", 2)):
+        with zipfile.ZipFile(place / f"{archive}.zip", "w") as file:
+            for number in range(count):
+                picture = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+                pixels[f"{archive}/{number}.png"] = picture
+                Image.fromarray(picture).save(tmp_path / "p.png")
+                file.write(tmp_path / "p.png", f"{number}.png")
+    opened = open_pictures(place)
+    assert opened.names == tuple(pixels)
+    found = {each.name: each.pixels for batch in opened.batches(2) for each in batch}
+    assert all(np.array_equal(found[name], pixels[name]) for name in pixels)
+    Image.fromarray(pixels["one/1.png"]).save(place / "loose.png")
+    assert open_pictures(place).names == (*pixels, "images/loose.png")
+    (once,) = open_pictures(place).picked([4])
+    assert np.array_equal(once.pixels, pixels["two/1.png"])
+
+
 def test_a_zip_gives_what_its_folder_gives(tmp_path):
     write_folder(tmp_path / "p")
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
