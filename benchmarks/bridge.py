@@ -109,7 +109,7 @@ STUDIES = {
         banks=(("bank", "ventral_stream"), ("looks_bank", "ventral_stream_looks")),
         overrides=(
             "model.rows=[ridge, whitened ridge, encoding model, linear InfoNCE, MLP InfoNCE, "
-            "MLP SoftCLIP, MLP BiMixCo]",
+            "MLP SoftCLIP, MLP BiMixCo, deep MLP BiMixCo]",
         ),
         named="MLP InfoNCE",
         regions="ridge",

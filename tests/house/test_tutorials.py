@@ -18,7 +18,32 @@ from fences import read_fences
 from neurohorizon.recordings.store import write_recording
 
 TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("*.md"))
-SHORT = "training.max_epochs=1 training.steps_per_epoch=3 'evaluation.rows=[mean,Wiener,Bayes]'"
+#: What makes a command small: its start, what is taken out of it, and what is added.
+SHORT = (
+    (
+        "neurohorizon train ",
+        "",
+        "training.max_epochs=1 training.steps_per_epoch=3 'evaluation.rows=[mean,Wiener,Bayes]'",
+    ),
+    (
+        "neurohorizon simulate ventral-stream ",
+        r" --num-categories \d+ --images-per-category \d+",
+        "--num-categories 40 --images-per-category 4 --test-images 24 --repeats 4",
+    ),
+    (
+        "neurohorizon bridge align ",
+        "",
+        "training.budget=1 training.num_seeds=1 training.max_steps=20",
+    ),
+)
+
+
+def shortened(line: str) -> str:
+    """Make a command small."""
+    for start, without, more in SHORT:
+        if line.startswith(start):
+            return f"{re.sub(without, '', line.rstrip()) if without else line.rstrip()} {more}\n"
+    return line
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
@@ -28,10 +53,10 @@ def test_a_tutorial_runs(page: Path, tmp_path: Path) -> None:
         recording = maze_recording(name, duration_s=90.0, seed=seed)
         write_recording(recording, tmp_path / "data" / "ca1_maze" / f"{name}.h5")
     text = page.read_text()
-    bash = "".join(script for _, script in read_fences(text))
-    bash = re.sub(r"^neurohorizon data fetch.*$", "", bash, flags=re.M)
-    bash, trained = re.subn(r"^(neurohorizon train .*)$", rf"\1 {SHORT}", bash, flags=re.M)
-    assert trained, "a tutorial trains something"
+    # What is downloaded is not there; stand-ins are, for what follows in fences of their own.
+    fences = [script for _, script in read_fences(text) if "neurohorizon data fetch" not in script]
+    bash = "".join(shortened(line) for line in "".join(fences).splitlines(keepends=True))
+    assert "training.max_" in bash, "a tutorial trains something"
     python = "".join(script for _, script in read_fences(text, language="python"))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for command in (["bash", "-euxo", "pipefail", "-c", bash], [sys.executable, "-c", python]):

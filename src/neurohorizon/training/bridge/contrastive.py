@@ -107,7 +107,9 @@ class ContrastiveSettings:
             root=bool(generator.integers(2)),
             project=bool(generator.integers(2)),
             dropout=float(generator.choice((0.1, 0.3, 0.5))),
-            width=int(generator.choice((128, 256, 512))) if self.tower != "linear" else self.width,
+            width=self.width
+            if self.tower == "linear"
+            else int(self.width * generator.choice((0.5, 1, 2))),
             noise=float(generator.uniform(0, 1)),
             unit_dropout=float(generator.uniform(0, 0.4)),
             learning_rate=float(10 ** generator.uniform(-3.3, -2.3)),

@@ -12,6 +12,7 @@ RowName = Literal[
     "MLP InfoNCE",
     "MLP SoftCLIP",
     "MLP BiMixCo",
+    "deep MLP BiMixCo",
     "temporal attention",
     "Perceiver",
     "Perceiver, pretrained, frozen",

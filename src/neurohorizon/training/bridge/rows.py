@@ -125,6 +125,11 @@ ROWS: dict[RowName, Row] = {
         Row("MLP InfoNCE", _MLP, trained=True),
         Row("MLP SoftCLIP", replace(_MLP, loss="soft_clip"), trained=True),
         Row("MLP BiMixCo", replace(_MLP, loss="bimixco"), trained=True),
+        Row(
+            "deep MLP BiMixCo",
+            replace(_MLP, loss="bimixco", width=1024, num_layers=2),
+            trained=True,
+        ),
         Row("temporal attention", replace(_MLP, tower="temporal"), trained=True),
         Row("Perceiver", _PERCEIVER, trained=True),
         Row("Perceiver, pretrained, frozen", replace(_PERCEIVER, trunk="frozen"), trained=True),
