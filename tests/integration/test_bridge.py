@@ -177,6 +177,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(world, capsys):
         (["model.rows=[ridge,ridge]"], "names a row twice"),
         (["model.grey_rows=[ridge]"], "without data.grey_bank"),
         (["model.rows=[rigde]"], "model.rows[0]"),
+        (["model.perceiver.width=64"], "without the row Perceiver"),
+        (["model.rows=[Perceiver]", "model.perceiver.width=66"], "a multiple of 4"),
         (["data.split.name=categories", "data.split.test_share=1.5"], "less than 1"),
     ],
 )

@@ -99,6 +99,21 @@ class ResponsesConfig(Section):
         return self.recordings if isinstance(self.recordings, tuple) else (self.recordings,)
 
 
+class PerceiverConfig(Section):
+    """Sizes of the row Perceiver; what the pretrained rows start from has its own."""
+
+    width: Count = 128
+    """Of tokens; a multiple of 4."""
+    num_layers: Count = 2
+    """Of self-attention."""
+    num_latents: Count = 8
+    """Region tokens of each area."""
+    num_queries: Count = 4
+    """Of the readout."""
+    recompute: Switch = False
+    """Keep no activations and compute them again: less memory, a third more time."""
+
+
 class BridgeModel(Section):
     """Which rows of the ladder are fitted."""
 
@@ -109,6 +124,8 @@ class BridgeModel(Section):
     """Rows that are fitted to pictures without colour as well."""
     pretrained: Path | None = None
     """Run of `neurohorizon bridge pretrain` from which the pretrained rows start."""
+    perceiver: PerceiverConfig = PerceiverConfig()
+    """Sizes of the row Perceiver."""
 
 
 class BridgeTraining(Section):
@@ -171,6 +188,15 @@ class BridgeConfig(Section):
             )
         if self.model.pretrained is not None and not starts:
             raise idle("model.pretrained", "without a pretrained row in model.rows")
+        perceiver = self.model.perceiver
+        if perceiver.width % 4:
+            raise ConfigError(
+                f"model.perceiver.width is {perceiver.width}: expected a multiple of 4, which "
+                "heads share"
+            )
+        every = {*self.model.rows, *self.model.grey_rows}
+        if perceiver != PerceiverConfig() and "Perceiver" not in every:
+            raise idle("model.perceiver", "without the row Perceiver")
         if self.training.label_share == 1 and self.training.label_seed:
             raise idle("training.label_seed", "with all pictures' embeddings")
         if self.training.num_folds > 1 and self.training.held_out_share != 0.1:

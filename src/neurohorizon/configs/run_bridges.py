@@ -230,7 +230,10 @@ def _fit(
     samples = part.session.training(bank, single_trials=config.data.single_trials)
     row = ROWS[part.row]
     if isinstance(row.start, ContrastiveSettings):
-        row = replace(row, start=replace(row.start, max_steps=training.max_steps))
+        start = replace(row.start, max_steps=training.max_steps)
+        if part.row == "Perceiver":
+            start = replace(start, **config.model.perceiver.model_dump())
+        row = replace(row, start=start)
     pretrained = None
     if row.pretrained:
         assert config.model.pretrained is not None

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from neurohorizon.errors import ConfigError
 from neurohorizon.models.bridge.tower import Tower
 from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock, attend, join_heads
+from neurohorizon.nn.recompute import recompute as work_again
 
 
 class ElectrodeReading(nn.Module):
@@ -230,6 +231,9 @@ class PerceiverTower(Tower):
     num_outputs : int
     num_queries : int
         Of the readout.
+    recompute : bool
+        Keep no activations of the reading and the layers, and compute them again in the backward
+        pass.
     """
 
     def __init__(
@@ -244,6 +248,7 @@ class PerceiverTower(Tower):
         num_latents: int = 8,
         num_queries: int = 4,
         dropout: float = 0.3,
+        recompute: bool = False,
     ) -> None:
         super().__init__(num_queries * width, num_outputs)
         self.trunk = PerceiverTrunk(
@@ -255,6 +260,9 @@ class PerceiverTower(Tower):
             num_latents=num_latents,
             dropout=dropout,
         )
+        if recompute:
+            for part in self.trunk.parts():
+                work_again(part)
         self.queries = nn.Parameter(0.5 * torch.randn(num_queries, width))
         self.readout = CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
         self.norm = nn.Sequential(nn.LayerNorm(num_queries * width), nn.Dropout(dropout))

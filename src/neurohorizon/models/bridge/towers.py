@@ -37,6 +37,8 @@ class TowerSpec:
         Of a Perceiver: area of each unit, from 0; empty for one area.
     num_latents, num_queries : int
         Of a Perceiver.
+    recompute : bool
+        Of a Perceiver: compute activations again in the backward pass.
     """
 
     kind: TowerKind
@@ -49,6 +51,7 @@ class TowerSpec:
     areas: tuple[int, ...] = ()
     num_latents: int = 8
     num_queries: int = 4
+    recompute: bool = False
 
     def build(self) -> Tower:
         """Make the tower.
@@ -72,6 +75,7 @@ class TowerSpec:
                 dropout=self.dropout,
                 num_latents=self.num_latents,
                 num_queries=self.num_queries,
+                recompute=self.recompute,
                 **sizes,
             )
         if len(self.shape) != 2:

@@ -48,6 +48,8 @@ class ContrastiveSettings:
         Of the tower.
     num_latents, num_queries : int
         Of a Perceiver.
+    recompute : bool
+        Whether a Perceiver keeps no activations.
     trunk : {"untrained", "frozen", "gradual", "tuned"}
         What a Perceiver's trunk is at the start, and what becomes of it: it starts untrained; or
         pretrained, and remains as it is; or is tuned as well, part by part from the top; or all of
@@ -83,6 +85,7 @@ class ContrastiveSettings:
     dropout: float = 0.3
     num_latents: int = 8
     num_queries: int = 4
+    recompute: bool = False
     trunk: Trunk = "untrained"
     trunk_share: float = 0.3
     thaw_every: int = 40
@@ -100,6 +103,8 @@ class ContrastiveSettings:
 
     def draw(self, generator: np.random.Generator) -> ContrastiveSettings:
         """Draw settings to try, of the same tower and loss; of a pretrained trunk all remains."""
+        # A Perceiver's sizes are the user's, and a linear tower has none.
+        narrow = self.tower in ("mlp", "temporal")
         drawn = replace(
             self,
             num_components=int(generator.choice((40, 80, 160, 320))),
@@ -107,9 +112,7 @@ class ContrastiveSettings:
             root=bool(generator.integers(2)),
             project=bool(generator.integers(2)),
             dropout=float(generator.choice((0.1, 0.3, 0.5))),
-            width=self.width
-            if self.tower == "linear"
-            else int(self.width * generator.choice((0.5, 1, 2))),
+            width=int(self.width * generator.choice((0.5, 1, 2))) if narrow else self.width,
             noise=float(generator.uniform(0, 1)),
             unit_dropout=float(generator.uniform(0, 0.4)),
             learning_rate=float(10 ** generator.uniform(-3.3, -2.3)),
@@ -244,6 +247,7 @@ def make_bridge(
             areas=samples.areas if settings.tower == "perceiver" else (),
             num_latents=settings.num_latents,
             num_queries=settings.num_queries,
+            recompute=settings.recompute,
         ),
         image=TowerSpec("linear", (num_components,), num_outputs) if settings.project else None,
         regression=True,

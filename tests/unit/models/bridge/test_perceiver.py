@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,24 @@ def test_electrodes_in_another_order_make_no_difference():
         moved.units.copy_(made.units[order])
         moved.slopes.copy_(made.slopes[order])
     assert torch.allclose(moved(values[:, order]), made(values), atol=1e-6)
+
+
+def test_what_is_computed_again_is_the_same():
+    values = torch.randn(7, 12)
+    grads = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        tower = PerceiverTower(
+            [0] * 5 + [1] * 7, 1, 3, width=16, num_layers=3, dropout=0.4, recompute=recompute
+        )
+        copied = copy.deepcopy(tower)  # as averages of weights are made
+        for each in (tower, copied):
+            torch.manual_seed(1)
+            each(values).square().sum().backward()
+            grads.append({name: one.grad for name, one in each.named_parameters()})
+    for other in grads[1:]:
+        for name, one in grads[0].items():
+            torch.testing.assert_close(one, other[name], rtol=1e-5, atol=1e-7)
 
 
 def test_an_electrode_can_be_subtracted_from_another():
