@@ -31,6 +31,7 @@ def test_speeds_are_printed_and_written_down(tmp_path, capsys):
     for what in ("train_small", "infer_small", "train_large", "infer_large", "memory"):
         ratio = speeds[f"decode_{what}_ours"] / speeds[f"decode_{what}_torch_brain"]
         assert speeds[f"decode_{what}_ratio"] == pytest.approx(ratio)
+    assert {"bridge_ridge", "bridge_mlp_infonce", "bridge_perceiver"} <= speeds.keys()
     for workers in (0, 2):
         ratio = speeds[f"load_{workers}_ours"] / speeds[f"load_{workers}_torch_brain"]
         assert speeds[f"load_{workers}_ratio"] == pytest.approx(ratio)

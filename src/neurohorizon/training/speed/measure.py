@@ -32,6 +32,7 @@ from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.training.data import ForecastData
 from neurohorizon.training.fit import fit_forecaster
 from neurohorizon.training.loop import LoopSettings
+from neurohorizon.training.speed.bridges import measure_bridges
 from neurohorizon.training.speed.decoders import measure_decoders
 from neurohorizon.training.speed.decoding_loader import measure_decoding_loader
 from neurohorizon.training.speed.models import measure_models
@@ -66,6 +67,7 @@ def measure_speed(plan: SpeedPlan, *, progress: Progress | None = None) -> list[
         ("decoders, heads and encoders", measure_models),
         ("decoders of behaviour", measure_decoders),
         ("loading windows to decode from", measure_decoding_loader),
+        ("bridges", lambda plan, _: measure_bridges(plan)),
     )
     speeds: list[Speed] = []
     with one_thread(), tempfile.TemporaryDirectory(prefix="neurohorizon-bench-") as folder:

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from neurohorizon.models.autoregressive import Autoregressive
-from neurohorizon.models.bridge.perceiver import ElectrodeReading
 from neurohorizon.models.decoders import DecoderMode
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.heads import BasisHead, BinUnitHead, horizon_basis
@@ -36,7 +35,6 @@ from neurohorizon.training.speed.plan import (
 
 _SPEC = WindowSpec()
 _HEAD_UNITS = 100
-_RESPONSES = 128
 
 
 def measure_models(plan: SpeedPlan, folder: Path) -> list[Speed]:
@@ -52,7 +50,6 @@ def measure_models(plan: SpeedPlan, folder: Path) -> list[Speed]:
     return [
         *measure_decoders(batches, plan.repeats),
         *measure_heads(len(batches[0]), plan.repeats),
-        *measure_reading(plan),
         *measure_encoders(batches, plan.repeats),
     ]
 
@@ -217,33 +214,6 @@ def measure_heads(num_windows: int, repeats: int) -> list[Speed]:
     what = "what splitting the first layer is worth"
     pair = measured["head_joined"], measured["head_pairs"]
     return [*rows, compare("head_ratio", what, *pair, part)]
-
-
-def measure_reading(plan: SpeedPlan) -> list[Speed]:
-    """Measure a Perceiver's reading of electrodes, forward and backward, and the plain way."""
-    torch.manual_seed(0)
-    areas = [0, 0, 1, 2] * (plan.num_electrodes // 4)
-    reading = ElectrodeReading(areas)
-    values_KT = torch.randn(_RESPONSES, len(areas))
-    ways = {
-        "reading": ("no electrode of a response projected", reading),
-        "reading_plain": ("every electrode of every response projected", reading.read_plainly),
-    }
-
-    def step(read: Callable[[Tensor], Tensor]) -> Work:
-        return lambda batch: read(values_KT).square().mean().backward()
-
-    measured = in_turns(
-        {name: step(read) for name, (_, read) in ways.items()}, [None], plan.repeats
-    )
-    part = f"A Perceiver reads {len(areas):,} electrodes of three areas, forward and backward"
-    rows = [
-        Speed(name, ways[name][0], _RESPONSES / min(seconds), "responses/s", part)
-        for name, seconds in measured.items()
-    ]
-    what = "what projecting none is worth"
-    pair = measured["reading_plain"], measured["reading"]
-    return [*rows, compare("reading_ratio", what, *pair, part)]
 
 
 def _training_step(model: HorizonForecaster) -> Work:

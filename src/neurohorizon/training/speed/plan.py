@@ -43,8 +43,10 @@ class SpeedPlan:
         Spikes in each, on average, and units of each of three recordings.
     decoder_layers : tuple of int
         Layers of the smaller, the larger and, for memory, a decoder in between.
-    num_electrodes : int
-        That a Perceiver of responses reads; a multiple of 4.
+    num_electrodes, num_responses : int
+        That bridges are fitted to; electrodes are a multiple of 4.
+    bridge_steps : int
+        Of a row of bridges that is trained; a pass over all responses is reckoned from them.
     repeats : int
         The best of so many is told.
     """
@@ -64,6 +66,8 @@ class SpeedPlan:
     decoded_units: int = 300
     decoder_layers: tuple[int, int, int] = (6, 24, 16)
     num_electrodes: int = 1024
+    num_responses: int = 22_248
+    bridge_steps: int = 4
     repeats: int = 5
 
 
@@ -82,6 +86,8 @@ QUICK = SpeedPlan(
     decoded_units=10,
     decoder_layers=(1, 1, 1),
     num_electrodes=32,
+    num_responses=64,
+    bridge_steps=1,
     repeats=1,
 )
 """To see that it runs: its numbers mean little."""
