@@ -91,7 +91,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "data responses",
         "data_responses:responses",
-        "Count the spikes that follow each picture: responses for `bridge align`.",
+        "Count the spikes that follow each picture: responses that bridges are fitted to.",
     ),
     Verb(
         "data validate", "data_validate:validate", "Say what is wrong, or strange, with recordings."

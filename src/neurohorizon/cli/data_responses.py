@@ -17,7 +17,7 @@ def responses(
     bins: int | None = None,
     every: int = 1,
 ) -> None:
-    """Count the spikes that follow each picture: responses for `bridge align`.
+    """Count the spikes that follow each picture: responses that bridges are fitted to.
 
     Recordings know which picture was shown when once `data embed --attach` has told them. A
     presentation whose window the recording does not cover is left out, and so are units that the

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurohorizon.errors import DataError
+from neurohorizon.recordings.schema import FloatArray
 
 
 class ResponseScale(nn.Module):
@@ -122,11 +123,9 @@ class TargetSpace(nn.Module):
             )
         given = np.asarray(embeddings, dtype=np.float64)
         mean = given.mean(axis=0)
-        # By the covariance: as exact as embeddings are, and many times as fast as their SVD.
-        variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(given, rowvar=False, bias=True)))
-        leading = slice(None, -self.num_components - 1, -1)
-        spread = np.sqrt(np.maximum(variance[leading], 1e-24))
-        axes = axes[:, leading].T
+        spread, axes = _principal_axes(given - mean)
+        spread = np.maximum(spread[: self.num_components], 1e-12)
+        axes = axes[: self.num_components]
         # The sign of a component is anybody's: the same on every machine.
         largest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
         axes = axes * np.sign(largest)[:, None]
@@ -157,3 +156,13 @@ class TargetSpace(nn.Module):
     def embeddings(self, places: Tensor) -> Tensor:
         """Return the embeddings that lie at places of the space, (I, D)."""
         return (places / self.scale) @ self.axes + self.mean
+
+
+def _principal_axes(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return standard deviations, the largest first, and axes (k, D) of centred rows, (I, D)."""
+    if len(centred) < centred.shape[1]:
+        _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+        return singular / np.sqrt(len(centred)), axes
+    # Many rows: the same by their covariance, many times as fast.
+    variance, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    return np.sqrt(np.maximum(variance[::-1], 0.0)), axes[:, ::-1].T

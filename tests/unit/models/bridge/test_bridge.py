@@ -63,6 +63,16 @@ def test_the_space_holds_the_leading_components(whitening):
     assert np.allclose(back, expected, atol=1e-4)
 
 
+def test_the_space_of_few_pictures_is_the_same():
+    from sklearn.decomposition import PCA
+
+    few = np.random.default_rng(0).normal(size=(15, 40)).astype(np.float32)
+    places = TargetSpace(40, 6).fit(few).read(few).numpy()
+    theirs = PCA(6, svd_solver="full").fit_transform(few.astype(np.float64))
+    for mine, other in zip(places.T, theirs.T, strict=True):
+        assert abs(np.corrcoef(mine, other)[0, 1]) == pytest.approx(1, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["linear", "mlp", "temporal", "perceiver"])
 def test_each_response_and_picture_is_read_by_itself(kind):
     bins = 5 if kind == "temporal" else 0
