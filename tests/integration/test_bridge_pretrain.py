@@ -111,6 +111,10 @@ def test_bridges_start_from_it_and_are_scored(world, pretrained, capsys):
     result, _ = load_retrieval(run / "results" / "retrieval")
     names = [row.name for row in result.rows]
     assert "Perceiver, pretrained, frozen" in names
+    for option in ("--regions", "--transfer"):
+        asked = ["bridge", "retrieve", str(run), option, "Perceiver, pretrained, frozen"]
+        assert main(asked) == 2
+        assert "starts from a model of all electrodes" in last_line(capsys)
     frozen, _ = load_bridge(
         run / "bridges" / "one" / "Perceiver-pretrained-frozen" / "seed0.safetensors"
     )

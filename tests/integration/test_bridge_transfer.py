@@ -103,3 +103,14 @@ def test_bad_input_is_one_line(run, tmp_path, capsys):
     assert main(["bridge", "retrieve", alone, "--transfer", "encoding model"]) == 2
     assert "two are needed" in capsys.readouterr().err
     assert not (tmp_path / "run/results/transfer").exists()
+
+
+def test_a_share_of_the_labels_is_no_beginning_for_transfer(tmp_path, capsys):
+    write_world(tmp_path, names=("one", "two"))
+    data = [f"data.recordings={tmp_path / 'recordings'}", f"data.bank={tmp_path / 'bank.npz'}"]
+    few = ["model.rows=[ridge]", *SMALL[1:], "training.label_share=0.6", *data]
+    out = str(tmp_path / "run")
+    assert main(["bridge", "align", "macaque-v4", *few, "--out", out]) == 0
+    capsys.readouterr()
+    assert main(["bridge", "retrieve", out, "--transfer", "ridge"]) == 2
+    assert "training.label_share" in capsys.readouterr().err

@@ -85,6 +85,27 @@ def parts_of(config: BridgeConfig, folder: Path, found: BridgeSessions) -> Itera
                 yield Part(session, row, grey, into)
 
 
+def parts_of_row(
+    config: BridgeConfig, folder: Path, found: BridgeSessions, row: RowName
+) -> list[Part]:
+    """Return a row of every recording, to be fitted anew to a part of the responses.
+
+    Raises
+    ------
+    ConfigError
+        If the run has no such row, or it starts from a model of all electrodes.
+    """
+    parts = [part for part in parts_of(config, folder, found) if part.row == row and not part.grey]
+    if not parts:
+        raise ConfigError(f"{folder}: has no row {row!r}: there are {', '.join(config.model.rows)}")
+    if ROWS[row].pretrained:
+        raise ConfigError(
+            f"{folder}: {row} starts from a model of all electrodes of a recording, and cannot be "
+            "fitted to others: choose another row"
+        )
+    return parts
+
+
 def part_folder(folder: Path, recording: str, name: str) -> Path:
     """Return where a run keeps a row of a recording."""
     return folder / BRIDGES / recording / name.replace(",", "").replace(" ", "-")

@@ -14,10 +14,10 @@ from neurohorizon.configs.run_bridges import (
     Part,
     load_tuned,
     open_finished,
-    parts_of,
+    parts_of_row,
 )
 from neurohorizon.configs.run_retrieval import case_of
-from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.errors import DataError
 from neurohorizon.evaluation.retrieval.ceilings import has_trials, reliability
 from neurohorizon.evaluation.retrieval.identification import count_better
 from neurohorizon.evaluation.retrieval.regions import WHOLE, Window, choose_regions
@@ -56,7 +56,7 @@ def score_regions(
         If the run has no such row, or its recordings no regions.
     """
     run, found = open_finished(folder)
-    parts = _parts_of_row(run.config, folder, found, row)
+    parts = parts_of_row(run.config, folder, found, row)
     better: dict[tuple[str, str, Direction], FloatArray] = {}
     cases = []
     for part in parts:
@@ -99,7 +99,7 @@ def score_windows(
     """
     run, found = open_finished(folder)
     better: dict[tuple[str, str, Direction], FloatArray] = {}
-    parts = _parts_of_row(run.config, folder, found, row)
+    parts = parts_of_row(run.config, folder, found, row)
     for part in parts:
         pairs = part.session.pairs
         edges = pairs.bin_edges_s
@@ -126,16 +126,6 @@ def score_windows(
     )
     save_retrieval(result, folder / RESULTS_FOLDER / WINDOWS)
     return result
-
-
-def _parts_of_row(
-    config: BridgeConfig, folder: Path, found: BridgeSessions, row: RowName
-) -> list[Part]:
-    """Return a row of every recording."""
-    parts = [part for part in parts_of(config, folder, found) if part.row == row and not part.grey]
-    if not parts:
-        raise ConfigError(f"{folder}: has no row {row!r}: there are {', '.join(config.model.rows)}")
-    return parts
 
 
 def _score_parts(

@@ -18,7 +18,7 @@ from neurohorizon.configs.run_bridges import (
     load_part,
     load_tuned,
     open_finished,
-    parts_of,
+    parts_of_row,
 )
 from neurohorizon.configs.run_retrieval import case_of, standardised
 from neurohorizon.errors import ConfigError
@@ -122,12 +122,17 @@ def score_transfer(
     Raises
     ------
     ConfigError, DataError, CheckpointError
-        If the run has no such row, or a single recording.
+        If the run has no such row, a single recording, or a share of the labels.
     """
     run, found = open_finished(folder)
     if len(found.sessions) < 2:
         raise ConfigError(
             f"{folder}: has one recording: two are needed to carry a bridge from one to the other"
+        )
+    if run.config.training.label_share < 1:
+        raise ConfigError(
+            f"{folder}: uses a share of the pictures' embeddings (training.label_share), and "
+            "transfer draws pictures itself: fit a run with all of them"
         )
     better: dict[TransferKey, list[FloatArray]] = {}
     full: dict[tuple[str, str], FloatArray] = {}
@@ -186,7 +191,7 @@ def _complete(better: Mapping[TransferKey, list[FloatArray]]) -> dict[TransferKe
 
 
 def _members(run: Run[BridgeConfig], found: BridgeSessions, row: RowName) -> list[Member]:
-    members = [
+    return [
         Member(
             part,
             load_part(part, kind="seed"),
@@ -195,14 +200,8 @@ def _members(run: Run[BridgeConfig], found: BridgeSessions, row: RowName) -> lis
             part.session.pairs.only("train").mean_over_trials(),
             part.session.pairs.only("test").mean_over_trials(),
         )
-        for part in parts_of(run.config, run.folder, found)
-        if part.row == row and not part.grey
+        for part in parts_of_row(run.config, run.folder, found, row)
     ]
-    if not members:
-        raise ConfigError(
-            f"{run.folder}: has no row {row!r}: there are {', '.join(run.config.model.rows)}"
-        )
-    return members
 
 
 def _assert_unseen(members: Sequence[Member]) -> None:
