@@ -1,7 +1,8 @@
 """Which picture was it? The ladder of bridges on real and simulated responses, all rows.
 
     python benchmarks/bridge.py macaque_v4       # data as `data prepare` leaves them; an hour
-    python benchmarks/bridge.py ventral_stream ventral_stream_layout
+    python benchmarks/bridge.py macaque_v4_transfer
+    python benchmarks/bridge.py ventral_stream ventral_stream_many ventral_stream_layout
 
 Data and banks as the recipes' first lines make them; of the drawn world two banks, of the small
 encoder with labels (``banks/ventral_stream.npz``) and of the encoder layout
@@ -10,12 +11,14 @@ encoder with labels (``banks/ventral_stream.npz``) and of the encoder layout
 Each study fits and scores a run under ``runs/bench-bridge/`` (rows that are fitted are kept, so the
 script can be stopped and started again) and writes ``benchmarks/results/bridge_<study>.md`` and
 ``.json``: identification out of 100 and out of all test pictures, both ways, by recording, with
-chance, ceilings, intervals over pictures and seeds, and paired differences to reference rows.
+chance, ceilings, intervals over pictures and seeds, paired differences to reference rows, and how
+long each row took to tune and to fit.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,9 +32,10 @@ from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.bridge_schema import BridgeConfig
 from neurohorizon.configs.bridge_sessions import BridgeSessions, open_bridge_sessions
 from neurohorizon.configs.load import load_bridges
-from neurohorizon.configs.run_bridges import align_run
+from neurohorizon.configs.run_bridges import TUNING_FILE, align_run, parts_of
 from neurohorizon.configs.run_regions import score_regions
 from neurohorizon.configs.run_retrieval import retrieve_run
+from neurohorizon.configs.run_transfer import score_transfer
 from neurohorizon.evaluation.retrieval.identification import count_better
 from neurohorizon.evaluation.retrieval.regions import WHOLE
 from neurohorizon.evaluation.retrieval.results import (
@@ -41,7 +45,9 @@ from neurohorizon.evaluation.retrieval.results import (
     RetrievalRow,
 )
 from neurohorizon.evaluation.retrieval.summary import common_metrics, estimate, summarise
+from neurohorizon.evaluation.retrieval.transfer import TransferResult, summarise_transfer
 from neurohorizon.report.retrieval_tables import format_retrieval
+from neurohorizon.report.transfer_tables import format_transfer
 from neurohorizon.training.bridge.closed_form import RidgeSettings
 from neurohorizon.training.bridge.contrastive import ContrastiveSettings
 from neurohorizon.training.bridge.names import RowName
@@ -70,6 +76,8 @@ class Study:
         The row with which every other one is compared.
     regions : RowName or None
         A row that is fitted to the electrodes of each region as well.
+    transfer : tuple of RowName
+        Rows that are carried from recording to recording.
     """
 
     title: str
@@ -80,6 +88,7 @@ class Study:
     references: tuple[tuple[str, Row], ...] = ()
     named: RowName | None = None
     regions: RowName | None = None
+    transfer: tuple[RowName, ...] = ()
 
 
 STUDIES = {
@@ -102,6 +111,19 @@ STUDIES = {
             ),
         ),
     ),
+    "macaque_v4_transfer": Study(
+        title="Macaque V4: what five other sessions, of two animals, are worth to a sixth",
+        recipe="macaque-v4",
+        data="macaque_v4",
+        banks=(("bank", "macaque_v4"),),
+        overrides=(
+            "training.budget=6",
+            "model.rows=[ridge, encoding model]",
+            "model.grey_rows=[]",
+            "data.grey_bank=null",
+        ),
+        transfer=("ridge", "encoding model"),
+    ),
     "ventral_stream": Study(
         title="A simulated monkey, V1, V4 and IT: 100 drawn pictures, by what they show",
         recipe="ventral-stream",
@@ -113,6 +135,20 @@ STUDIES = {
         ),
         named="MLP InfoNCE",
         regions="ridge",
+    ),
+    # A hundred pictures tell rows apart that are 7 points apart; two thousand, 2 points.
+    "ventral_stream_many": Study(
+        title="A simulated monkey, V1, V4 and IT: a tenth of the drawn pictures, at random",
+        recipe="ventral-stream",
+        data="ventral_stream",
+        banks=(("bank", "ventral_stream"), ("looks_bank", "ventral_stream_looks")),
+        overrides=(
+            "model.rows=[encoding model, linear InfoNCE, MLP InfoNCE, MLP BiMixCo, "
+            "deep MLP BiMixCo]",
+            "data.split.name=pictures",
+            "data.split.test_share=0.1",
+        ),
+        named="MLP InfoNCE",
     ),
     "ventral_stream_layout": Study(
         title="A simulated monkey, V1, V4 and IT: 100 drawn pictures, by light and edges",
@@ -144,10 +180,13 @@ def main() -> None:
             result = retrieve_run(RUNS / name, progress=progress).result
             found = open_bridge_sessions(loaded.config)
             result = with_references(result, study.references, found, loaded.config, progress)
-            regions = None
+            regions = carried = None
             if study.regions is not None:
                 regions = score_regions(RUNS / name, study.regions, progress=progress)
-        write(name, study, result, regions)
+            if study.transfer:
+                carried = score_transfer(RUNS / name, study.transfer, progress=progress)
+        took = took_s(loaded.config, found)
+        write(name, study, result, took, regions, carried)
 
 
 def with_references(
@@ -181,8 +220,24 @@ def with_references(
     return replace(result, rows=[*rows, *result.rows], better=better)
 
 
+def took_s(config: BridgeConfig, found: BridgeSessions) -> dict[str, dict[str, float]]:
+    """Return how long each row took to tune and to fit, summed over recordings, in seconds."""
+    took: dict[str, dict[str, float]] = {}
+    for part in parts_of(config, config.run.folder, found):
+        about = json.loads((part.folder / TUNING_FILE).read_text(encoding="utf-8"))
+        row = took.setdefault(part.name, {"wall": 0.0, "processor": 0.0})
+        for clock, seconds in about["took_s"].items():
+            row[clock] += seconds
+    return took
+
+
 def write(
-    name: str, study: Study, result: RetrievalResult, regions: RetrievalResult | None
+    name: str,
+    study: Study,
+    result: RetrievalResult,
+    took: dict[str, dict[str, float]],
+    regions: RetrievalResult | None,
+    carried: TransferResult | None,
 ) -> None:
     """Write the tables of a study."""
     told = " ".join(f"'{each}'" if " " in each else each for each in study.overrides)
@@ -227,11 +282,25 @@ def write(
                 key = recordings[0] if len(recordings) < len(names) else "all"
                 steps.setdefault(f"{row} minus {minus}", {})[key] = [value, low, high]
             lines.append(f"| {row} minus {minus} | " + " | ".join(cells) + " |")
-    content = {"study": name, "steps": steps, **summarise(result, named=study.named or best)}
+    lines += ["", "## Time", "", "Minutes to tune and to fit each row, on a processor.", ""]
+    lines += ["| | processor | wall |", "|---|---:|---:|"]
+    total = {clock: sum(each[clock] for each in took.values()) for clock in ("processor", "wall")}
+    for row, each in {**took, "the ladder": total}.items():
+        lines.append(f"| {row} | {each['processor'] / 60:.1f} | {each['wall'] / 60:.1f} |")
+    content = {
+        "study": name,
+        "steps": steps,
+        "took_s": took,
+        **summarise(result, named=study.named or best),
+    }
     if regions is not None:
         lines += ["", f"## By region: {study.regions}", ""]
         lines += ["```text", format_retrieval(regions, named=WHOLE).rstrip(), "```", ""]
         content["regions"] = summarise(regions, named=WHOLE)
+    if carried is not None:
+        lines += ["", "## Carried from recording to recording", ""]
+        lines += ["```text", format_transfer(carried).rstrip(), "```", ""]
+        content["transfer"] = summarise_transfer(carried)
     write_results(f"bridge_{name}", study.title, lines, content)
 
 

@@ -11,6 +11,7 @@ A run folder holds, besides its records::
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -247,6 +248,7 @@ def _fit(
     progress: Progress | None,
 ) -> None:
     training, bank = config.training, bank_of(part, found)
+    started, started_processor = time.perf_counter(), time.process_time()
     told = f"{part.session.pairs.id}: {part.name}"
     samples = part.session.training(bank, single_trials=config.data.single_trials)
     row = ROWS[part.row]
@@ -288,6 +290,10 @@ def _fit(
         "steps": tuned.steps,
         "score": tuned.score,
         "tried": [{"score": score, **asdict(settings)} for settings, score in tuned.tried],
+        "took_s": {
+            "wall": time.perf_counter() - started,
+            "processor": time.process_time() - started_processor,
+        },
     }
     write_json(part.folder / TUNING_FILE, content)
 
