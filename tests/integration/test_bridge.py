@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from dataclasses import replace
 
 import h5py
@@ -248,10 +249,12 @@ def test_regions_are_compared(tmp_path, capsys):
     assert whole > alone
     assert "top 1 - all regions" in printed
     assert any("matched by reliability" in note for note in result.cases[0].notes)
+    shutil.rmtree(tmp_path / "run" / "results")
     assert main(["bridge", "retrieve", run, "--regions", "V1"]) == 2
-    assert "no such row" in capsys.readouterr().err
-    assert main(["bridge", "retrieve", run, "--regions", "ridge"]) == 2
+    assert "has no row 'V1': there are encoding model" in capsys.readouterr().err
+    assert main(["bridge", "retrieve", run, "--windows", "ridge"]) == 2
     assert "has no row 'ridge'" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "results").exists()  # nothing is scored before the refusal
 
 
 def test_time_windows_are_compared(tmp_path, capsys):

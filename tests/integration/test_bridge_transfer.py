@@ -91,10 +91,10 @@ def test_the_page_shows_it(run):
 
 
 def test_bad_input_is_one_line(run, tmp_path, capsys):
-    for row, told in (("V1", "--transfer V1: no such row"), ("ridge", "has no row 'ridge'")):
+    for row in ("V1", "ridge"):
         assert main(["bridge", "retrieve", str(run), "--transfer", row]) == 2
         *_, error = capsys.readouterr().err.splitlines()
-        assert told in error
+        assert f"has no row '{row}'" in error
     write_world(tmp_path)
     data = [f"data.recordings={tmp_path / 'recordings'}", f"data.bank={tmp_path / 'bank.npz'}"]
     rows = ["model.rows=[encoding model]", *SMALL[1:]]
@@ -102,7 +102,7 @@ def test_bad_input_is_one_line(run, tmp_path, capsys):
     assert main(["bridge", "align", "macaque-v4", *rows, *data, "--out", alone]) == 0
     assert main(["bridge", "retrieve", alone, "--transfer", "encoding model"]) == 2
     assert "two are needed" in capsys.readouterr().err
-    assert not (tmp_path / "run/results/transfer").exists()
+    assert not (tmp_path / "run/results").exists()
 
 
 def test_a_share_of_the_labels_is_no_beginning_for_transfer(tmp_path, capsys):

@@ -39,22 +39,22 @@ def retrieve(
         30, 100, 300, 1000 and all of its pictures. The option may be repeated. Written to
         RUN/results/transfer.
     """
+    from neurohorizon.configs.records import load_bridge_run
+    from neurohorizon.configs.run_bridges import require_fitted_anew
     from neurohorizon.configs.run_regions import score_regions, score_windows
     from neurohorizon.configs.run_retrieval import retrieve_run
-    from neurohorizon.configs.run_transfer import score_transfer
-    from neurohorizon.errors import ConfigError
+    from neurohorizon.configs.run_transfer import require_transferable, score_transfer
     from neurohorizon.evaluation.retrieval.regions import WHOLE
     from neurohorizon.evaluation.retrieval.result_files import RETRIEVAL
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER
     from neurohorizon.report.retrieval_tables import format_retrieval
     from neurohorizon.report.transfer_tables import format_transfer
-    from neurohorizon.training.bridge.rows import ROWS
 
-    asked = {"regions": [regions], "windows": [windows], "transfer": transfer}
-    for option, names in asked.items():
-        for name in names:
-            if name is not None and name not in ROWS:
-                raise ConfigError(f"--{option} {name}: no such row: there are {', '.join(ROWS)}")
+    # Before anything is scored: that takes a while.
+    opened = load_bridge_run(run)
+    require_fitted_anew(opened.config, run, [each for each in (regions, windows) if each])
+    if transfer:
+        require_transferable(opened, transfer)
     with StageProgress() as progress:
         scored = retrieve_run(run, progress=progress)
         by_region = by_window = None

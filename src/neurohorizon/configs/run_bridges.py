@@ -96,15 +96,38 @@ def parts_of_row(
     ConfigError
         If the run has no such row, or it starts from a model of all electrodes.
     """
-    parts = [part for part in parts_of(config, folder, found) if part.row == row and not part.grey]
-    if not parts:
-        raise ConfigError(f"{folder}: has no row {row!r}: there are {', '.join(config.model.rows)}")
-    if ROWS[row].pretrained:
-        raise ConfigError(
-            f"{folder}: {row} starts from a model of all electrodes of a recording, and cannot be "
-            "fitted to others: choose another row"
-        )
-    return parts
+    require_fitted_anew(config, folder, [row])
+    return [part for part in parts_of(config, folder, found) if part.row == row and not part.grey]
+
+
+def require_rows(config: BridgeConfig, folder: Path, rows: Sequence[str]) -> None:
+    """Refuse rows that a run has not.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for row in rows:
+        if row not in config.model.rows:
+            there = ", ".join(config.model.rows)
+            raise ConfigError(f"{folder}: has no row {row!r}: there are {there}")
+
+
+def require_fitted_anew(config: BridgeConfig, folder: Path, rows: Sequence[str]) -> None:
+    """Refuse rows that a run has not, or that cannot be fitted anew to a part of the responses.
+
+    Raises
+    ------
+    ConfigError
+        If one starts from a model of all electrodes, too.
+    """
+    require_rows(config, folder, rows)
+    for row in config.model.rows:
+        if row in rows and ROWS[row].pretrained:
+            raise ConfigError(
+                f"{folder}: {row} starts from a model of all electrodes of a recording, and cannot "
+                "be fitted to others: choose another row"
+            )
 
 
 def part_folder(folder: Path, recording: str, name: str) -> Path:

@@ -18,8 +18,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.configs.run_bridges import Part, bank_of, load_part, open_finished, parts_of
-from neurohorizon.errors import ConfigError
+from neurohorizon.configs.run_bridges import (
+    Part,
+    bank_of,
+    load_part,
+    open_finished,
+    parts_of,
+    require_rows,
+)
 from neurohorizon.evaluation.result_files import plain
 from neurohorizon.evaluation.retrieval.predicted import PredictionScore, score_predictions
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER
@@ -73,10 +79,7 @@ def predict_embeddings(
         If the run has no such row, is not finished, or its recordings or banks have changed.
     """
     run, found = open_finished(folder)
-    for row in rows:
-        if row not in run.config.model.rows:
-            known = ", ".join(run.config.model.rows)
-            raise ConfigError(f"{folder}: has no row {row!r}: there are {known}")
+    require_rows(run.config, folder, rows)
     parts = [
         part
         for part in parts_of(run.config, folder, found)

@@ -19,6 +19,7 @@ from neurohorizon.configs.run_bridges import (
     load_tuned,
     open_finished,
     parts_of_row,
+    require_fitted_anew,
 )
 from neurohorizon.configs.run_retrieval import case_of, standardised
 from neurohorizon.errors import ConfigError
@@ -125,15 +126,7 @@ def score_transfer(
         If the run has no such row, a single recording, or a share of the labels.
     """
     run, found = open_finished(folder)
-    if len(found.sessions) < 2:
-        raise ConfigError(
-            f"{folder}: has one recording: two are needed to carry a bridge from one to the other"
-        )
-    if run.config.training.label_share < 1:
-        raise ConfigError(
-            f"{folder}: uses a share of the pictures' embeddings (training.label_share), and "
-            "transfer draws pictures itself: fit a run with all of them"
-        )
+    require_transferable(run, rows)
     better: dict[TransferKey, list[FloatArray]] = {}
     full: dict[tuple[str, str], FloatArray] = {}
     left_out: dict[str, None] = {}
@@ -174,6 +167,27 @@ def score_transfer(
     )
     save_transfer(result, folder / RESULTS_FOLDER / TRANSFER)
     return result
+
+
+def require_transferable(run: Run[BridgeConfig], rows: Sequence[str]) -> None:
+    """Refuse what cannot be carried from recording to recording.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`score_transfer`.
+    """
+    require_fitted_anew(run.config, run.folder, rows)
+    if len(run.data["training"]) < 2:
+        raise ConfigError(
+            f"{run.folder}: has one recording: two are needed to carry a bridge from one to the "
+            "other"
+        )
+    if run.config.training.label_share < 1:
+        raise ConfigError(
+            f"{run.folder}: uses a share of the pictures' embeddings (training.label_share), and "
+            "transfer draws pictures itself: fit a run with all of them"
+        )
 
 
 def _complete(better: Mapping[TransferKey, list[FloatArray]]) -> dict[TransferKey, FloatArray]:
