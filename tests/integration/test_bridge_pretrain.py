@@ -169,8 +169,13 @@ def test_what_a_model_learned_from_is_known(world, pretrained, tmp_path):
     save_masked(load_masked(path)[0], path, about={})
     with pytest.raises(CheckpointError, match="does not say what it learned from"):
         open_pretrained(copied, session)
-    (copied / "masked" / "one" / "score.json").unlink()
-    with pytest.raises(CheckpointError, match="is missing"):
+    score = copied / "masked" / "one" / "score.json"
+    for damaged in (b"[]", b"{}", b'{"score": {}}', b'{"score', b"\xff"):
+        score.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="missing or damaged"):
+            read_scores(copied)
+    score.unlink()
+    with pytest.raises(CheckpointError, match="missing or damaged"):
         read_scores(copied)
 
 

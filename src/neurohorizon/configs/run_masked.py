@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,6 @@ from neurohorizon.configs.masked_schema import MaskedConfig
 from neurohorizon.configs.records import DONE_FILE, load_any_run, write_records
 from neurohorizon.configs.run_folders import require_folder, require_same_data
 from neurohorizon.errors import CheckpointError, ConfigError
-from neurohorizon.evaluation.run_results import read_json
 from neurohorizon.models.bridge.files import load_masked, save_masked
 from neurohorizon.models.bridge.masked import MaskedModel
 from neurohorizon.models.bridge.masks import require_kind
@@ -37,6 +36,7 @@ from neurohorizon.ops.files import checksum, write_json
 from neurohorizon.training.bridge.masked import (
     SCORED_FOLD,
     STOPPING_FOLD,
+    FillingScore,
     known_categories,
     pretrain,
 )
@@ -44,6 +44,8 @@ from neurohorizon.training.bridge.tuning import require_folds
 
 Progress = Callable[[str, int, int], None]
 MASKED, SCORE_FILE = "masked", "score.json"
+#: What every score holds.
+SCORED = {each.name for each in fields(FillingScore)}
 
 
 def pretrain_run(
@@ -119,14 +121,21 @@ def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
     Raises
     ------
     CheckpointError
-        If a score is missing.
+        If a score is missing or damaged.
     """
     scores = {}
     for entry in load_any_run(folder).data["training"]:
         path = model_folder(folder, entry["id"]) / SCORE_FILE
-        if not path.is_file():
-            raise CheckpointError(f"{path}: is missing: pretrain into another folder with --out")
-        scores[entry["id"]] = read_json(path, {})
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+            whole = written["score"].keys() >= SCORED
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            whole = False
+        if not whole:
+            raise CheckpointError(
+                f"{path}: missing or damaged: pretrain into another folder with --out"
+            )
+        scores[entry["id"]] = written
     return scores
 
 

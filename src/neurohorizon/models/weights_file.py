@@ -151,5 +151,7 @@ def _misfit(path: Path, header: Mapping[str, str], what: str) -> CheckpointError
 def _is_pickle(path: Path) -> bool:
     """Tell a pickle, or the zip archive that torch.save makes, by its first bytes."""
     with path.open("rb") as file:
-        start = file.read(4)
-    return start[:1] == b"\x80" or start == b"PK\x03\x04"
+        start = file.read(9)
+    # The first eight bytes of safetensors are a length, which may begin like a pickle.
+    pickled = start[:1] == b"\x80" and start[8:] != b"{"
+    return pickled or start[:4] == b"PK\x03\x04"

@@ -83,6 +83,10 @@ def test_missing_foreign_damaged_and_other_checkpoints_are_refused_in_one_line(t
     save_file({"weight": torch.zeros(2)}, path, metadata={"system": "poyo"})
     with pytest.raises(CheckpointError, match="a checkpoint of 'poyo', expected 'horizon'"):
         load_forecaster(path)
+    # A header whose length begins like a pickle does not make one.
+    path.write_bytes((0x0280).to_bytes(8, "little") + b'{"weight"')
+    with pytest.raises(CheckpointError, match="damaged or foreign"):
+        load_forecaster(path)
     save_forecaster(make_model(), path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged or foreign") as caught:
