@@ -131,7 +131,7 @@ STUDIES = {
         banks=(("bank", "ventral_stream"), ("looks_bank", "ventral_stream_looks")),
         overrides=(
             "model.rows=[ridge, whitened ridge, encoding model, linear InfoNCE, MLP InfoNCE, "
-            "MLP SoftCLIP, MLP BiMixCo, deep MLP BiMixCo]",
+            "MLP SoftCLIP, MLP BiMixCo, deep MLP BiMixCo, Perceiver]",
         ),
         named="MLP InfoNCE",
         regions="ridge",
@@ -143,8 +143,7 @@ STUDIES = {
         data="ventral_stream",
         banks=(("bank", "ventral_stream"), ("looks_bank", "ventral_stream_looks")),
         overrides=(
-            "model.rows=[encoding model, linear InfoNCE, MLP InfoNCE, MLP BiMixCo, "
-            "deep MLP BiMixCo]",
+            "model.rows=[encoding model, linear InfoNCE, MLP InfoNCE, MLP BiMixCo, Perceiver]",
             "data.split.name=pictures",
             "data.split.test_share=0.1",
         ),

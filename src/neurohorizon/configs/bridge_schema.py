@@ -106,9 +106,9 @@ class PerceiverConfig(Section):
     """Of tokens; a multiple of 4."""
     num_layers: Count = 2
     """Of self-attention."""
-    num_latents: Count = 8
+    num_latents: Count = 2
     """Region tokens of each area."""
-    num_queries: Count = 4
+    num_queries: Count = 8
     """Of the readout."""
     recompute: Switch = False
     """Keep no activations and compute them again: less memory, a third more time."""

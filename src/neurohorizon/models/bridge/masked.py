@@ -49,7 +49,7 @@ class MaskedSpec:
     width: int = 128
     num_layers: int = 2
     num_heads: int = 4
-    num_latents: int = 8
+    num_latents: int = 2
     dropout: float = 0.2
     num_categories: int = 0
 

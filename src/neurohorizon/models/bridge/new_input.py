@@ -13,7 +13,7 @@ INPUT_LAYER: dict[TowerKind, tuple[str, ...]] = {
     "linear": ("to_space.",),
     "mlp": ("layers.first.0.",),
     "temporal": ("by_unit", "by_population.", "layers.first.0."),
-    "perceiver": ("trunk.reading.units", "trunk.reading.slopes", "trunk.reading.bins"),
+    "perceiver": tuple(f"trunk.reading.{name}" for name in ("units", "slopes", "bins", "gains")),
 }
 
 
@@ -33,7 +33,7 @@ def with_new_input(bridge: Bridge, shape: tuple[int, ...], areas: tuple[int, ...
     -------
     Bridge
         Only the input layer requires gradients; a linear tower is nothing but an input layer, and
-        a Perceiver's is the embeddings of its electrodes and time bins. The scale of responses
+        a Perceiver's is the embeddings of its electrodes and time bins, and its gains. The scale of responses
         and the regression head are to be fitted.
 
     Raises

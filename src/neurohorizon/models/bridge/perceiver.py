@@ -17,6 +17,13 @@ where :math:`K^b, K^d, V^b, V^d` are projected once for all responses: exact.
 What is hidden is no token: it has no weight, and its value is not looked at. A region token whose
 whole area is hidden reads nothing and remains what it was.
 
+An untrained region token weighs all N electrodes of its area alike, and the mean of N responses is
+small beside whatever is the same for every response: then all responses look alike to the layers
+above, and hundreds of steps of training do nothing but undo it. So what is read is multiplied by a
+gain, at first :math:`\sqrt N`, and what is the same for every response (region tokens, readout
+queries, bins) starts near 0; its norm restores it where it asks. Embeddings of electrodes start
+small, because their norm makes their size irrelevant, and a step of Adam turns small ones further.
+
 Shapes: K responses, T tokens (electrodes times bins), D width, H heads, F features of a head, L
 region tokens.
 """
@@ -33,6 +40,9 @@ from neurohorizon.models.bridge.tower import Tower
 from neurohorizon.nn.attention import CrossBlock, FeedForward, SelfBlock, attend, join_heads
 from neurohorizon.nn.recompute import recompute as work_again
 
+#: Standard deviation of what starts near 0.
+SMALL = 0.02
+
 
 class ElectrodeReading(nn.Module):
     """Region tokens read the electrodes of their area.
@@ -45,8 +55,6 @@ class ElectrodeReading(nn.Module):
     width, num_heads : int
     num_latents : int
         Region tokens of each area.
-    scale : float
-        Standard deviation of embeddings at the start.
     """
 
     def __init__(
@@ -56,19 +64,19 @@ class ElectrodeReading(nn.Module):
         num_bins: int = 1,
         width: int = 128,
         num_heads: int = 4,
-        num_latents: int = 8,
-        scale: float = 0.5,
+        num_latents: int = 2,
     ) -> None:
         super().__init__()
         num_units, num_areas = len(areas), max(areas) + 1
         self.num_heads, self.num_bins = num_heads, num_bins
-        self.units = nn.Parameter(scale * torch.randn(num_units, width))
-        self.slopes = nn.Parameter(scale * torch.randn(num_units, width))
-        self.bins = nn.Parameter(scale * torch.randn(num_bins, width))
-        self.latents = nn.Parameter(scale * torch.randn(num_areas * num_latents, width))
+        self.units = nn.Parameter(SMALL * torch.randn(num_units, width))
+        self.slopes = nn.Parameter(SMALL * torch.randn(num_units, width))
+        self.bins = nn.Parameter(torch.zeros(num_bins, width))
+        self.latents = nn.Parameter(SMALL * torch.randn(num_areas * num_latents, width))
         # Tokens of each area; region tokens come in the same order of areas.
         area = torch.tensor(list(areas)).repeat_interleave(num_bins)
         self.members = [torch.nonzero(area == number).ravel() for number in range(num_areas)]
+        self.gains = nn.Parameter(torch.tensor([float(len(each)) for each in self.members]).sqrt())
         self.norm_query, self.norm_token = nn.LayerNorm(width), nn.LayerNorm(width)
         self.to_query = nn.Linear(width, width, bias=False)
         self.to_key_value = nn.Linear(width, 2 * width, bias=False)
@@ -88,17 +96,17 @@ class ElectrodeReading(nn.Module):
             + values_KT.square() * slope_TD.square().mean(dim=-1)
         )
         size_KT = torch.rsqrt(variance_KT + self.norm_token.eps)
-        gain = self.norm_token.weight
-        key_still, value_still = self._heads(self.to_key_value(still_TD * gain))
-        key_slope, value_slope = self._heads(self.to_key_value(slope_TD * gain))
+        scale = self.norm_token.weight
+        key_still, value_still = self._heads(self.to_key_value(still_TD * scale))
+        key_slope, value_slope = self._heads(self.to_key_value(slope_TD * scale))
         # What the norm's offset adds is alike for every token: it moves values, no score.
         _, offset_H1F = self._heads(self.to_key_value(self.norm_token.bias[None]))
         offset_H11F = offset_H1F[:, None]
         queries_HLF = self._queries()
         queries_HLF = queries_HLF * queries_HLF.shape[-1] ** -0.5
         read = []
-        for member, query in zip(
-            self.members, queries_HLF.chunk(len(self.members), 1), strict=True
+        for member, query, gain in zip(
+            self.members, queries_HLF.chunk(len(self.members), 1), self.gains, strict=True
         ):
             # Heads first: then what all responses share is multiplied once, by all of them.
             size_1K1T = size_KT[None, :, None, member]
@@ -119,7 +127,7 @@ class ElectrodeReading(nn.Module):
                 (weights_HKLT * size_1K1T).flatten(1, 2) @ value_still[:, member]
                 + (weights_HKLT * moved_1K1T).flatten(1, 2) @ value_slope[:, member]
             ).unflatten(1, weights_HKLT.shape[1:3])
-            read.append(read_HKLF + added)
+            read.append((read_HKLF + added) * gain)
         return self._finish(join_heads(torch.cat(read, dim=2).transpose(0, 1)))
 
     def read_plainly(self, values_KT: Tensor, hidden_KT: Tensor | None = None) -> Tensor:
@@ -136,8 +144,9 @@ class ElectrodeReading(nn.Module):
                 values[:, :, member],
                 key_mask_BT=None if hidden_KT is None else ~hidden_KT[:, member],
             )
-            for member, query in zip(
-                self.members, self._queries().chunk(len(self.members), 1), strict=True
+            * gain
+            for member, query, gain in zip(
+                self.members, self._queries().chunk(len(self.members), 1), self.gains, strict=True
             )
         ]
         return self._finish(join_heads(torch.cat(read, dim=2)))
@@ -191,7 +200,7 @@ class PerceiverTrunk(nn.Module):
         width: int = 128,
         num_layers: int = 2,
         num_heads: int = 4,
-        num_latents: int = 8,
+        num_latents: int = 2,
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
@@ -245,8 +254,8 @@ class PerceiverTower(Tower):
         width: int = 128,
         num_layers: int = 2,
         num_heads: int = 4,
-        num_latents: int = 8,
-        num_queries: int = 4,
+        num_latents: int = 2,
+        num_queries: int = 8,
         dropout: float = 0.3,
         recompute: bool = False,
     ) -> None:
@@ -263,7 +272,7 @@ class PerceiverTower(Tower):
         if recompute:
             for part in self.trunk.parts():
                 work_again(part)
-        self.queries = nn.Parameter(0.5 * torch.randn(num_queries, width))
+        self.queries = nn.Parameter(SMALL * torch.randn(num_queries, width))
         self.readout = CrossBlock(width=width, num_heads=num_heads, dropout=dropout)
         self.norm = nn.Sequential(nn.LayerNorm(num_queries * width), nn.Dropout(dropout))
 

@@ -49,8 +49,8 @@ class TowerSpec:
     num_layers: int = 1
     dropout: float = 0.3
     areas: tuple[int, ...] = ()
-    num_latents: int = 8
-    num_queries: int = 4
+    num_latents: int = 2
+    num_queries: int = 8
     recompute: bool = False
 
     def build(self) -> Tower:

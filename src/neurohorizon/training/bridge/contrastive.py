@@ -83,8 +83,8 @@ class ContrastiveSettings:
     width: int = 512
     num_layers: int = 1
     dropout: float = 0.3
-    num_latents: int = 8
-    num_queries: int = 4
+    num_latents: int = 2
+    num_queries: int = 8
     recompute: bool = False
     trunk: Trunk = "untrained"
     trunk_share: float = 0.3

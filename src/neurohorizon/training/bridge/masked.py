@@ -61,7 +61,7 @@ class MaskedSettings:
     root: bool = False
     width: int = 128
     num_layers: int = 2
-    num_latents: int = 8
+    num_latents: int = 2
     dropout: float = 0.2
     category_weight: float = 0.0
     learning_rate: float = 1e-3

@@ -113,7 +113,9 @@ class Row:
 
 
 _MLP = ContrastiveSettings(tower="mlp", width=256)
-_PERCEIVER = ContrastiveSettings(tower="perceiver", width=128, num_layers=2)
+_PERCEIVER = ContrastiveSettings(
+    tower="perceiver", width=128, num_layers=2, dropout=0.1, batch_size=256
+)
 
 ROWS: dict[RowName, Row] = {
     row.name: row
