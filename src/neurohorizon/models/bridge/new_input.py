@@ -33,8 +33,8 @@ def with_new_input(bridge: Bridge, shape: tuple[int, ...], areas: tuple[int, ...
     -------
     Bridge
         Only the input layer requires gradients; a linear tower is nothing but an input layer, and
-        a Perceiver's is the embeddings of its electrodes and time bins, and its gains. The scale of responses
-        and the regression head are to be fitted.
+        a Perceiver's is the embeddings of its electrodes and time bins, and its gains. The scale
+        of responses and the regression head are to be fitted.
 
     Raises
     ------
