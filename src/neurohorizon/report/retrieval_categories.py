@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from neurohorizon.evaluation.bootstrap import NUM_DRAWS
+from neurohorizon.evaluation.retrieval.categories import (
+    FEWEST_PICTURES,
+    CategoryScore,
+    score_categories,
+)
 from neurohorizon.evaluation.retrieval.results import Metric, RetrievalResult
 from neurohorizon.evaluation.retrieval.summary import Estimate
-from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.report.tables import Cell, TableRow
 
-#: With fewer test pictures a category has no row.
-FEWEST_PICTURES = 5
 MOST_SHOWN = 16
-
-
-@dataclass(frozen=True)
-class CategoryScore:
-    """Scores of the pictures of one category.
-
-    Parameters
-    ----------
-    category : str
-    num_pictures : int
-        Distinct ones.
-    score : Estimate
-        Of the row that is looked at.
-    step : Estimate or None
-        Its paired difference to the other row.
-    """
-
-    category: str
-    num_pictures: int
-    score: Estimate
-    step: Estimate | None
 
 
 def compute_categories(
@@ -73,30 +52,7 @@ def compute_categories(
     hash_of, category = np.concatenate(hashes), np.concatenate(categories)
     score = np.concatenate(mine)
     gap = score - np.concatenate(theirs) if other else None
-    found = []
-    for number, name in enumerate(sorted(set(category.tolist()) - {""})):
-        of = category == name
-        pictures, inverse = np.unique(hash_of[of], return_inverse=True)
-        if len(pictures) < FEWEST_PICTURES:
-            continue
-        generator = np.random.default_rng([seed, number])
-        num = len(pictures)
-        times = generator.multinomial(num, np.full(num, 1 / num), size=NUM_DRAWS)[:, inverse]
-        found.append(
-            CategoryScore(
-                name,
-                num,
-                _resampled(score[of], times, num),
-                None if gap is None else _resampled(gap[of], times, num),
-            )
-        )
-    return sorted(found, key=lambda each: (-each.score.value, each.category))
-
-
-def _resampled(values: FloatArray, times: np.ndarray, num: int) -> Estimate:
-    drawn = times @ values / times.sum(axis=1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high), float("nan"), num)
+    return score_categories(hash_of, category, score, gap, seed=seed)
 
 
 def category_rows(found: list[CategoryScore]) -> list[TableRow]:

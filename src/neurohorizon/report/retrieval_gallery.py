@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation.retrieval.categories import CategoryScore
 from neurohorizon.evaluation.retrieval.results import RetrievalResult
 from neurohorizon.evaluation.retrieval.views import RetrievalViews
 from neurohorizon.imaging.find import find_pictures
 from neurohorizon.report.page_figure import PageFigure, save_numbers
-from neurohorizon.report.retrieval_categories import (
-    CategoryScore,
-    category_table,
-    compute_categories,
-)
+from neurohorizon.report.retrieval_categories import category_table, compute_categories
 from neurohorizon.report.retrieval_figures import RetrievalFigures
 from neurohorizon.report.retrieval_grids import Grid, compute_grid
 from neurohorizon.report.retrieval_rows import style_retrieval

@@ -135,12 +135,12 @@ def draw_grid(data: Grid, ax: Axes, pictures: Mapping[str, NDArray[np.uint8]]) -
     # One axes for all, a picture a cell of it: dozens of axes would take long to lay out.
     num = data.found.shape[1]
     for number, query in enumerate(data.queries):
-        _picture(ax, pictures[str(data.hashes[query.index])], 0.0, number)
+        draw_picture(ax, pictures[str(data.hashes[query.index])], 0.0, number)
         name = f"{query.group}\nrank {query.rank:g}\nof {len(data.hashes)}"
         ax.text(-0.56, number, name, ha="right", va="center", fontsize=6.5)
         for place, found in enumerate(data.found[number].tolist()):
             at = _GAP + place + 1
-            _picture(ax, pictures[str(data.hashes[found])], at, number)
+            draw_picture(ax, pictures[str(data.hashes[found])], at, number)
             if found == query.index:
                 corner = (at - 0.47, number - 0.47)
                 ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, color=GREEN, linewidth=2.2))
@@ -152,7 +152,7 @@ def draw_grid(data: Grid, ax: Axes, pictures: Mapping[str, NDArray[np.uint8]]) -
     ax.set_axis_off()
 
 
-def _picture(ax: Axes, pixels: NDArray[np.uint8], x: float, y: float) -> None:
+def draw_picture(ax: Axes, pixels: NDArray[np.uint8], x: float, y: float) -> None:
     """Draw a picture into the cell around a point, in its own proportions."""
     height, width = pixels.shape[:2]
     across, down = 0.47 * width / max(height, width), 0.47 * height / max(height, width)

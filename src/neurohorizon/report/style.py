@@ -85,6 +85,21 @@ def label_panel(ax: Axes, letter: str) -> None:
     ax.set_title(letter, loc="left", fontweight="bold", fontsize=9)
 
 
+def two_lines(label: str, *, most: int) -> str:
+    r"""Break a label of more than `most` characters after half of its words.
+
+    Examples
+    --------
+    >>> two_lines("two-way identification of pictures", most=20)
+    'two-way identification\nof pictures'
+    """
+    words = label.split(" ")
+    if len(label) <= most or len(words) < 2:
+        return label
+    half = (len(words) + 1) // 2
+    return " ".join(words[:half]) + "\n" + " ".join(words[half:])
+
+
 @styled()
 def save_figure(figure: Figure, path: Path | str) -> Path:
     """Write a figure as PNG (200 dpi) or SVG, as the suffix says.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from neurohorizon.errors import CheckpointError
 from neurohorizon.imaging.device import open_device
+from neurohorizon.imaging.fingerprint import Fingerprint, library_versions
 from neurohorizon.imaging.small import stack_pictures
-from neurohorizon.models.pictures.files import load_judge
+from neurohorizon.models.pictures.files import digest_weights, load_judge
 from neurohorizon.models.pictures.judge import JudgeNetwork
 
 _AT_ONCE = 128
@@ -40,9 +41,13 @@ class Judgement:
         """Row of `words` of the likeliest answer, (n,)."""
         return self.probability.argmax(axis=1)
 
+    def right(self, code: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return 1 for each picture of which the judge says what is true, else 0, (n,)."""
+        return (self.code == code).astype(np.float64)
+
     def accuracy(self, code: NDArray[np.int64]) -> float:
         """Return the share of pictures of which the judge says what is true."""
-        return float((self.code == code).mean())
+        return float(self.right(code).mean())
 
 
 class Judge:
@@ -101,11 +106,7 @@ class Judge:
         """
         rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self.words}
         with torch.inference_mode():
-            for first in range(0, len(pictures), _AT_ONCE):
-                batch = stack_pictures(
-                    pictures[first : first + _AT_ONCE], size_px=self.network.size_px
-                )
-                shown = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2) / 255
+            for shown in self._batches(pictures):
                 for name, logits in self.network(shown).items():
                     rows[name].append(logits.softmax(dim=1).cpu().numpy())
         return {
@@ -114,6 +115,32 @@ class Judge:
             )
             for name, words in self.words.items()
         }
+
+    @property
+    def name(self) -> str:
+        """What it is called among networks whose features are compared."""
+        return "judge"
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes its features."""
+        return Fingerprint(
+            encoder=self.name,
+            weights=digest_weights(self.network.state_dict()),
+            settings={"size_px": self.network.size_px},
+            versions=library_versions("pillow", "torch"),
+        )
+
+    def features(self, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
+        """Return what its hidden layer says of pictures, (n, D), as "hidden"."""
+        with torch.inference_mode():
+            rows = [self.network.describe(shown).cpu().numpy() for shown in self._batches(pictures)]
+        return {"hidden": np.concatenate(rows)}
+
+    def _batches(self, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[torch.Tensor]:
+        for first in range(0, len(pictures), _AT_ONCE):
+            batch = stack_pictures(pictures[first : first + _AT_ONCE], size_px=self.network.size_px)
+            yield torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2) / 255
 
 
 def open_judge(path: Path | str, *, device: str = "cpu") -> Judge:

@@ -155,13 +155,24 @@ def load_summary(folder: Path) -> dict[str, Any]:
     DataError
         If it is missing or damaged.
     """
-    path = folder / "retrieval.json"
+    return read_summary(folder / "retrieval.json")
+
+
+def read_summary(path: Path, *, verb: str = "bridge retrieve") -> dict[str, Any]:
+    """Read a file of tables; `verb` is what writes it.
+
+    Raises
+    ------
+    DataError
+        If it is missing or damaged.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: missing or damaged: `neurohorizon bridge retrieve` writes it"
-        ) from error
+        raise DataError(f"{path}: missing or damaged: `neurohorizon {verb}` writes it") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: missing or damaged: `neurohorizon {verb}` writes it")
+    return content
 
 
 def _below(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
@@ -239,8 +250,8 @@ def _read_better(path: Path) -> RetrievalResult:
         ) from error
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a file of arrays.
+def read_arrays(path: Path, *, verb: str = "bridge retrieve") -> dict[str, NDArray[Any]]:
+    """Read a file of arrays; `verb` is what writes it.
 
     Raises
     ------
@@ -251,9 +262,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, *NPZ_DAMAGE) as error:
-        raise DataError(
-            f"{path}: missing or damaged: `neurohorizon bridge retrieve` writes it"
-        ) from error
+        raise DataError(f"{path}: missing or damaged: `neurohorizon {verb}` writes it") from error
 
 
 def _write_csv(summary: Mapping[str, Any], path: Path) -> None:

@@ -94,7 +94,7 @@ def load_encoder(path: Path | str) -> SavedEncoder:
     network = build(lambda: SmallNetwork(**json.loads(header["made_of"])), path, weights, header)
     trained_on = frozenset(bytes(row).hex() for row in seen.numpy())
     network = network.requires_grad_(False)
-    return SavedEncoder(path, network, header, trained_on, _digest(weights))
+    return SavedEncoder(path, network, header, trained_on, digest_weights(weights))
 
 
 def save_judge(
@@ -121,10 +121,11 @@ def load_judge(path: Path | str) -> tuple[JudgeNetwork, dict[str, str]]:
     return network.requires_grad_(False), header
 
 
-def _digest(weights: Mapping[str, Tensor]) -> str:
+def digest_weights(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of weights, by name, shape and value."""
     digest = hashlib.sha256()
     for name in sorted(weights):
-        values = weights[name].numpy()
+        values = weights[name].cpu().numpy()
         digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()

@@ -53,8 +53,12 @@ class JudgeNetwork(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(_WIDTHS[-1], _HIDDEN), nn.GELU(), nn.Dropout(0.2))
         self.heads = nn.ModuleList(nn.Linear(_HIDDEN, len(each)) for each in self.words.values())
 
+    def describe(self, pictures_B3SS: Tensor) -> Tensor:
+        """Return the hidden layer, (B, 256), for pictures from 0 to 1."""
+        places = self.trunk(2 * pictures_B3SS - 1)
+        return self.hidden(torch.amax(places, dim=(2, 3)))
+
     def forward(self, pictures_B3SS: Tensor) -> dict[str, Tensor]:
         """Return the logits of each word, (B, words), for pictures from 0 to 1."""
-        places = self.trunk(2 * pictures_B3SS - 1)
-        hidden = self.hidden(torch.amax(places, dim=(2, 3)))
+        hidden = self.describe(pictures_B3SS)
         return {name: head(hidden) for name, head in zip(self.words, self.heads, strict=True)}
