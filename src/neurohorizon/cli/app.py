@@ -186,6 +186,11 @@ VERBS: tuple[Verb, ...] = (
         "Train a judge that says which shape, hue and surface a drawn picture shows.",
     ),
     Verb(
+        "bridge train-generator",
+        "bridge_train_generator:train_generator",
+        "Train a network that draws pictures from embeddings; no download.",
+    ),
+    Verb(
         "bench",
         "bench:bench",
         "Measure how fast windows are read and the tiny model trains and forecasts.",

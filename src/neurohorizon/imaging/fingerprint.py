@@ -55,6 +55,18 @@ class Fingerprint:
                     return f"{what} {name}: {here} against {there}"
         return ""
 
+    @property
+    def space(self) -> Fingerprint:
+        """What made the embeddings that predicted ones are like; of true ones it is itself.
+
+        Raises
+        ------
+        DataError
+            If predictions do not say it as they should.
+        """
+        space = self.settings.get("space")
+        return self if space is None else Fingerprint.from_json(str(space))
+
     def to_json(self) -> str:
         """Return it as one line of JSON with sorted keys."""
         return json.dumps(

@@ -1,4 +1,4 @@
-"""Small encoders and judges on disk: weights without pickle, and what they are in the header."""
+"""Encoders, judges, generators on disk: weights without pickle, what they are in the header."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from neurohorizon.errors import CheckpointError
+from neurohorizon.models.pictures.direct import DirectNetwork
+from neurohorizon.models.pictures.flow import FlowNetwork
 from neurohorizon.models.pictures.judge import JudgeNetwork
 from neurohorizon.models.pictures.small import SmallNetwork
 from neurohorizon.models.weights_file import build, read_weights, save_weights
 
 ENCODER, JUDGE = "image encoder", "judge of pictures"
+FLOW, DIRECT = "flow to pictures", "direct decoder of pictures"
 _TRAINED_ON = "trained_on"
 
 
@@ -70,9 +73,7 @@ def save_encoder(
         "widths": network.widths,
         "num_dimensions": network.num_dimensions,
     }
-    digests = bytearray(b"".join(bytes.fromhex(each) for each in sorted(trained_on)))
-    seen = torch.frombuffer(digests, dtype=torch.uint8) if digests else torch.empty(0).byte()
-    weights = {**network.state_dict(), _TRAINED_ON: seen.reshape(-1, 32)}
+    weights = {**network.state_dict(), _TRAINED_ON: _pack(trained_on)}
     header = {**(about or {}), "made_of": json.dumps(made_of)}
     save_weights(path, weights, system=ENCODER, header=header)
 
@@ -88,11 +89,8 @@ def load_encoder(path: Path | str) -> SavedEncoder:
     path, weights, header = read_weights(
         path, systems=[ENCODER], writer="neurohorizon bridge train-encoder"
     )
-    seen = weights.pop(_TRAINED_ON, None)
-    if seen is None or seen.dtype != torch.uint8 or seen.shape[1:] != (32,):
-        raise CheckpointError(f"{path}: does not say what it was trained on: train it again")
+    trained_on = _unpack(path, weights)
     network = build(lambda: SmallNetwork(**json.loads(header["made_of"])), path, weights, header)
-    trained_on = frozenset(bytes(row).hex() for row in seen.numpy())
     network = network.requires_grad_(False)
     return SavedEncoder(path, network, header, trained_on, digest_weights(weights))
 
@@ -119,6 +117,97 @@ def load_judge(path: Path | str) -> tuple[JudgeNetwork, dict[str, str]]:
     )
     network = build(lambda: JudgeNetwork(**json.loads(header["made_of"])), path, weights, header)
     return network.requires_grad_(False), header
+
+
+@dataclass(frozen=True)
+class SavedGenerator:
+    """A network that draws pictures, read from a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    network : FlowNetwork or DirectNetwork
+        On the CPU, in evaluation mode.
+    needs : str
+        JSON of the fingerprint of the embeddings that it was trained with.
+    about : dict of str to str
+        Header of the file: how it was trained.
+    trained_on : frozenset of str
+        Hashes of the pictures that it was trained on.
+    digest : str
+        SHA-256 of the weights, as of :class:`SavedEncoder`.
+    """
+
+    path: Path
+    network: FlowNetwork | DirectNetwork
+    needs: str
+    about: dict[str, str]
+    trained_on: frozenset[str]
+    digest: str
+
+
+def save_generator(
+    network: FlowNetwork | DirectNetwork,
+    path: Path | str,
+    *,
+    needs: str,
+    trained_on: Sequence[str] = (),
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Write a network that draws pictures.
+
+    Parameters
+    ----------
+    network : FlowNetwork or DirectNetwork
+    path : path
+        A ``.safetensors`` file.
+    needs : str
+        JSON of the fingerprint of the embeddings that it was trained with.
+    trained_on, about
+        As of :func:`save_encoder`.
+    """
+    names = ["size_px", "num_dimensions", "widths"]
+    if isinstance(network, FlowNetwork):
+        names += ["num_tokens", "start_noise"]
+    made_of = json.dumps({name: getattr(network, name) for name in names})
+    weights = {**network.state_dict(), _TRAINED_ON: _pack(trained_on)}
+    header = {**(about or {}), "needs": needs, "made_of": made_of}
+    system = FLOW if isinstance(network, FlowNetwork) else DIRECT
+    save_weights(path, weights, system=system, header=header)
+
+
+def load_generator(path: Path | str) -> SavedGenerator:
+    """Read a network that draws pictures.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is damaged, or of another version.
+    """
+    path, weights, header = read_weights(
+        path, systems=[FLOW, DIRECT], writer="neurohorizon bridge train-generator"
+    )
+    trained_on = _unpack(path, weights)
+    kind = FlowNetwork if header["system"] == FLOW else DirectNetwork
+    network = build(lambda: kind(**json.loads(header["made_of"])), path, weights, header)
+    network = network.requires_grad_(False)
+    needs = header.get("needs", "")
+    return SavedGenerator(path, network, needs, header, trained_on, digest_weights(weights))
+
+
+def _pack(hashes: Sequence[str]) -> Tensor:
+    digests = bytearray(b"".join(bytes.fromhex(each) for each in sorted(hashes)))
+    packed = torch.frombuffer(digests, dtype=torch.uint8) if digests else torch.empty(0).byte()
+    return packed.reshape(-1, 32)
+
+
+def _unpack(path: Path, weights: dict[str, Tensor]) -> frozenset[str]:
+    """Take the hashes of the pictures trained on out of what was read from a file."""
+    seen = weights.pop(_TRAINED_ON, None)
+    if seen is None or seen.dtype != torch.uint8 or seen.shape[1:] != (32,):
+        raise CheckpointError(f"{path}: does not say what it was trained on: train it again")
+    return frozenset(bytes(row).hex() for row in seen.numpy())
 
 
 def digest_weights(weights: Mapping[str, Tensor]) -> str:

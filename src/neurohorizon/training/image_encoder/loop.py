@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.imaging.device import open_device
+from neurohorizon.training.image_encoder.resume_point import LoopState, ResumePoint
 
 Precision = Literal["float32", "bfloat16"]
 Progress = Callable[[str, int, int], None]
@@ -74,6 +75,8 @@ def train(
     num_pictures: int,
     settings: LoopSettings,
     progress: Progress | None = None,
+    resume: ResumePoint | None = None,
+    num_points: int = 10,
 ) -> tuple[Model, list[tuple[int, float]]]:
     """Train a model on rows of pictures.
 
@@ -88,13 +91,19 @@ def train(
     settings : LoopSettings
     progress : callable, optional
         Called with ("train", steps done, steps in all).
+    resume : ResumePoint, optional
+        Where the training is kept while it goes on, and gone on with if it was interrupted: the
+        weights become those of a training that was not, to the last bit. It is removed by who
+        has written the weights.
+    num_points : int
+        Of the curve.
 
     Returns
     -------
     model : Module
         The average of its weights over the last steps, on the CPU, in evaluation mode.
     curve : list of (step, loss)
-        The mean loss since the point before, ten points in all.
+        The mean loss since the point before.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     matrices = [each for each in model.parameters() if each.ndim > 1]
@@ -111,9 +120,14 @@ def train(
     waiting = torch.empty(0, dtype=torch.int64)
     curve: list[tuple[int, float]] = []
     losses: list[float] = []
+    first = 1
+    if resume:
+        found = resume.load(model, averaged, optimizer, generator)
+        if found:
+            first, waiting, curve, losses = found.step + 1, found.waiting, found.curve, found.losses
     kind = torch.device(settings.device).type
     model.train()
-    for step in range(1, settings.steps + 1):
+    for step in range(first, settings.steps + 1):
         if len(waiting) < batch_size:
             waiting = torch.randperm(num_pictures, generator=generator)
         rows, waiting = waiting[:batch_size], waiting[batch_size:]
@@ -126,9 +140,12 @@ def train(
         optimizer.step()
         averaged.update_parameters(model)
         losses.append(float(loss.detach()))
-        if step == settings.steps or step % max(1, settings.steps // 10) == 0:
+        if step == settings.steps or step % max(1, settings.steps // num_points) == 0:
             curve.append((step, sum(losses) / len(losses)))
             losses = []
+        if resume and step % resume.every_steps == 0:
+            state = LoopState(step, waiting, curve, losses)
+            resume.save(state, model, averaged, optimizer, generator)
         if progress:
             progress("train", step, settings.steps)
     return cast(Model, averaged.module).cpu().eval().requires_grad_(False), curve

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError, safe_open
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.pictures.judge import Judge
@@ -31,10 +28,14 @@ from neurohorizon.training.image_encoder.labels import (
     read_world_labels,
 )
 from neurohorizon.training.image_encoder.loop import LoopSettings, Progress
-from neurohorizon.training.image_encoder.pictures import gather_pictures, read_exclusions
+from neurohorizon.training.image_encoder.made import MADE_BY, digest, is_made, require_name
+from neurohorizon.training.image_encoder.pictures import (
+    PictureSet,
+    gather_pictures,
+    read_exclusions,
+)
 
 NONE = "none"
-_MADE_BY = "made_by"
 
 
 @dataclass(frozen=True)
@@ -104,31 +105,30 @@ def train_encoder(
         If pictures, labels and settings do not fit, or the file holds something else.
     """
     settings = settings or LoopSettings()
-    _require_name(Path(out))
+    require_name(Path(out))
     world = find_world(pictures)
     table = _open_labels(labels, columns, world, pictures)
     augmentation = replace(FOR_LABELS if table else FOR_CONTRAST, turn_deg=turn_deg)
     if least_area is not None:
         augmentation = replace(augmentation, least_area=least_area)
-    without = set().union(*(read_exclusions(each) for each in exclude))
-    if world is not None:
-        without |= read_world_labels(world).test
-    if table is not None:
-        without |= table.test
-    place = Path(pictures) if world is None else world / PICTURES
-    found = gather_pictures(open_pictures(place), without=without, progress=progress)
+    found = allowed_pictures(
+        pictures,
+        exclude=exclude,
+        without=table.test if table else (),
+        progress=progress,
+    )
     columns_of = table.of(found.names) if table else {}
     made_by: dict[str, Any] = {
         "settings": {**asdict(settings), "device": None},
         "augmentation": asdict(augmentation),
-        "pictures": _digest(found.hashes),
+        "pictures": digest(found.hashes),
         "labels": {
-            name: _digest([column.words[code] if code >= 0 else "" for code in column.code])
+            name: digest([column.words[code] if code >= 0 else "" for code in column.code])
             for name, column in columns_of.items()
         },
     }
     outcome = Outcome(Path(out), True, len(found.names), found.num_left_out, tuple(columns_of))
-    if _is_there(Path(out), made_by):
+    if is_made(Path(out), made_by):
         return outcome
     if table:
         fitted = fit_to_labels(
@@ -142,7 +142,7 @@ def train_encoder(
         fitted = fit_contrastively(
             found.pixels, settings=settings, augmentation=augmentation, progress=progress
         )
-    about = {"objective": "labels" if table else "contrastive", _MADE_BY: json.dumps(made_by)}
+    about = {"objective": "labels" if table else "contrastive", MADE_BY: json.dumps(made_by)}
     save_encoder(fitted.network, out, trained_on=found.hashes, about=about)
     return replace(outcome, skipped=False, loss=(fitted.curve[0][1], fitted.curve[-1][1]))
 
@@ -179,24 +179,58 @@ def train_judge(
         If a setting is out of its bounds, or the file holds something else.
     """
     settings = settings or LoopSettings()
-    _require_name(Path(out))
+    require_name(Path(out))
     seeds = WORLD_SEED + 2 * settings.seed, WORLD_SEED + 2 * settings.seed + 1
     made_by: dict[str, Any] = {
         "settings": {**asdict(settings), "device": None},
         "pictures": [num_pictures, num_test, *seeds],
     }
     outcome = Outcome(Path(out), True, num_pictures, 0, ())
-    if _is_there(Path(out), made_by):
+    if is_made(Path(out), made_by):
         return outcome, {}
     pictures = draw_pictures(num_pictures, seed=seeds[0], progress=progress)
     network, curve = fit_judge(pictures, settings=settings, progress=progress)
     test = draw_pictures(num_test, seed=seeds[1])
     judged = Judge(network)(list(test.pixels))
     accuracy = {name: each.accuracy(test.code[name]) for name, each in judged.items()}
-    about = {"accuracy": json.dumps(accuracy), _MADE_BY: json.dumps(made_by)}
+    about = {"accuracy": json.dumps(accuracy), MADE_BY: json.dumps(made_by)}
     save_judge(network, out, about=about)
     loss = curve[0][1], curve[-1][1]
     return replace(outcome, skipped=False, labels=tuple(accuracy), loss=loss), accuracy
+
+
+def allowed_pictures(
+    pictures: Path | str,
+    *,
+    exclude: Sequence[Path | str] = (),
+    without: Collection[str] = (),
+    size_px: int = 64,
+    progress: Progress | None = None,
+) -> PictureSet:
+    """Read the pictures of a place that may be trained on.
+
+    Parameters
+    ----------
+    pictures, exclude
+        As of :func:`train_encoder`; of a drawn world no test picture is among them.
+    without : collection of str
+        Names and hashes of more pictures to leave out.
+    size_px : int
+    progress : callable, optional
+
+    Raises
+    ------
+    ConfigError, DataError
+        If none is left, or one cannot be decoded.
+    """
+    forbidden = set(without).union(*(read_exclusions(each) for each in exclude))
+    world = find_world(pictures)
+    if world is not None:
+        forbidden |= read_world_labels(world).test
+    place = Path(pictures) if world is None else world / PICTURES
+    return gather_pictures(
+        open_pictures(place), size_px=size_px, without=forbidden, progress=progress
+    )
 
 
 def _open_labels(
@@ -217,29 +251,3 @@ def _open_labels(
     if folder is not None:
         return read_world_labels(folder, columns or DRAWN)
     return read_label_table(labels, columns)
-
-
-def _is_there(path: Path, made_by: dict[str, Any]) -> bool:
-    """Tell whether a file was made in this way; refuse to overwrite one made in another."""
-    if not path.exists():
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = json.loads((file.metadata() or {}).get(_MADE_BY, "null"))
-    except (SafetensorError, OSError, ValueError):
-        found = None
-    if found != made_by:
-        raise ConfigError(
-            f"{path}: is there already, and was not made with these settings from these "
-            "pictures; choose another name, or remove it"
-        )
-    return True
-
-
-def _require_name(path: Path) -> None:
-    if path.suffix != ".safetensors":
-        raise ConfigError(f"{path}: expected a name that ends in .safetensors")
-
-
-def _digest(words: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(words).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,1 @@
+"""Generators behind one interface: retrieved, directly decoded, and drawn by a flow."""
