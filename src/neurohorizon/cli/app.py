@@ -191,6 +191,11 @@ VERBS: tuple[Verb, ...] = (
         "Train a network that draws pictures from embeddings; no download.",
     ),
     Verb(
+        "bridge reconstruct",
+        "bridge_reconstruct:reconstruct",
+        "Draw the test pictures from the responses to them, and score what was drawn.",
+    ),
+    Verb(
         "bench",
         "bench:bench",
         "Measure how fast windows are read and the tiny model trains and forecasts.",

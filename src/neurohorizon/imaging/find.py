@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from neurohorizon.imaging.pictures import Pixels, open_pictures
+from neurohorizon.imaging.small import stack_pictures
 
 
 def find_pictures(
-    places: Sequence[Path | str], wanted: Collection[str], *, paths: Collection[str] = ()
+    places: Sequence[Path | str],
+    wanted: Collection[str],
+    *,
+    paths: Collection[str] = (),
+    size_px: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Pixels]:
     """Return the pictures that have certain hashes, as far as they are there.
 
@@ -22,6 +28,10 @@ def find_pictures(
     paths : collection of str
         Where they are thought to be: files of these names are read first. What decides is the
         hash.
+    size_px : int, optional
+        Stretch each to a square of this size as it is found; else it remains as it is.
+    progress : callable, optional
+        Called with ("find pictures", pictures found, pictures wanted).
 
     Returns
     -------
@@ -47,6 +57,11 @@ def find_pictures(
                 if not left:
                     return found
                 if picture.hash in left:
-                    found[picture.hash] = picture.pixels
+                    pixels = picture.pixels
+                    if size_px is not None:
+                        pixels = stack_pictures([pixels], size_px=size_px)[0]
+                    found[picture.hash] = pixels
                     left.discard(picture.hash)
+                    if progress:
+                        progress("find pictures", len(found), len(found) + len(left))
     return found

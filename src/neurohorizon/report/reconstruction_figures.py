@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +64,45 @@ class ReconstructionFigures(FigureMaker):
         name = f"reconstruction_grid_{data.recording}"
         title = f"Seen, and drawn from the response: {data.recording}"
         return self.saved(name, figure, data.table(), title, caption, wide=True, png=True)
+
+
+def draw_reconstruction(
+    result: ReconstructionResult,
+    seen: Mapping[str, Sequence[NDArray[np.uint8]]],
+    drawn: Mapping[tuple[str, str], Sequence[NDArray[np.uint8]]],
+    folder: Path,
+) -> list[PageFigure]:
+    """Draw all figures of a reconstruction into a folder.
+
+    Parameters
+    ----------
+    result : ReconstructionResult
+    seen : mapping of str to sequence of (H, W, 3) arrays of uint8
+        Test pictures of each recording, in the order of its case.
+    drawn : mapping of (recording, row) to the same
+        What each row shows of them.
+    folder : Path
+
+    Returns
+    -------
+    list of PageFigure
+        Scores of all rows; then of each recording a grid of the first generator's best, middle
+        and worst by its last leading metric: identification, or what a judge sees.
+    """
+    draw = ReconstructionFigures(folder, reconstruction_bars.style_reconstruction(result))
+    figures = [draw.scores(result, result.leading())]
+    first = result.of_role("generator")[0]
+    metric = next(each for each in reversed(result.leading()) if each.group != "judge")
+    for case in result.cases:
+        score = result.scores[first, case.recording, metric.name][0]
+        data = reconstruction_grids.compute_picture_grid(
+            score, metric, case.hashes, row=first, recording=case.recording
+        )
+        shown = [
+            row.name
+            for row in result.rows
+            if row.role != "chance" and (case.recording, row.name) in drawn
+        ]
+        lines = {name: drawn[case.recording, name] for name in shown}
+        figures.append(draw.grid(data, {reconstruction_grids.SEEN: seen[case.recording], **lines}))
+    return figures

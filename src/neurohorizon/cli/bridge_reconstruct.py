@@ -1,0 +1,102 @@
+"""``neurohorizon bridge reconstruct``: draw what was seen, from the responses to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from neurohorizon.cli._progress import StageProgress
+
+if TYPE_CHECKING:
+    from neurohorizon.training.bridge.names import RowName
+
+
+def reconstruct(
+    run: Path,
+    /,
+    *,
+    generator: Path,
+    pictures: tuple[Path, ...],
+    row: str | None = None,
+    start: Path | None = None,
+    start_run: Path | None = None,
+    start_row: str | None = None,
+    judge: Path | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seeds: int = 3,
+    device: str = "cpu",
+) -> None:
+    """Draw the test pictures from the responses to them, and score what was drawn.
+
+    First the oracle gate: from true embeddings the generator must draw pictures that another
+    network identifies, from shuffled ones pictures at chance; else nothing is reported. Then what
+    responses speak for is drawn, beside retrieved pictures, the low-level path, true embeddings
+    and chance. All pictures, scores and figures are in RUN/results/reconstruction, in a folder
+    named after the generator's file; pictures that are drawn already are kept.
+
+    Parameters
+    ----------
+    run
+        A folder that `neurohorizon bridge align` wrote.
+    generator
+        Of `neurohorizon bridge train-generator`, trained with the run's bank.
+    pictures
+        Folder or zip archive of the pictures, train and test; of a drawn world, its folder. May
+        be given several times.
+    row
+        The row of the run whose embeddings are drawn from; by default the one that explains most
+        of the embeddings of held-out training pictures.
+    start
+        Of a flow that starts at a direct decoder's pictures: the decoder.
+    start_run
+        A run of bridges, on the same recordings, to the space that this decoder draws from.
+    start_row
+        Its row; the best by default.
+    judge
+        Of a drawn world: what `neurohorizon bridge train-judge` wrote. It says what pictures show.
+    steps
+        Of a flow: 8 by default.
+    guidance
+        Of a flow: above 1, what the embedding says is shown more clearly; 1.5 by default.
+    seeds
+        Pictures that are drawn of each response.
+    device
+        cpu, cuda or mps.
+    """
+    from dataclasses import replace
+
+    from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Start
+    from neurohorizon.configs.run_reconstruction import reconstruct_run
+    from neurohorizon.errors import ConfigError
+    from neurohorizon.models.pictures.sampling import Sampling
+    from neurohorizon.report.reconstruction_figures import draw_reconstruction
+    from neurohorizon.report.reconstruction_tables import format_reconstruction
+
+    if seeds < 1:
+        raise ConfigError(f"--seeds is {seeds}: expected 1 or more")
+    if (start is None) != (start_run is None) or (start_row is not None and start is None):
+        raise ConfigError("--start and --start-run go together: a decoder, and what feeds it")
+    begin = None
+    if start is not None and start_run is not None:
+        begin = Start(start, start_run, cast("RowName | None", start_row))
+    sampling = None
+    if steps is not None or guidance is not None:
+        sampling = Sampling()
+        sampling = sampling if steps is None else replace(sampling, steps=steps)
+        sampling = sampling if guidance is None else replace(sampling, guidance=guidance)
+    plan = ReconstructionPlan(
+        generator,
+        pictures,
+        row=cast("RowName | None", row),
+        start=begin,
+        judge=judge,
+        sampling=sampling,
+        num_seeds=seeds,
+        device=device,
+    )
+    with StageProgress() as progress:
+        done = reconstruct_run(run, plan, progress=progress)
+        figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")
+    print(format_reconstruction(done.result))
+    print(f"written to {done.folder}; {len(figures)} figures")

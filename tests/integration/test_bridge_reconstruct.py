@@ -1,0 +1,149 @@
+"""From responses to drawn pictures and their scores, through the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bridge_worlds import embeddings_of, write_world
+from neurohorizon.cli.app import main
+from neurohorizon.evaluation.pictures.result_files import load_reconstruction
+from neurohorizon.evaluation.pictures.summary import estimate
+from neurohorizon.imaging.pictures import open_pictures
+
+NUM, TEST = 180, 30
+ROWS = [
+    "direct, from responses",
+    "low-level path",
+    "blended with the low-level path",
+    "retrieved picture",
+    "mean of the 10 nearest",
+    "random training picture of the category",
+    "from true embeddings",
+    "true pictures, as small",
+    "mean training picture",
+    "random training picture",
+]
+
+
+def draw(folder):
+    """Draw pictures that show their embeddings: colours of four quarters."""
+    folder.mkdir()
+    shown = np.clip(128 + 60 * (embeddings_of(NUM) - 3), 0, 255).astype(np.uint8)
+    for number, levels in enumerate(shown):
+        quarters = levels.reshape(2, 2, 3)
+        pixels = quarters.repeat(8, axis=0).repeat(8, axis=1)
+        Image.fromarray(pixels).save(folder / f"picture{number:03d}.png")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    draw(folder / "pictures")
+    hashes = open_pictures(folder / "pictures").hashes()
+    write_world(folder, num_pictures=NUM, num_test=TEST, hashes=hashes)
+    names = [f"picture{number:03d}.png" for number in range(TEST)]
+    (folder / "test.txt").write_text("\n".join(names))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(world):
+    words = ["model.rows=[ridge, encoding model]", "model.grey_rows=[]", "data.grey_bank=null"]
+    words += ["data.source=null", "training.budget=2", "training.num_folds=2"]
+    words += [f"data.recordings={world / 'recordings'}", f"data.bank={world / 'bank.npz'}"]
+    assert main(["bridge", "align", "macaque-v4", *words, "--out", str(world / "run")]) == 0
+    return world / "run"
+
+
+def train(world, out, *more):
+    words = ["--bank", str(world / "bank.npz"), "--out", str(out), "--size", "16"]
+    words += ["--exclude", str(world / "test.txt"), "--batch-size", "32", *more]
+    return main(["bridge", "train-generator", str(world / "pictures"), *words])
+
+
+@pytest.fixture(scope="module")
+def direct(world):
+    path = world / "direct.safetensors"
+    assert train(world, path, "--kind", "direct", "--steps", "150") == 0
+    return path
+
+
+def reconstruct(run, world, generator, *more):
+    given = ["--generator", str(generator), "--pictures", str(world / "pictures")]
+    return main(["bridge", "reconstruct", str(run), *given, *more])
+
+
+def test_pictures_are_drawn_scored_and_kept(run, world, direct, capsys):
+    assert reconstruct(run, world, direct, "--seeds", "1") == 0
+    told = capsys.readouterr().out
+    assert "direct, from responses" in told
+    folder = run / "results" / "reconstruction" / "direct"
+    result = load_reconstruction(folder / "scores")
+    assert [row.name for row in result.rows] == ROWS
+    gate = result.gates["direct"]
+    assert gate.passed
+    assert gate.network == "layout"
+    assert gate.from_true.value > 0.95
+    assert abs(gate.from_shuffled.value - 0.5) < 0.15
+
+    def score(row, minus=None):
+        return estimate(result, row, "layout two-way", minus=minus)
+
+    assert score("direct, from responses").low > 0.7
+    assert score("mean training picture").value == pytest.approx(0.5, abs=0.02)
+    assert score("from true embeddings", minus="direct, from responses").above
+    assert score("true pictures, as small").value == 1
+    drawn = folder / "pictures" / "one"
+    assert len(list((drawn / "direct-from-responses" / "0").glob("*.png"))) == TEST
+    assert (drawn / "direct-from-responses.embeddings.npz").is_file()
+    assert len(list((drawn / "retrieved-picture" / "0").glob("*.png"))) == TEST
+    assert {each.name for each in (folder / "figures").glob("*.png")} == {
+        "reconstruction_scores.png",
+        "reconstruction_grid_one.png",
+    }
+    summary = json.loads((folder / "scores" / "reconstruction.json").read_text())
+    assert summary["differences_to"] == "retrieved picture"
+    # Drawn again, nothing changes; a picture that is missing is drawn as it was.
+    one = next((drawn / "direct-from-responses" / "0").glob("*.png"))
+    before, when = one.read_bytes(), {path: path.stat().st_mtime_ns for path in drawn.rglob("0/*")}
+    one.unlink()
+    assert reconstruct(run, world, direct, "--seeds", "1") == 0
+    assert one.read_bytes() == before
+    kept = [path for path in when if "from-responses" in str(path) and path != one]
+    assert all(path.stat().st_mtime_ns == when[path] for path in kept)
+
+
+def test_a_generator_that_does_not_read_its_embedding_is_not_reported(run, world, tmp_path, capsys):
+    path = tmp_path / "untrained.safetensors"
+    assert train(world, path, "--kind", "direct", "--steps", "1", "--learning-rate", "1e-6") == 0
+    assert reconstruct(run, world, path, "--seeds", "1") == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert "no result is reported, the oracle gate failed: two-way identification" in error
+    assert not (run / "results" / "reconstruction" / "untrained" / "scores").exists()
+
+
+def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
+    def refused(told, *words, generator=direct, pictures=None):
+        given = ["--generator", str(generator), "--pictures", str(pictures or world / "pictures")]
+        assert main(["bridge", "reconstruct", str(run), *given, *words]) == 2
+        *_, error = capsys.readouterr().err.splitlines()
+        assert told in error
+
+    refused("has no row 'MLP InfoNCE': there are", "--row", "MLP InfoNCE")
+    refused("go together", "--start", str(direct))
+    refused("starts at no picture", "--start", str(direct), "--start-run", str(run))
+    refused("not sampled", "--steps", "4")
+    refused("expected 1 or more", "--seeds", "0")
+    (tmp_path / "few").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "few" / "other.png")
+    refused("180 of 180 pictures are not there", pictures=tmp_path / "few")
+    refused("no checkpoint there", generator=tmp_path / "nothing.safetensors")
+    leaky = tmp_path / "leaky.safetensors"
+    words = ["--bank", str(world / "bank.npz"), "--out", str(leaky), "--size", "16"]
+    words += ["--kind", "direct", "--steps", "1", "--batch-size", "32"]
+    assert main(["bridge", "train-generator", str(world / "pictures"), *words]) == 0
+    refused("was trained on 30 of the 30 pictures that are tested on", generator=leaky)
