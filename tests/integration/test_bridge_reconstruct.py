@@ -105,6 +105,10 @@ def test_pictures_are_drawn_scored_and_kept(run, world, direct, capsys):
         "reconstruction_scores.png",
         "reconstruction_grid_one.png",
     }
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "Oracle gate, direct: passed" in page
+    assert page.count("data:image/png;base64") == 1
+    assert f"report: {folder / 'index.html'}" in told
     summary = json.loads((folder / "scores" / "reconstruction.json").read_text())
     assert summary["differences_to"] == "retrieved picture"
     # Drawn again, nothing changes; a picture that is missing is drawn as it was.

@@ -71,6 +71,7 @@ def reconstruct(
     from neurohorizon.errors import ConfigError
     from neurohorizon.models.pictures.sampling import Sampling
     from neurohorizon.report.reconstruction_figures import draw_reconstruction
+    from neurohorizon.report.reconstruction_page import write_reconstruction_page
     from neurohorizon.report.reconstruction_tables import format_reconstruction
 
     if seeds < 1:
@@ -98,5 +99,6 @@ def reconstruct(
     with StageProgress() as progress:
         done = reconstruct_run(run, plan, progress=progress)
         figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")
+        page = write_reconstruction_page(done.result, figures, done.folder / "index.html")
     print(format_reconstruction(done.result))
-    print(f"written to {done.folder}; {len(figures)} figures")
+    print(f"report: {page}")
