@@ -51,13 +51,15 @@ def write_reconstruction_page(
     """
     out = page_path(out)
     control = control_of(result)
+    answer, margin = reconstruction_answer(result)
     page = (
         page_environment()
         .get_template("reconstruction.html.j2")
         .render(
             name=result.title,
             version=__version__,
-            answer=reconstruction_answer(result),
+            answer=answer,
+            margin=margin,
             gates={name: (gate.passed, gate.reason) for name, gate in result.gates.items()},
             control=control,
             figures=sorted(figures, key=lambda each: not each.png),
@@ -80,22 +82,23 @@ def write_reconstruction_page(
     return out
 
 
-def reconstruction_answer(result: ReconstructionResult) -> str:
-    """Say in a sentence how often a drawn picture is identified, beside the control."""
+def reconstruction_answer(result: ReconstructionResult) -> tuple[str, str]:
+    """Say how often a drawn picture is identified, and whether for sure more often than control."""
     row = result.of_role("generator")[0]
     control = control_of(result)
-    metric = next(each for each in reversed(result.leading()) if each.group != "judge")
+    metric = next(each for each in result.leading() if each.group == "features")
     mine, theirs = (estimate(result, name, metric.name) for name in (row, control))
     step = estimate(result, row, metric.name, minus=control)
     assert mine is not None
     assert theirs is not None
     assert step is not None
-    verdict = {"better": "above", "worse": "below", "": "not above, nor below,"}[
-        surely(step, metric)
-    ]
+    network = metric.name.removesuffix(" two-way")
+    sure = "excludes 0" if surely(step, metric) else "does not exclude 0"
     return (
-        f"{row}: {metric.name} {score_text(mine, metric)}{' %' * metric.share}, {verdict} the "
-        f"{control} at {score_text(theirs, metric)}{' %' * metric.share}"
+        f"Out of two pictures, {network} finds the one that was seen in {100 * mine.value:.1f} % "
+        f"of what is drawn ({row}), and in {100 * theirs.value:.1f} % of what is retrieved",
+        f"The difference is {100 * step.value:+.1f} points: the paired 95\u00a0% interval "
+        f"[{100 * step.low:.1f}, {100 * step.high:.1f}] {sure}.",
     )
 
 
