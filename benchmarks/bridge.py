@@ -6,7 +6,9 @@
 
 Data and banks as the recipes' first lines make them; of the drawn world two banks, of the small
 encoder with labels (``banks/ventral_stream.npz``) and of the encoder layout
-(``banks/ventral_stream_looks.npz``).
+(``banks/ventral_stream_looks.npz``). ``ventral_stream_many`` tests on pictures that the small
+encoder was trained on, and wants a bank of one that was trained on another world (``--seed 1``):
+``banks/ventral_stream_other.npz``.
 
 Each study fits and scores a run under ``runs/bench-bridge/`` (rows that are fitted are kept, so the
 script can be stopped and started again) and writes ``benchmarks/results/bridge_<study>.md`` and
@@ -136,12 +138,13 @@ STUDIES = {
         named="MLP InfoNCE",
         regions="ridge",
     ),
-    # A hundred pictures tell rows apart that are 7 points apart; two thousand, 2 points.
+    # A hundred pictures tell rows apart that are 7 points apart; two thousand, 2 points. They are
+    # train pictures of the world, which an encoder that was trained on that world has seen.
     "ventral_stream_many": Study(
         title="A simulated monkey, V1, V4 and IT: a tenth of the drawn pictures, at random",
         recipe="ventral-stream",
         data="ventral_stream",
-        banks=(("bank", "ventral_stream"), ("looks_bank", "ventral_stream_looks")),
+        banks=(("bank", "ventral_stream_other"), ("looks_bank", "ventral_stream_looks")),
         overrides=(
             "model.rows=[encoding model, linear InfoNCE, MLP InfoNCE, MLP BiMixCo, Perceiver]",
             "data.split.name=pictures",
