@@ -191,6 +191,11 @@ VERBS: tuple[Verb, ...] = (
         "Train a network that draws pictures from embeddings; no download.",
     ),
     Verb(
+        "bridge train-adapter",
+        "bridge_train_adapter:train_adapter",
+        "Train tokens that tell Stable Diffusion what to draw, through its frozen denoiser.",
+    ),
+    Verb(
         "bridge reconstruct",
         "bridge_reconstruct:reconstruct",
         "Draw the test pictures from the responses to them, and score what was drawn.",

@@ -24,13 +24,15 @@ _DOWNLOADED = (
 )
 
 
-def find_checkpoint(checkpoint: Path | str) -> Path:
+def find_checkpoint(checkpoint: Path | str, *, wanted: Sequence[str] = _DOWNLOADED) -> Path:
     """Return the folder of a checkpoint; one of the hub is downloaded to its cache, once.
 
     Parameters
     ----------
     checkpoint : path or str
         A folder, which is taken as it is, or a hub id "owner/model".
+    wanted : sequence of str
+        Patterns of the files to download; those of a vision network by default.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def find_checkpoint(checkpoint: Path | str) -> Path:
 
     try:
         # Only what is read: neither pickles nor the text part's vocabulary.
-        return Path(snapshot_download(name, allow_patterns=list(_DOWNLOADED)))
+        return Path(snapshot_download(name, allow_patterns=list(wanted)))
     except (OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(

@@ -19,8 +19,7 @@ own summary token after its last normalisation, before any projection.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -39,6 +38,7 @@ from neurohorizon.imaging.preprocessing import (
     Preprocessing,
     read_preprocessing,
 )
+from neurohorizon.imaging.quiet import quiet
 from neurohorizon.imaging.small import SmallEncoder
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def _load(folder: Path, family: str) -> Any:
         else:
             kind = transformers.Dinov2Model
             config = transformers.Dinov2Config.from_pretrained(folder, local_files_only=True)
-        with _quiet():
+        with quiet("transformers"):
             network, report = kind.from_pretrained(
                 folder,
                 config=config,
@@ -362,19 +362,3 @@ def _check_architecture(name: str, found: Mapping[str, Any], folder: Path) -> No
                 f"{folder}: not {name}: its {what} is {found[what]}, expected {expected}; for "
                 "another CLIP choose the encoder clip"
             )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers while it loads: what matters in its report is checked here."""
-    from transformers.utils import logging
-
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,12 +36,7 @@ class TrainedGenerator:
         self.batch_size = batch_size
         self.device = open_device(device)
         self._digest = saved.digest
-        try:
-            self.needs = Fingerprint.from_json(saved.needs)
-        except DataError as error:
-            raise CheckpointError(
-                f"{saved.path}: does not say what embeddings it was trained with: train it again"
-            ) from error
+        self.needs = read_needs(saved.needs, saved.path)
 
     def _fingerprint(self, size_px: int, settings: dict[str, Setting]) -> Fingerprint:
         return Fingerprint(
@@ -48,6 +45,22 @@ class TrainedGenerator:
             settings={"size_px": size_px, "needs": self.needs.to_json(), **settings},
             versions=library_versions("torch"),
         )
+
+
+def read_needs(text: str, path: Path) -> Fingerprint:
+    """Return the fingerprint in the header of a file, of what it was trained with.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none.
+    """
+    try:
+        return Fingerprint.from_json(text)
+    except DataError as error:
+        raise CheckpointError(
+            f"{path}: does not say what embeddings it was trained with: train it again"
+        ) from error
 
 
 def as_floats(embeddings: NDArray[np.float32]) -> Tensor:

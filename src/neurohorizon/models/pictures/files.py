@@ -16,10 +16,12 @@ from neurohorizon.models.pictures.direct import DirectNetwork
 from neurohorizon.models.pictures.flow import FlowNetwork
 from neurohorizon.models.pictures.judge import JudgeNetwork
 from neurohorizon.models.pictures.small import SmallNetwork
+from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.models.weights_file import build, read_weights, save_weights
 
 ENCODER, JUDGE = "image encoder", "judge of pictures"
 FLOW, DIRECT = "flow to pictures", "direct decoder of pictures"
+ADAPTER = "token adapter of a diffusion model"
 _TRAINED_ON = "trained_on"
 
 
@@ -194,6 +196,64 @@ def load_generator(path: Path | str) -> SavedGenerator:
     network = network.requires_grad_(False)
     needs = header.get("needs", "")
     return SavedGenerator(path, network, needs, header, trained_on, digest_weights(weights))
+
+
+@dataclass(frozen=True)
+class SavedAdapter:
+    """A token adapter that was read from a file.
+
+    Parameters
+    ----------
+    network : TokenAdapter
+        On the CPU, in evaluation mode.
+    base : str
+        SHA-256 of the weights of the diffusion model that it was trained through.
+    path, needs, about, trained_on, digest
+        As of :class:`SavedGenerator`.
+    """
+
+    path: Path
+    network: TokenAdapter
+    base: str
+    needs: str
+    about: dict[str, str]
+    trained_on: frozenset[str]
+    digest: str
+
+
+def save_adapter(
+    network: TokenAdapter,
+    path: Path | str,
+    *,
+    base: str,
+    needs: str,
+    trained_on: Sequence[str] = (),
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Write a token adapter; arguments as of :class:`SavedAdapter`."""
+    names = ("num_dimensions", "num_outputs", "num_tokens", "width", "num_layers", "num_heads")
+    made_of = {name: getattr(network, name) for name in (*names, "num_parts")}
+    weights = {**network.state_dict(), _TRAINED_ON: _pack(trained_on)}
+    header = {**(about or {}), "base": base, "needs": needs, "made_of": json.dumps(made_of)}
+    save_weights(path, weights, system=ADAPTER, header=header)
+
+
+def load_adapter(path: Path | str) -> SavedAdapter:
+    """Read a token adapter.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is damaged, or of another version.
+    """
+    path, weights, header = read_weights(
+        path, systems=[ADAPTER], writer="neurohorizon bridge train-adapter"
+    )
+    trained_on = _unpack(path, weights)
+    network = build(lambda: TokenAdapter(**json.loads(header["made_of"])), path, weights, header)
+    network = network.requires_grad_(False)
+    base, needs = header.get("base", ""), header.get("needs", "")
+    return SavedAdapter(path, network, base, needs, header, trained_on, digest_weights(weights))
 
 
 def _pack(hashes: Sequence[str]) -> Tensor:

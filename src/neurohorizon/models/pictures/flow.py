@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurohorizon.errors import ConfigError
-from neurohorizon.models.pictures.standard import Standardise
+from neurohorizon.models.pictures.standard import Told
 from neurohorizon.nn.attention import Attention
 
 WIDTHS = {32: (48, 80, 128), 64: (32, 48, 80, 128)}
@@ -31,7 +31,7 @@ _HEAD_WIDTH = 32
 _ATTENDED = 64  # places, at most, that read the tokens
 
 
-class FlowNetwork(nn.Module):
+class FlowNetwork(Told):
     """A U-shaped network of residual blocks with attention to tokens of the embedding.
 
     Parameters
@@ -54,10 +54,8 @@ class FlowNetwork(nn.Module):
     Each 2 x 2 pixels are one place of 12 channels, so that no convolution runs at full size; a
     network of 1.3 million weights at 32 pixels is several times faster than one without. Time and
     embedding scale and shift every block (Perez et al. 2018, "FiLM"); where there are 8 x 8 places
-    or fewer, places also attend to the embedding's tokens and to each other. In training some
-    embeddings are replaced by a learned vector that stands for none, so that guidance can compare
-    (Ho & Salimans 2022, "Classifier-free diffusion guidance"). The last layer is zero at first: an
-    untrained network draws grey.
+    or fewer, places also attend to the embedding's tokens and to each other. The last layer is zero
+    at first: an untrained network draws grey.
     """
 
     def __init__(
@@ -69,7 +67,7 @@ class FlowNetwork(nn.Module):
         num_tokens: int = 8,
         start_noise: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(num_dimensions)
         widths = widths or WIDTHS.get(size_px, WIDTHS[32])
         coarsest = _PATCH_PX << (len(widths) - 1)
         if size_px < 2 * coarsest or size_px % coarsest:
@@ -84,13 +82,10 @@ class FlowNetwork(nn.Module):
                 f"{num_tokens} tokens, start_noise {start_noise}: expected 1 or more, and 0 or more"
             )
         self.size_px = size_px
-        self.num_dimensions = num_dimensions
         self.widths = tuple(widths)
         self.num_tokens = num_tokens
         self.start_noise = start_noise
         channels = 3 * _PATCH_PX**2
-        self.standardise = Standardise(num_dimensions)
-        self.nothing_D = nn.Parameter(torch.zeros(num_dimensions))
         self.to_tokens = nn.Linear(num_dimensions, num_tokens * _TOLD)
         self.from_embedding = _two_layers(num_dimensions, _TOLD)
         self.from_time = _two_layers(_TOLD, _TOLD)
@@ -113,30 +108,6 @@ class FlowNetwork(nn.Module):
     def has_start(self) -> bool:
         """Whether flows start at a picture that is given."""
         return self.start_noise > 0
-
-    def tell(
-        self,
-        embeddings_BD: Tensor,
-        *,
-        noise_BD: Tensor | None = None,
-        known_B: Tensor | None = None,
-    ) -> Tensor:
-        """Return what the blocks are told of embeddings, (B, D).
-
-        Parameters
-        ----------
-        embeddings_BD : Tensor
-        noise_BD : Tensor, optional
-            Added to the standardised embeddings, in training.
-        known_B : Tensor of bool, optional
-            Where it is False, the vector that stands for no embedding. All known by default.
-        """
-        told = self.standardise(embeddings_BD)
-        if noise_BD is not None:
-            told = told + noise_BD
-        if known_B is not None:
-            told = torch.where(known_B[:, None], told, self.nothing_D)
-        return told
 
     def forward(self, values_B3SS: Tensor, time_B: Tensor, told_BD: Tensor) -> Tensor:
         """Return the pictures that are expected at the end, (B, 3, S, S).

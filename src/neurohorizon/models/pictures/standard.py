@@ -46,6 +46,51 @@ class Standardise(nn.Module):
         return (vectors_BD - self.mean_D) / self.spread_D
 
 
+class Told(nn.Module):
+    """A network that an embedding, or none, tells what to draw.
+
+    Parameters
+    ----------
+    num_dimensions : int
+        Of the embeddings.
+
+    Notes
+    -----
+    In training some embeddings are replaced by a learned vector that stands for none, so that
+    guidance can compare (Ho & Salimans 2022, "Classifier-free diffusion guidance").
+    """
+
+    def __init__(self, num_dimensions: int) -> None:
+        super().__init__()
+        self.num_dimensions = num_dimensions
+        self.standardise = Standardise(num_dimensions)
+        self.nothing_D = nn.Parameter(torch.zeros(num_dimensions))
+
+    def tell(
+        self,
+        embeddings_BD: Tensor,
+        *,
+        noise_BD: Tensor | None = None,
+        known_B: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the network is told of embeddings, (B, D).
+
+        Parameters
+        ----------
+        embeddings_BD : Tensor
+        noise_BD : Tensor, optional
+            Added to the standardised embeddings, in training.
+        known_B : Tensor of bool, optional
+            Where it is False, the vector that stands for no embedding. All known by default.
+        """
+        told = self.standardise(embeddings_BD)
+        if noise_BD is not None:
+            told = told + noise_BD
+        if known_B is not None:
+            told = torch.where(known_B[:, None], told, self.nothing_D)
+        return told
+
+
 def to_values(pixels_B3SS: Tensor) -> Tensor:
     """Return pixels, uint8, as values around 0 with a spread of about 1."""
     return (pixels_B3SS.float() / 255 - _GREY) / _SPREAD

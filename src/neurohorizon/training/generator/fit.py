@@ -107,7 +107,7 @@ def fit_direct(
     ConfigError
         If pictures and vectors do not fit together.
     """
-    _require_pairs(pixels, vectors_ND)
+    require_pairs(pixels, vectors_ND)
     blur = blur or Blur()
     generator = generator or draws_of(settings)
     torch.manual_seed(settings.seed)
@@ -172,7 +172,7 @@ def fit_flow(
     Times are uniform. The embedding is all that tells of the picture near the start; where times
     near 0 are rare, as logistic functions of normal deviates are, it is hardly learned.
     """
-    _require_pairs(pixels, embeddings_ND)
+    require_pairs(pixels, embeddings_ND)
     if starts is not None and (starts.shape != pixels.shape or start_noise <= 0):
         raise ConfigError(
             f"starts of shape {tuple(starts.shape)} with noise {start_noise}: expected "
@@ -220,8 +220,13 @@ def fit_flow(
     return Fitted(fitted, curve)
 
 
-def _require_pairs(pixels: Tensor, vectors_ND: Tensor) -> None:
-    """Refuse to train on fewer than two pictures, or with a vector too few."""
+def require_pairs(pixels: Tensor, vectors_ND: Tensor) -> None:
+    """Refuse to train on fewer than two pictures, or with a vector too few.
+
+    Raises
+    ------
+    ConfigError
+    """
     if len(pixels) < 2:
         raise ConfigError(f"{len(pixels)} pictures to train on: expected 2 or more")
     if vectors_ND.ndim != 2 or len(vectors_ND) != len(pixels):

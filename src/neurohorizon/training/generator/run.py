@@ -137,14 +137,9 @@ def train_generator(
         if start.bank is not None:
             start_bank = EmbeddingBank.load(start.bank)
     found = allowed_pictures(pictures, exclude=exclude, size_px=size_px, progress=progress)
-    rows = [row for row, one in enumerate(found.hashes) if one in opened and one in start_bank]
-    if not rows:
-        raise DataError(
-            f"{opened.where}: has an embedding of none of the {len(found.hashes)} pictures of "
-            f"{pictures} that may be trained on: embed that folder (`neurohorizon data embed`)"
-        )
+    rows = rows_with_embedding(found, [opened, start_bank], pictures)
     outcome = Outcome(out, True, len(rows), found.num_left_out, len(found.hashes) - len(rows))
-    found = _take(found, rows)
+    found = take(found, rows)
     made_by: dict[str, Any] = {
         "kind": kind,
         "size_px": size_px,
@@ -163,12 +158,7 @@ def train_generator(
         return outcome
     embeddings_ND = torch.from_numpy(opened.select(found.hashes))
     generator = draws_of(settings)
-    resume = ResumePoint(
-        out.with_name(out.stem + RESUME_SUFFIX),
-        made_by=made_by,
-        generators=[generator],
-        every_steps=max(LEAST_STEPS_BETWEEN_POINTS, settings.steps // 20),
-    )
+    resume = resume_point(out, made_by, generator, settings)
     if kind == "direct":
         fitted = fit_direct(
             found.pixels,
@@ -215,7 +205,38 @@ def _draw_starts(
     return torch.from_numpy(drawn).permute(0, 3, 1, 2)
 
 
-def _take(found: PictureSet, rows: Sequence[int]) -> PictureSet:
+def resume_point(
+    out: Path, made_by: dict[str, Any], generator: torch.Generator, settings: LoopSettings
+) -> ResumePoint:
+    """Return where a training is kept while it goes on: beside what it will write."""
+    return ResumePoint(
+        out.with_name(out.stem + RESUME_SUFFIX),
+        made_by=made_by,
+        generators=[generator],
+        every_steps=max(LEAST_STEPS_BETWEEN_POINTS, settings.steps // 20),
+    )
+
+
+def rows_with_embedding(
+    found: PictureSet, banks: Sequence[EmbeddingBank], pictures: Path | str
+) -> list[int]:
+    """Return the rows of the pictures that all banks have an embedding of.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    rows = [row for row, one in enumerate(found.hashes) if all(one in bank for bank in banks)]
+    if not rows:
+        raise DataError(
+            f"{banks[0].where}: has an embedding of none of the {len(found.hashes)} pictures of "
+            f"{pictures} that may be trained on: embed that folder (`neurohorizon data embed`)"
+        )
+    return rows
+
+
+def take(found: PictureSet, rows: Sequence[int]) -> PictureSet:
     """Return some of the pictures."""
     if len(rows) == len(found.hashes):
         return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.pictures.judge import Judge
-from neurohorizon.imaging.pictures import open_pictures
+from neurohorizon.imaging.pictures import Pictures, open_pictures
 from neurohorizon.models.pictures.files import save_encoder, save_judge
 from neurohorizon.simulate.ventral.write import PICTURES
 from neurohorizon.training.image_encoder.fit import (
@@ -211,10 +211,8 @@ def allowed_pictures(
 
     Parameters
     ----------
-    pictures, exclude
-        As of :func:`train_encoder`; of a drawn world no test picture is among them.
-    without : collection of str
-        Names and hashes of more pictures to leave out.
+    pictures, exclude, without
+        As of :func:`open_allowed`.
     size_px : int
     progress : callable, optional
 
@@ -223,14 +221,36 @@ def allowed_pictures(
     ConfigError, DataError
         If none is left, or one cannot be decoded.
     """
-    forbidden = set(without).union(*(read_exclusions(each) for each in exclude))
+    opened, forbidden = open_allowed(pictures, exclude=exclude, without=without)
+    return gather_pictures(opened, size_px=size_px, without=forbidden, progress=progress)
+
+
+def open_allowed(
+    pictures: Path | str,
+    *,
+    exclude: Sequence[Path | str] = (),
+    without: Collection[str] = (),
+) -> tuple[Pictures, frozenset[str]]:
+    """Open the pictures of a place, and say which of them must not be trained on.
+
+    Parameters
+    ----------
+    pictures, exclude
+        As of :func:`train_encoder`; of a drawn world test pictures must not be trained on.
+    without : collection of str
+        Names and hashes of more pictures to leave out.
+
+    Returns
+    -------
+    pictures : Pictures
+    without : frozenset of str
+        Names and hashes.
+    """
+    forbidden = frozenset(without).union(*(read_exclusions(each) for each in exclude))
     world = find_world(pictures)
     if world is not None:
         forbidden |= read_world_labels(world).test
-    place = Path(pictures) if world is None else world / PICTURES
-    return gather_pictures(
-        open_pictures(place), size_px=size_px, without=forbidden, progress=progress
-    )
+    return open_pictures(Path(pictures) if world is None else world / PICTURES), forbidden
 
 
 def _open_labels(

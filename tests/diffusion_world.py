@@ -1,0 +1,111 @@
+"""A checkpoint of exactly Stable Diffusion 1.5's layout, tiny and random, and an IP-Adapter's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+TOKEN_WIDTH = 24
+DOWN = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
+UP = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
+# As in the hub's repository.
+SCHEDULER = {
+    "_class_name": "PNDMScheduler",
+    "_diffusers_version": "0.6.0",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "trained_betas": None,
+}
+
+
+def write_base(folder: Path, *, seed: int = 0, prediction: str = "epsilon") -> Path:
+    """Write denoiser, autoencoder, scheduler, text encoder and tokenizer."""
+    import diffusers
+    import transformers
+
+    torch.manual_seed(seed)
+    diffusers.UNet2DConditionModel(
+        sample_size=8,
+        layers_per_block=2,
+        block_out_channels=(16, 32, 32, 32),
+        norm_num_groups=8,
+        cross_attention_dim=TOKEN_WIDTH,
+        attention_head_dim=4,
+        down_block_types=DOWN,
+        up_block_types=UP,
+    ).save_pretrained(folder / "unet")
+    diffusers.AutoencoderKL(
+        block_out_channels=(8, 16, 16, 16),
+        norm_num_groups=8,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        layers_per_block=2,
+        sample_size=64,
+    ).save_pretrained(folder / "vae")
+    (folder / "scheduler").mkdir()
+    settings = {**SCHEDULER, "prediction_type": prediction}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(settings))
+    transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(
+            vocab_size=4,
+            hidden_size=TOKEN_WIDTH,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=77,
+            bos_token_id=2,
+            eos_token_id=3,
+        )
+    ).save_pretrained(folder / "text_encoder")
+    (folder / "tokenizer").mkdir()
+    words = {"a</w>": 0, "b</w>": 1, "<|startoftext|>": 2, "<|endoftext|>": 3}
+    (folder / "tokenizer" / "vocab.json").write_text(json.dumps(words))
+    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\n")
+    described = {
+        "tokenizer_class": "CLIPTokenizer",
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "model_max_length": 77,
+    }
+    (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(described))
+    return folder
+
+
+def write_ip_adapter(
+    path: Path, base: Path, *, num_dimensions: int = 1024, width: int = TOKEN_WIDTH, **more
+) -> Path:
+    """Write a file of the layout of ip-adapter_sd15.safetensors, with random weights.
+
+    Keys and values of the denoiser's cross-attentions have odd numbers, in its order; four tokens.
+    """
+    import diffusers
+
+    unet = diffusers.UNet2DConditionModel.from_pretrained(base / "unet")
+    torch.manual_seed(7)
+    weights = {
+        "image_proj.proj.weight": torch.randn(4 * width, num_dimensions) / num_dimensions**0.5,
+        "image_proj.proj.bias": torch.randn(4 * width),
+        "image_proj.norm.weight": torch.ones(width),
+        "image_proj.norm.bias": torch.zeros(width),
+    }
+    for number, name in enumerate(unet.attn_processors):
+        if number % 2:
+            attention = unet.get_submodule(name.removesuffix(".processor"))
+            inner = attention.to_k.out_features
+            for what in ("k", "v"):
+                weights[f"ip_adapter.{number}.to_{what}_ip.weight"] = torch.randn(inner, width)
+    weights |= more
+    save_file({name: each.half() for name, each in weights.items()}, path)
+    return path
