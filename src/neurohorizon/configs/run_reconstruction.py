@@ -273,13 +273,17 @@ def _references(
     """Return the rows that know nothing of the response, or the category alone."""
     rows = {
         MEAN: [[mean_picture((small[one] for one in train), size_px=size_px)] * len(test)],
-        RANDOM: [[small[train[row]] for row in random_training(len(test), len(train)).tolist()]],
+        RANDOM: [
+            [small[train[int(row)]] for row in random_training(len(test), len(train)).tolist()]
+        ],
     }
     pairs = session.pairs
     category = dict(zip(pairs.hashes.tolist(), pairs.category.tolist(), strict=True))
     mine, theirs = [category[one] for one in test], [category[one] for one in train]
     if set(mine) <= set(theirs) - {""}:
-        rows[SAME_CATEGORY] = [[small[train[row]] for row in same_category(mine, theirs).tolist()]]
+        rows[SAME_CATEGORY] = [
+            [small[train[int(row)]] for row in same_category(mine, theirs).tolist()]
+        ]
     return rows
 
 
