@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.configs.bridge_sessions import BridgeSession
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Starts, predict_best
+from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of
 from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_retrieval import case_of
 from neurohorizon.errors import ConfigError, DataError
-from neurohorizon.evaluation.pictures.distributions import distribution_scores
+from neurohorizon.evaluation.pictures.distributions import DistributionScore, distribution_scores
 from neurohorizon.evaluation.pictures.features import EncoderFeatures, FeatureNetwork
 from neurohorizon.evaluation.pictures.gate import (
     OracleGate,
@@ -34,17 +34,8 @@ from neurohorizon.evaluation.pictures.gate import (
     shuffled_order,
 )
 from neurohorizon.evaluation.pictures.judge import Judge, open_judge
-from neurohorizon.evaluation.pictures.references import (
-    MEAN,
-    RANDOM,
-    SAME_CATEGORY,
-    blend,
-    mean_picture,
-    random_training,
-    same_category,
-)
 from neurohorizon.evaluation.pictures.result_files import RECONSTRUCTION, save_reconstruction
-from neurohorizon.evaluation.pictures.results import ReconstructionResult, ReconstructionRow
+from neurohorizon.evaluation.pictures.results import PictureMetric, ReconstructionResult
 from neurohorizon.evaluation.pictures.scoring import (
     Scores,
     score_features,
@@ -54,21 +45,16 @@ from neurohorizon.evaluation.pictures.scoring import (
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.find import find_pictures
-from neurohorizon.imaging.generators.drawn import draw_to_folder, save_picture
+from neurohorizon.imaging.generators.drawn import draw_to_folder
 from neurohorizon.imaging.generators.generator import Generator, select_embeddings
 from neurohorizon.imaging.generators.open import open_generator
-from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.pictures import Pixels
-from neurohorizon.training.generator.low_level import fit_low_level
-from neurohorizon.training.generator.prior import fit_ridge_prior
+from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.training.image_encoder.labels import find_world, read_world_labels
 
 Progress = Callable[[str, int, int], None]
 PICTURES, SCORES = "pictures", "scores"
-RETRIEVED, NEAREST = "retrieved picture", "mean of the 10 nearest"
-LOW_LEVEL, BLENDED = "low-level path", "blended with the low-level path"
-TRUE_EMBEDDING, TRUE_PICTURE = "from true embeddings", "true pictures, as small"
 #: Pictures that the gate looks at, at most.
 MOST_GATED = 300
 #: Orders of shuffled embeddings: one alone may put like beside like, or beside unlike.
@@ -115,10 +101,10 @@ def reconstruct_run(
     judge = None if plan.judge is None else open_judge(plan.judge, device=plan.device)
     network: FeatureNetwork = judge or EncoderFeatures(LayoutEncoder())
     require_other_network(network.fingerprint, generator.needs)
-    hashes = sorted({one for each in found.sessions for one in _hashes(each, "test")})
+    hashes = sorted({one for each in found.sessions for one in hashes_of(each, "test")})
     true = select_embeddings(generator, found.bank, hashes)
     _require_unseen(generator, hashes, plan.generator)
-    starter = Starts.of(plan, generator)
+    starts = Starts.of(plan, generator)
     labels = _labels(judge, plan.places, found.bank, hashes)
     predicted, row = predict_best(folder, plan.row, progress)
     wanted = {one for each in found.sessions for one in each.pairs.hashes.tolist()}
@@ -133,169 +119,68 @@ def reconstruct_run(
         )
     seen = find_pictures(plan.places, set(hashes), paths=paths)
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / name
-    row_of = {one: number for number, one in enumerate(hashes)}
+    drawer = RowDrawer(
+        name, generator, starts, found.bank, small, plan.places, plan.num_seeds, into / PICTURES
+    )
     oracle = draw_to_folder(
         generator,
         true,
         hashes,
         into / PICTURES / "oracle",
         num_seeds=plan.num_seeds,
-        starts_ISS3=starter.true(hashes),
+        starts_ISS3=starts.true(hashes),
         progress=progress,
     )
-    gate = _gate(
-        generator, network, starter, found.bank, hashes, seen, oracle, into / PICTURES, progress
-    )
+    gate = _gate(drawer, network, hashes, seen, oracle, progress)
     require_passed(gate, str(plan.generator))
-    scores: dict[tuple[str, str], Scores] = {}
+    row_of = {one: number for number, one in enumerate(hashes)}
+    scores: dict[tuple[str, str, str], FloatArray] = {}
+    metrics: dict[str, PictureMetric] = {}
+    distributions: dict[tuple[str, str, str], DistributionScore] = {}
     drawn: dict[tuple[str, str], list[Pixels]] = {}
-    truths: dict[str, list[Pixels]] = {}
-    distributions = {}
-    cases = []
-    from_responses = f"{name}, from responses"
-    rows = _rows(name, from_responses, row)
+    truth: dict[str, list[Pixels]] = {}
     for session in found.sessions:
-        recording = session.pairs.id
-        case = case_of(session)
-        cases.append(case)
-        test, train = _hashes(session, "test"), _hashes(session, "train")
-        mine = _drawn_of(
+        recording, test = session.pairs.id, hashes_of(session, "test")
+        mine = drawer.draw(
             session,
-            generator,
-            starter,
-            found.bank,
-            predicted[recording, "out_of_fold"].bank,
-            predicted[recording, "test"].bank,
-            small,
-            plan,
-            into / PICTURES / recording,
-            from_responses,
-            progress,
+            out_of_fold=predicted[recording, "out_of_fold"].bank,
+            of_test=predicted[recording, "test"].bank,
+            progress=progress,
         )
         mine[TRUE_EMBEDDING] = [[each[row_of[one]] for one in test] for each in oracle]
-        mine[TRUE_PICTURE] = [[small[one] for one in test]]
-        mine |= _references(session, small, train, test, size_px)
-        truths[recording] = [seen[one] for one in test]
+        truth[recording] = [seen[one] for one in test]
+        code = {key: values[[row_of[one] for one in test]] for key, values in labels.items()}
         for number, (each, by_seed) in enumerate(mine.items()):
-            code = {key: values[[row_of[one] for one in test]] for key, values in labels.items()}
-            scores[each, recording], features = _score(
-                by_seed, truths[recording], network, judge, code
-            )
+            found_here, features = _score(by_seed, truth[recording], network, judge, code)
+            for metric, values in found_here.items():
+                metrics.setdefault(metric.name, metric)
+                scores[each, recording, metric.name] = values
             for what, score in distribution_scores(*features).items():
                 distributions[each, recording, what] = score
             drawn[recording, each] = by_seed[0]
             if progress:
                 progress(f"{recording}: rows scored", number + 1, len(mine))
-    metrics = list(next(iter(scores.values())))
-    there = {each for each, _ in scores}
+    there = {each for each, *_ in scores}
     result = ReconstructionResult(
         title=f"{run.config.run.name}: drawn by {name} from what {row} predicts",
-        rows=[each for each in rows if each.name in there],
-        cases=cases,
-        metrics=metrics,
-        scores={
-            (each, recording, metric.name): values
-            for (each, recording), some in scores.items()
-            for metric, values in some.items()
-        },
+        rows=[each for each in drawer.rows(row) if each.name in there],
+        cases=[case_of(session) for session in found.sessions],
+        metrics=list(metrics.values()),
+        scores=scores,
         distributions=distributions,
         networks={network.name: network.fingerprint},
         gates={name: gate},
     )
     save_reconstruction(result, into / SCORES)
-    return Reconstructed(result, row, truths, drawn, into)
-
-
-def _drawn_of(
-    session: BridgeSession,
-    generator: Generator,
-    starter: Starts,
-    true: EmbeddingBank,
-    out_of_fold: EmbeddingBank,
-    of_test: EmbeddingBank,
-    small: Mapping[str, Pixels],
-    plan: ReconstructionPlan,
-    into: Path,
-    from_responses: str,
-    progress: Progress | None,
-) -> dict[str, list[list[Pixels]]]:
-    """Draw, and retrieve, what the responses of one recording speak for; by row and seed."""
-    test, train = _hashes(session, "test"), _hashes(session, "train")
-    prior = fit_ridge_prior(out_of_fold.embeddings, true.select(out_of_fold.hashes))
-    predicted = of_test.select(test)
-    mapped = prior(predicted)
-    bank = EmbeddingBank(mapped, test, test, of_test.fingerprint)
-    drawn = {}
-    told = None if progress is None else _named(progress, session.pairs.id)
-    drawn[from_responses] = draw_to_folder(
-        generator,
-        mapped,
-        test,
-        into / _slug(from_responses),
-        num_seeds=plan.num_seeds,
-        starts_ISS3=starter.predicted(session.pairs.id, test),
-        progress=told,
-    )
-    bank.save(into / f"{_slug(from_responses)}.embeddings")
-    size_px = generator.size_px
-    for row, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
-        retrieval = RetrievalGenerator(
-            true,
-            train,
-            places=plan.places,
-            size_px=size_px,
-            num_nearest=min(num_nearest, len(train)),
-        )
-        drawn[row] = [list(retrieval.generate(predicted, [0] * len(test)))]
-    pairs = session.pairs
-    mean = pairs.only("train").mean_over_trials()
-    path = fit_low_level(mean.values, np.stack([small[one] for one in mean.hashes.tolist()]))
-    drawn[LOW_LEVEL] = [list(path.draw(pairs.only("test").mean_over_trials().values))]
-    drawn[BLENDED] = [
-        [blend(one, other) for one, other in zip(each, drawn[LOW_LEVEL][0], strict=True)]
-        for each in drawn[from_responses]
-    ]
-    for row in (RETRIEVED, NEAREST, LOW_LEVEL):
-        folder = into / _slug(row) / "0"
-        folder.mkdir(parents=True, exist_ok=True)
-        for one, picture in zip(test, drawn[row][0], strict=True):
-            save_picture(picture, folder / f"{one}.png")
-    return drawn
-
-
-def _references(
-    session: BridgeSession,
-    small: Mapping[str, Pixels],
-    train: Sequence[str],
-    test: Sequence[str],
-    size_px: int,
-) -> dict[str, list[list[Pixels]]]:
-    """Return the rows that know nothing of the response, or the category alone."""
-    rows = {
-        MEAN: [[mean_picture((small[one] for one in train), size_px=size_px)] * len(test)],
-        RANDOM: [
-            [small[train[int(row)]] for row in random_training(len(test), len(train)).tolist()]
-        ],
-    }
-    pairs = session.pairs
-    category = dict(zip(pairs.hashes.tolist(), pairs.category.tolist(), strict=True))
-    mine, theirs = [category[one] for one in test], [category[one] for one in train]
-    if set(mine) <= set(theirs) - {""}:
-        rows[SAME_CATEGORY] = [
-            [small[train[int(row)]] for row in same_category(mine, theirs).tolist()]
-        ]
-    return rows
+    return Reconstructed(result, row, truth, drawn, into)
 
 
 def _gate(
-    generator: Generator,
+    drawer: RowDrawer,
     network: FeatureNetwork,
-    starter: Starts,
-    bank: EmbeddingBank,
     hashes: Sequence[str],
     seen: Mapping[str, Pixels],
     oracle: Sequence[Sequence[Pixels]],
-    into: Path,
     progress: Progress | None,
 ) -> OracleGate:
     """Judge what is drawn from true and from shuffled embeddings."""
@@ -306,11 +191,11 @@ def _gate(
     for order in range(NUM_ORDERS):
         moved = [some[each] for each in shuffled_order(len(some), seed=order).tolist()]
         shuffled += draw_to_folder(
-            generator,
-            select_embeddings(generator, bank, moved),
+            drawer.generator,
+            select_embeddings(drawer.generator, drawer.bank, moved),
             some,
-            into / f"shuffled-{order}",
-            starts_ISS3=starter.true(moved),
+            drawer.folder / f"shuffled-{order}",
+            starts_ISS3=drawer.starts.true(moved),
             progress=progress,
         )
     truth = _features(network, [seen[one] for one in some])
@@ -319,7 +204,7 @@ def _gate(
         [_features(network, [each[row] for row in rows]) for each in oracle],
         [_features(network, each) for each in shuffled],
         network=network.fingerprint,
-        conditioning=bank.fingerprint.space,
+        conditioning=drawer.bank.fingerprint.space,
     )
 
 
@@ -342,23 +227,6 @@ def _score(
 
 def _features(network: FeatureNetwork, pictures: Sequence[Pixels]) -> NDArray[np.floating]:
     return next(iter(network.features(list(pictures)).values()))
-
-
-def _rows(name: str, from_responses: str, row: str) -> list[ReconstructionRow]:
-    return [
-        ReconstructionRow(from_responses, "generator", f"from what {row} predicts"),
-        ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pictures"),
-        ReconstructionRow(
-            BLENDED, "generator", "three quarters of the one, a quarter of the other"
-        ),
-        ReconstructionRow(RETRIEVED, "control", "the training picture nearest to the prediction"),
-        ReconstructionRow(NEAREST, "control", "weighted by a softmax of their cosines"),
-        ReconstructionRow(SAME_CATEGORY, "control"),
-        ReconstructionRow(TRUE_EMBEDDING, "oracle", f"what {name} can draw at best"),
-        ReconstructionRow(TRUE_PICTURE, "oracle", "what its size allows"),
-        ReconstructionRow(MEAN, "chance"),
-        ReconstructionRow(RANDOM, "chance"),
-    ]
 
 
 def _require_unseen(generator: Generator, hashes: Sequence[str], path: Path) -> None:
@@ -392,17 +260,3 @@ def _labels(
             where = {word: number for number, word in enumerate(judge.words[name])}
             codes[name] = np.array([where[column.words[each]] for each in column.code])
     return codes
-
-
-def _hashes(session: BridgeSession, part: str) -> list[str]:
-    """Return the pictures of a part, in order."""
-    pairs = session.pairs
-    return [one for one, of in zip(pairs.hashes.tolist(), pairs.part, strict=True) if of == part]
-
-
-def _named(progress: Progress, recording: str) -> Progress:
-    return lambda told, done, total: progress(f"{recording}: {told}", done, total)
-
-
-def _slug(row: str) -> str:
-    return row.replace(",", "").replace(" ", "-")

@@ -1,0 +1,182 @@
+"""The rows of a reconstruction: what is drawn, what is retrieved, and what knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neurohorizon.configs.bridge_sessions import BridgeSession
+from neurohorizon.configs.reconstruction_plan import Starts
+from neurohorizon.evaluation.pictures.references import (
+    MEAN,
+    RANDOM,
+    SAME_CATEGORY,
+    blend,
+    mean_picture,
+    random_training,
+    same_category,
+)
+from neurohorizon.evaluation.pictures.results import ReconstructionRow
+from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.generators.drawn import draw_to_folder, save_picture
+from neurohorizon.imaging.generators.generator import Generator
+from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
+from neurohorizon.imaging.pictures import Pixels
+from neurohorizon.training.generator.low_level import fit_low_level
+from neurohorizon.training.generator.prior import fit_ridge_prior
+
+Progress = Callable[[str, int, int], None]
+Drawn = dict[str, list[list[Pixels]]]
+"""Pictures of each row, by seed."""
+FROM_RESPONSES = ", from responses"
+RETRIEVED, NEAREST = "retrieved picture", "mean of the 10 nearest"
+LOW_LEVEL, BLENDED = "low-level path", "blended with the low-level path"
+TRUE_EMBEDDING, TRUE_PICTURE = "from true embeddings", "true pictures, as small"
+
+
+@dataclass(frozen=True, eq=False)
+class RowDrawer:
+    """Draws the rows of a recording.
+
+    Parameters
+    ----------
+    name : str
+        Of the generator.
+    generator : Generator
+    starts : Starts
+    bank : EmbeddingBank
+        True embeddings.
+    small : mapping of str to picture
+        All pictures of the run in the generator's size, by hash.
+    places : sequence of Path
+    num_seeds : int
+    folder : Path
+        Receives what is drawn, by recording.
+    """
+
+    name: str
+    generator: Generator
+    starts: Starts
+    bank: EmbeddingBank
+    small: Mapping[str, Pixels]
+    places: Sequence[Path]
+    num_seeds: int
+    folder: Path
+
+    def rows(self, row: str) -> list[ReconstructionRow]:
+        """Return all rows in the order of the tables; `row` predicted the embeddings."""
+        drawn = self.name + FROM_RESPONSES
+        return [
+            ReconstructionRow(drawn, "generator", f"from what {row} predicts"),
+            ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pixels"),
+            ReconstructionRow(BLENDED, "generator", "three quarters drawn, a quarter low-level"),
+            ReconstructionRow(RETRIEVED, "control", "the nearest of the training pictures"),
+            ReconstructionRow(NEAREST, "control", "weighted by a softmax of their cosines"),
+            ReconstructionRow(SAME_CATEGORY, "control"),
+            ReconstructionRow(TRUE_EMBEDDING, "oracle", f"what {self.name} can draw at best"),
+            ReconstructionRow(TRUE_PICTURE, "oracle", "what its size allows"),
+            ReconstructionRow(MEAN, "chance"),
+            ReconstructionRow(RANDOM, "chance"),
+        ]
+
+    def draw(
+        self,
+        session: BridgeSession,
+        *,
+        out_of_fold: EmbeddingBank,
+        of_test: EmbeddingBank,
+        progress: Progress | None = None,
+    ) -> Drawn:
+        """Draw what the responses of a recording speak for, beside what does not need them.
+
+        Parameters
+        ----------
+        session : BridgeSession
+        out_of_fold, of_test : EmbeddingBank
+            Predicted for training pictures, and for test pictures.
+        progress : callable, optional
+
+        Returns
+        -------
+        dict of str to list of list of picture
+            By row and seed; but for the row from true embeddings.
+        """
+        test, train = hashes_of(session, "test"), hashes_of(session, "train")
+        predicted = of_test.select(test)
+        prior = fit_ridge_prior(out_of_fold.embeddings, self.bank.select(out_of_fold.hashes))
+        recording, row = session.pairs.id, self.name + FROM_RESPONSES
+        into = self.folder / recording
+        mapped = EmbeddingBank(prior(predicted), test, test, of_test.fingerprint)
+        mapped.save(into / f"{slug(row)}.embeddings")
+        drawn: Drawn = {
+            row: draw_to_folder(
+                self.generator,
+                mapped.embeddings,
+                test,
+                into / slug(row),
+                num_seeds=self.num_seeds,
+                starts_ISS3=self.starts.predicted(recording, test),
+                progress=None if progress is None else _named(progress, recording),
+            )
+        }
+        size_px = self.generator.size_px
+        for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
+            retrieval = RetrievalGenerator(
+                self.bank,
+                train,
+                places=self.places,
+                size_px=size_px,
+                num_nearest=min(num_nearest, len(train)),
+            )
+            drawn[control] = [list(retrieval.generate(predicted, [0] * len(test)))]
+        trained = session.pairs.only("train").mean_over_trials()
+        seen = np.stack([self.small[one] for one in trained.hashes.tolist()])
+        path = fit_low_level(trained.values, seen)
+        low_level = list(path.draw(session.pairs.only("test").mean_over_trials().values))
+        drawn[LOW_LEVEL] = [low_level]
+        drawn[BLENDED] = [
+            [blend(one, other) for one, other in zip(each, low_level, strict=True)]
+            for each in drawn[row]
+        ]
+        for each in (RETRIEVED, NEAREST, LOW_LEVEL):
+            (into / slug(each) / "0").mkdir(parents=True, exist_ok=True)
+            for one, picture in zip(test, drawn[each][0], strict=True):
+                save_picture(picture, into / slug(each) / "0" / f"{one}.png")
+        return drawn | self._references(session, train, test)
+
+    def _references(
+        self, session: BridgeSession, train: Sequence[str], test: Sequence[str]
+    ) -> Drawn:
+        """Return the rows that know nothing of the response, the category alone, or all."""
+        size_px, small = self.generator.size_px, self.small
+        other = random_training(len(test), len(train)).tolist()
+        rows: Drawn = {
+            TRUE_PICTURE: [[small[one] for one in test]],
+            MEAN: [[mean_picture((small[one] for one in train), size_px=size_px)] * len(test)],
+            RANDOM: [[small[train[int(each)]] for each in other]],
+        }
+        pairs = session.pairs
+        category = dict(zip(pairs.hashes.tolist(), pairs.category.tolist(), strict=True))
+        mine, theirs = [category[one] for one in test], [category[one] for one in train]
+        if set(mine) <= set(theirs) - {""}:
+            same = same_category(mine, theirs).tolist()
+            rows[SAME_CATEGORY] = [[small[train[int(each)]] for each in same]]
+        return rows
+
+
+def hashes_of(session: BridgeSession, part: str) -> list[str]:
+    """Return the pictures of a part of a recording, in order."""
+    pairs = session.pairs
+    return [one for one, of in zip(pairs.hashes.tolist(), pairs.part, strict=True) if of == part]
+
+
+def slug(row: str) -> str:
+    """Return what a row's folder is called."""
+    return row.replace(",", "").replace(" ", "-")
+
+
+def _named(progress: Progress, recording: str) -> Progress:
+    return lambda told, done, total: progress(f"{recording}: {told}", done, total)
