@@ -310,7 +310,7 @@ def test_the_way_of_tvsd_on_files_of_its_layout(tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().out
     assert "1012 units, 160 pictures to train on, 12 to test on" in told
     assert "12 of 1024 units left out" in told
-    assert "would fit 8 rows into runs/tvsd" in told
+    assert "would fit 7 rows into runs/tvsd" in told
     assert main([*commands[-1], "data.split.name=categories"]) == 0
     # One region's electrodes, chosen by what the source computed from test responses: marked.
     chosen = ["data.units.areas=[IT]", "data.units.least={reliability: 0.1}"]
