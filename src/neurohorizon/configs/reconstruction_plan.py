@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.configs.records import load_bridge_run
 from neurohorizon.configs.run_bridges import require_rows
-from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, predict_embeddings
+from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, predict_rows
 from neurohorizon.errors import ConfigError
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.direct import DirectGenerator
@@ -89,11 +89,11 @@ def predict_best(
     Raises
     ------
     ConfigError, DataError, CheckpointError
-        As :func:`~neurohorizon.configs.run_embeddings.predict_embeddings`.
+        As :func:`~neurohorizon.configs.run_embeddings.predict_rows`.
     """
     if row is not None:
         require_rows(load_bridge_run(folder).config, folder, [row])
-    every = predict_embeddings(folder, [row] if row else (), progress=progress)
+    every = predict_rows(folder, [row] if row else (), progress=progress)
     explained: dict[str, list[float]] = {}
     for each in every:
         if each.part == "out_of_fold":

@@ -47,6 +47,8 @@ class PredictedBank:
     Parameters
     ----------
     recording, row : str
+    folder : str
+        What the row's folder is called.
     part : {"out_of_fold", "test"}
     bank : EmbeddingBank
         Its fingerprint says that responses made it, and which bank's space it is in.
@@ -55,6 +57,7 @@ class PredictedBank:
 
     recording: str
     row: str
+    folder: str
     part: Predicted
     bank: EmbeddingBank
     score: PredictionScore
@@ -78,6 +81,22 @@ def predict_embeddings(
     ConfigError, CheckpointError, DataError
         If the run has no such row, is not finished, or its recordings or banks have changed.
     """
+    every = predict_rows(folder, rows, progress=progress)
+    into = folder / RESULTS_FOLDER / EMBEDDINGS
+    for each in every:
+        each.bank.save(into / each.recording / each.folder / each.part)
+    content = [
+        {"recording": each.recording, "row": each.row, "part": each.part, **asdict(each.score)}
+        for each in every
+    ]
+    write_json(into / SCORES_FILE, plain({"rows": content}))
+    return every
+
+
+def predict_rows(
+    folder: Path, rows: Sequence[str] = (), *, progress: Progress | None = None
+) -> list[PredictedBank]:
+    """Predict embeddings and score them, as :func:`predict_embeddings`, and write nothing."""
     run, found = open_finished(folder)
     require_rows(run.config, folder, rows)
     parts = [
@@ -85,19 +104,11 @@ def predict_embeddings(
         for part in parts_of(run.config, folder, found)
         if not part.grey and part.row in (rows or run.config.model.rows)
     ]
-    into = folder / RESULTS_FOLDER / EMBEDDINGS
     every = []
     for number, part in enumerate(parts):
-        for each in _predict(part, bank_of(part, found)):
-            each.bank.save(into / each.recording / part.folder.name / each.part)
-            every.append(each)
+        every += _predict(part, bank_of(part, found))
         if progress:
             progress("rows read", number + 1, len(parts))
-    content = [
-        {"recording": each.recording, "row": each.row, "part": each.part, **asdict(each.score)}
-        for each in every
-    ]
-    write_json(into / SCORES_FILE, plain({"rows": content}))
     return every
 
 
@@ -128,7 +139,7 @@ def _predict(part: Part, true: EmbeddingBank) -> list[PredictedBank]:
             fingerprint=_fingerprint(part, which, true),
         )
         score = score_predictions(predicted, true.select(chosen), centre=centre)
-        return PredictedBank(pairs.id, part.name, which, bank, score)
+        return PredictedBank(pairs.id, part.name, part.folder.name, which, bank, score)
 
     return [
         make("out_of_fold", train.hashes[held], out_of_fold[held]),
