@@ -10,9 +10,16 @@ from PIL import Image
 
 from bridge_worlds import embeddings_of, write_world
 from neurohorizon.cli.app import main
+from neurohorizon.configs.run_reconstruction import _labels, _not_judged
+from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.pictures.judge import Judge
 from neurohorizon.evaluation.pictures.result_files import load_reconstruction
 from neurohorizon.evaluation.pictures.summary import estimate
+from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.imaging.pictures import open_pictures
+from neurohorizon.models.pictures.judge import JudgeNetwork
+from neurohorizon.simulate.ventral import VentralPlan, load_ventral_truth, write_ventral_stream
 
 NUM, TEST = 180, 30
 ROWS = [
@@ -151,3 +158,56 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     words += ["--kind", "direct", "--steps", "1", "--batch-size", "32"]
     assert main(["bridge", "train-generator", str(world / "pictures"), *words]) == 0
     refused("was trained on 30 of the 30 pictures that are tested on", generator=leaky)
+
+
+def test_a_flow_that_starts_at_another_decoders_pictures(run, world, direct, tmp_path, capsys):
+    flow, other = tmp_path / "flow.safetensors", tmp_path / "other.safetensors"
+    begun = ["--start", str(direct), "--start-noise", "0.2", "--steps", "120"]
+    assert train(world, flow, *begun) == 0
+    assert train(world, other, "--kind", "direct", "--steps", "1") == 0
+    assert reconstruct(run, world, flow) == 2
+    assert "starts at pictures of a direct decoder: name it" in capsys.readouterr().err
+    assert reconstruct(run, world, flow, "--start", str(other), "--start-run", str(run)) == 2
+    assert "is not the direct decoder that" in capsys.readouterr().err
+    told = ["--start", str(direct), "--start-run", str(run), "--seeds", "1", "--steps", "2"]
+    assert reconstruct(run, world, flow, *told) == 0
+    result = load_reconstruction(run / "results" / "reconstruction" / "flow" / "scores")
+    names = [row.name for row in result.rows]
+    assert names[:2] == ["flow, from responses", "its start"]
+    start, oracle, chance = (
+        estimate(result, row, "layout two-way").value
+        for row in ("its start", "its start, from true embeddings", "mean training picture")
+    )
+    assert chance < start < oracle
+    assert not (run / "results" / "embeddings").exists()  # of `bridge embed` alone
+
+
+def test_a_judge_is_asked_what_it_is_right_about(tmp_path):
+    plan = VentralPlan(
+        num_categories=12, images_per_category=2, num_test=6, num_repeats=2, size_px=32
+    )
+    write_ventral_stream(plan, tmp_path)
+    truth = load_ventral_truth(tmp_path)
+    pictures = open_pictures(tmp_path / "object_images")
+    bank = EmbeddingBank(
+        np.eye(len(pictures), dtype=np.float32),
+        pictures.hashes(),
+        pictures.names,
+        Fingerprint("made up"),
+    )
+    # A judge with its words in another order.
+    words = {name: truth["words"][name].tolist()[::-1] for name in ("shape", "texture")}
+    accuracy = json.dumps({"shape": 0.95, "texture": 0.14})
+    judge = Judge(JudgeNetwork(words), about={"accuracy": accuracy})
+    codes = _labels(judge, [tmp_path], bank, bank.hashes)
+    assert list(codes) == ["shape"]
+    row_of = {name: row for row, name in enumerate(truth["image"]["path"].tolist())}
+    for name, code in zip(bank.names, codes["shape"], strict=True):
+        right = truth["words"]["shape"][truth["image"]["shape"][row_of[name]]]
+        assert judge.words["shape"][code] == right
+    assert _not_judged(judge) == [
+        "texture is not scored: the judge is right about 14 % of true pictures"
+    ]
+    assert _labels(None, [tmp_path], bank, bank.hashes) == {}
+    with pytest.raises(ConfigError, match="--judge is for the pictures of a drawn world"):
+        _labels(judge, [tmp_path / "nowhere"], bank, bank.hashes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.configs.records import load_bridge_run
-from neurohorizon.configs.run_bridges import require_rows
 from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, predict_rows
-from neurohorizon.errors import ConfigError
+from neurohorizon.errors import CheckpointError, ConfigError, DataError
 from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.imaging.generators.direct import DirectGenerator
 from neurohorizon.imaging.generators.generator import Generator, select_embeddings
+from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.models.pictures.sampling import Sampling
 from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.generator.prior import fit_ridge_prior
+from neurohorizon.training.image_encoder.made import MADE_BY
 
 Progress = Callable[[str, int, int], None]
 
@@ -91,8 +94,6 @@ def predict_best(
     ConfigError, DataError, CheckpointError
         As :func:`~neurohorizon.configs.run_embeddings.predict_rows`.
     """
-    if row is not None:
-        require_rows(load_bridge_run(folder).config, folder, [row])
     every = predict_rows(folder, [row] if row else (), progress=progress)
     explained: dict[str, list[float]] = {}
     for each in every:
@@ -132,6 +133,7 @@ class Starts:
         if not generator.needs_starts:
             raise ConfigError(f"{plan.generator}: starts at no picture: leave --start out")
         decoder = DirectGenerator(plan.start.decoder, device=plan.device)
+        _require_its_decoder(generator, decoder, plan)
         predicted, _ = predict_best(plan.start.run, plan.start.row, None)
         bank = EmbeddingBank.load(load_bridge_run(plan.start.run).config.data.bank)
         of_test = {key[0]: each.bank for key, each in predicted.items() if key[1] == "test"}
@@ -155,7 +157,9 @@ class Starts:
         if self.decoder is None:
             return None
         if recording not in self.of_recording:
-            raise ConfigError(f"--start-run: has no recording {recording}")
+            raise ConfigError(
+                f"--start-run has no recording {recording}: fit bridges to the same recordings"
+            )
         return self._draw(self.of_recording[recording], hashes)
 
     def _draw(self, bank: EmbeddingBank | None, hashes: Sequence[str]) -> NDArray[np.uint8] | None:
@@ -163,3 +167,23 @@ class Starts:
             return None
         embeddings = select_embeddings(self.decoder, bank, hashes)
         return self.decoder.generate(embeddings, [0] * len(hashes))
+
+
+def _require_its_decoder(
+    generator: Generator, decoder: DirectGenerator, plan: ReconstructionPlan
+) -> None:
+    """Refuse a decoder whose pictures the flow did not learn to start at."""
+    assert plan.start is not None
+    assert isinstance(generator, TinyGenerator)
+    try:
+        made_by = json.loads(generator.about[MADE_BY])
+        trained_with = Fingerprint.from_json(made_by["start"]["decoder"])
+    except (KeyError, TypeError, ValueError, DataError) as error:
+        raise CheckpointError(
+            f"{plan.generator}: does not say at whose pictures it starts: train it again"
+        ) from error
+    if trained_with.weights != decoder.fingerprint.weights:
+        raise ConfigError(
+            f"{plan.start.decoder}: is not the direct decoder that {plan.generator} was trained "
+            "with: give that one"
+        )

@@ -33,6 +33,7 @@ Drawn = dict[str, list[list[Pixels]]]
 """Pictures of each row, by seed."""
 FROM_RESPONSES = ", from responses"
 RETRIEVED, NEAREST = "retrieved picture", "mean of the 10 nearest"
+START, TRUE_START = "its start", "its start, from true embeddings"
 LOW_LEVEL, BLENDED = "low-level path", "blended with the low-level path"
 TRUE_EMBEDDING, TRUE_PICTURE = "from true embeddings", "true pictures, as small"
 
@@ -71,12 +72,14 @@ class RowDrawer:
         drawn = self.name + FROM_RESPONSES
         return [
             ReconstructionRow(drawn, "generator", f"from what {row} predicts"),
+            ReconstructionRow(START, "generator", "what the flow starts at, from responses"),
             ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pixels"),
             ReconstructionRow(BLENDED, "generator", "three quarters drawn, a quarter low-level"),
             ReconstructionRow(RETRIEVED, "control", "the nearest of the training pictures"),
             ReconstructionRow(NEAREST, "control", "weighted by a softmax of their cosines"),
             ReconstructionRow(SAME_CATEGORY, "control"),
             ReconstructionRow(TRUE_EMBEDDING, "oracle", f"what {self.name} can draw at best"),
+            ReconstructionRow(TRUE_START, "oracle", "what the flow starts at there"),
             ReconstructionRow(TRUE_PICTURE, "oracle", "what its size allows"),
             ReconstructionRow(MEAN, "chance"),
             ReconstructionRow(RANDOM, "chance"),
@@ -108,6 +111,7 @@ class RowDrawer:
         predicted = of_test.select(test)
         prior = fit_ridge_prior(out_of_fold.embeddings, self.bank.select(out_of_fold.hashes))
         recording, row = session.pairs.id, self.name + FROM_RESPONSES
+        starts = self.starts.predicted(recording, test)
         into = self.folder / recording
         mapped = EmbeddingBank(prior(predicted), test, test, of_test.fingerprint)
         mapped.save(into / f"{slug(row)}.embeddings")
@@ -118,10 +122,13 @@ class RowDrawer:
                 test,
                 into / slug(row),
                 num_seeds=self.num_seeds,
-                starts_ISS3=self.starts.predicted(recording, test),
+                starts_ISS3=starts,
                 progress=None if progress is None else _named(progress, recording),
             )
         }
+        true_starts = self.starts.true(test)
+        if starts is not None and true_starts is not None:
+            drawn |= {START: [list(starts)], TRUE_START: [list(true_starts)]}
         size_px = self.generator.size_px
         for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
             retrieval = RetrievalGenerator(

@@ -6,14 +6,14 @@ A run folder holds, besides what `align` wrote::
     results/reconstruction/NAME/pictures/RECORDING/ROW.embeddings.npz  what it was drawn from
     results/reconstruction/NAME/scores/                                scores, see `result_files`
 
-NAME is that of the generator's file. ``oracle`` and ``shuffled-0`` and so on, beside the
-recordings, hold what the gate judged.
+NAME is that of the generator's file. ``gate``, beside the recordings, holds what the gate judged:
+``true``, and ``shuffled-0`` and so on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,9 @@ from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.training.image_encoder.labels import find_world, read_world_labels
 
 Progress = Callable[[str, int, int], None]
-PICTURES, SCORES = "pictures", "scores"
+PICTURES, SCORES, GATE = "pictures", "scores", "gate"
+#: How often a judge must be right about true pictures to be asked about drawn ones.
+LEAST_RIGHT = 0.9
 #: Pictures that the gate looks at, at most.
 MOST_GATED = 300
 #: Orders of shuffled embeddings: one alone may put like beside like, or beside unlike.
@@ -107,7 +109,8 @@ def reconstruct_run(
     starts = Starts.of(plan, generator)
     labels = _labels(judge, plan.places, found.bank, hashes)
     predicted, row = predict_best(folder, plan.row, progress)
-    wanted = {one for each in found.sessions for one in each.pairs.hashes.tolist()}
+    wanted = set(hashes)
+    wanted |= {one for each in found.sessions for one in hashes_of(each, "train")}
     names = zip(found.bank.names, found.bank.hashes, strict=True)
     paths = [each for each, one in names if one in wanted]
     size_px = generator.size_px
@@ -126,7 +129,7 @@ def reconstruct_run(
         generator,
         true,
         hashes,
-        into / PICTURES / "oracle",
+        into / PICTURES / GATE / "true",
         num_seeds=plan.num_seeds,
         starts_ISS3=starts.true(hashes),
         progress=progress,
@@ -164,7 +167,10 @@ def reconstruct_run(
     result = ReconstructionResult(
         title=f"{run.config.run.name}: drawn by {name} from what {row} predicts",
         rows=[each for each in drawer.rows(row) if each.name in there],
-        cases=[case_of(session) for session in found.sessions],
+        cases=[
+            replace(case, notes=(*case.notes, *_not_judged(judge)))
+            for case in map(case_of, found.sessions)
+        ],
         metrics=list(metrics.values()),
         scores=scores,
         distributions=distributions,
@@ -194,7 +200,7 @@ def _gate(
             drawer.generator,
             select_embeddings(drawer.generator, drawer.bank, moved),
             some,
-            drawer.folder / f"shuffled-{order}",
+            drawer.folder / GATE / f"shuffled-{order}",
             starts_ISS3=drawer.starts.true(moved),
             progress=progress,
         )
@@ -238,6 +244,16 @@ def _require_unseen(generator: Generator, hashes: Sequence[str], path: Path) -> 
         )
 
 
+def _not_judged(judge: Judge | None) -> list[str]:
+    """Say what the judge is not asked about."""
+    known = {} if judge is None else judge.known_accuracy
+    return [
+        f"{name} is not scored: the judge is right about {100 * right:.0f} % of true pictures"
+        for name, right in known.items()
+        if right < LEAST_RIGHT
+    ]
+
+
 def _labels(
     judge: Judge | None, places: Sequence[Path], bank: EmbeddingBank, hashes: Sequence[str]
 ) -> dict[str, NDArray[np.int64]]:
@@ -255,8 +271,7 @@ def _labels(
     columns = table.of([name_of[one] for one in hashes])
     codes = {}
     for name, column in columns.items():
-        # Texture is hardly judged right on true pictures: a judge that guesses judges nothing.
-        if name in judge.words and judge.known_accuracy.get(name, 0.0) >= 0.9:
+        if name in judge.words and judge.known_accuracy.get(name, 0.0) >= LEAST_RIGHT:
             where = {word: number for number, word in enumerate(judge.words[name])}
             codes[name] = np.array([where[column.words[each]] for each in column.code])
     return codes
