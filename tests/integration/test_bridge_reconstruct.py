@@ -145,8 +145,8 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
         assert told in error
 
     refused("has no row 'MLP InfoNCE': there are", "--row", "MLP InfoNCE")
-    refused("go together", "--start", str(direct))
-    refused("starts at no picture", "--start", str(direct), "--start-run", str(run))
+    refused("--other-row without --other-run", "--other-row", "ridge")
+    refused("draws from 1 of the spaces of 2 runs", "--other-run", str(run))
     refused("not sampled", "--steps", "4")
     refused("expected 1 or more", "--seeds", "0")
     (tmp_path / "few").mkdir()
@@ -160,16 +160,30 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     refused("was trained on 30 of the 30 pictures that are tested on", generator=leaky)
 
 
-def test_a_flow_that_starts_at_another_decoders_pictures(run, world, direct, tmp_path, capsys):
-    flow, other = tmp_path / "flow.safetensors", tmp_path / "other.safetensors"
+@pytest.fixture(scope="module")
+def other_run(world):
+    """Bridges to another space, of the same recordings."""
+    opened = EmbeddingBank.load(world / "bank.npz")
+    turned = np.random.default_rng(0).normal(size=(opened.num_dimensions, 20))
+    values = np.tanh(opened.embeddings @ turned / 10).astype(np.float32)
+    other = EmbeddingBank(values, opened.hashes, opened.names, Fingerprint("turned"))
+    other.save(world / "turned.npz")
+    words = ["model.rows=[ridge]", "model.grey_rows=[]", "data.grey_bank=null"]
+    words += ["data.source=null", "training.budget=2", "training.num_folds=2"]
+    words += [f"data.recordings={world / 'recordings'}", f"data.bank={world / 'turned.npz'}"]
+    assert main(["bridge", "align", "macaque-v4", *words, "--out", str(world / "other")]) == 0
+    return world / "other"
+
+
+def test_a_flow_told_of_two_spaces_that_starts_at_pictures(
+    run, other_run, world, direct, tmp_path, capsys
+):
+    flow = tmp_path / "flow.safetensors"
     begun = ["--start", str(direct), "--start-noise", "0.2", "--steps", "120"]
-    assert train(world, flow, *begun) == 0
-    assert train(world, other, "--kind", "direct", "--steps", "1") == 0
+    assert train(world, flow, *begun, "--bank", str(world / "turned.npz")) == 0
     assert reconstruct(run, world, flow) == 2
-    assert "starts at pictures of a direct decoder: name it" in capsys.readouterr().err
-    assert reconstruct(run, world, flow, "--start", str(other), "--start-run", str(run)) == 2
-    assert "is not the direct decoder that" in capsys.readouterr().err
-    told = ["--start", str(direct), "--start-run", str(run), "--seeds", "1", "--steps", "2"]
+    assert "flow.safetensors was made with other embeddings" in capsys.readouterr().err
+    told = ["--other-run", str(other_run), "--seeds", "1", "--steps", "2"]
     assert reconstruct(run, world, flow, *told) == 0
     result = load_reconstruction(run / "results" / "reconstruction" / "flow" / "scores")
     names = [row.name for row in result.rows]

@@ -10,11 +10,14 @@ import pytest
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.cli.app import main
+from neurohorizon.errors import DataError
 from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.imaging.generators.generator import seeds_of, select_embeddings
 from neurohorizon.imaging.generators.open import open_generator
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.pictures import open_pictures
+from neurohorizon.imaging.spaces import spaces_of
 from neurohorizon.simulate.ventral import VentralPlan, load_ventral_truth, write_ventral_stream
 from neurohorizon.training.generator import run
 
@@ -39,13 +42,28 @@ def bank(world):
     return path
 
 
+@pytest.fixture(scope="module")
+def other_space(bank):
+    """The same pictures in another space, of 3 dimensions."""
+    opened = EmbeddingBank.load(bank)
+    values = opened.embeddings[:, :3].copy()
+    other = Fingerprint("what is shown", weights="ab")
+    path = bank.with_name("shown.npz")
+    EmbeddingBank(values, opened.hashes, opened.names, other).save(path)
+    return path
+
+
 def pairs(words):
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def train(world, bank, out, *more):
-    words = {"--bank": str(bank), "--out": str(out), **pairs(QUICK), **pairs(more)}
+    """Train; several banks are told by a list."""
+    banks = bank if isinstance(bank, list) else [bank]
+    words = {"--out": str(out), **pairs(QUICK), **pairs(more)}
+    banks = [words.pop("--bank")] if "--bank" in words else banks
     flat = [word for both in words.items() for word in both]
+    flat += [word for one in banks for word in ("--bank", str(one))]
     return main(["bridge", "train-generator", str(world), *flat])
 
 
@@ -71,8 +89,9 @@ def test_a_flow_that_starts_at_a_direct_decoders_pictures(world, bank, tmp_path,
     assert len(json.loads(flow.about["curve"])) == 4
     embeddings = select_embeddings(flow, opened, test)
     seeds = seeds_of(test, 0)
-    starts = decoder.generate(embeddings, seeds)
-    drawn = flow.generate(embeddings, seeds, starts_ISS3=starts)
+    starts = flow.draw_starts(embeddings)
+    np.testing.assert_array_equal(starts, decoder.generate(embeddings, seeds))
+    drawn = flow.generate(embeddings, seeds)
     retrieval = RetrievalGenerator(opened, train_set, places=[world / "object_images"], size_px=16)
     assert drawn.shape == starts.shape == retrieval.generate(embeddings, seeds).shape
     # The same again is kept, another is refused.
@@ -83,6 +102,40 @@ def test_a_flow_that_starts_at_a_direct_decoders_pictures(world, bank, tmp_path,
     assert tiny.stat().st_mtime_ns == before
     assert train(world, bank, tiny, *begun, "--seed", "3") == 2
     assert "was not made with these settings" in capsys.readouterr().err
+
+
+def test_two_spaces_are_told_side_by_side(world, bank, other_space, tmp_path, capsys):
+    direct, tiny = tmp_path / "direct.safetensors", tmp_path / "tiny.safetensors"
+    assert train(world, bank, direct, "--kind", "direct") == 0
+    # Of a quarter of the pictures there is a prediction in one of the spaces.
+    opened, shown = EmbeddingBank.load(bank), EmbeddingBank.load(other_space)
+    told_of = Fingerprint("responses", settings={"space": shown.fingerprint.to_json()})
+    predicted = tmp_path / "predicted.npz"
+    few = slice(0, None, 4)
+    EmbeddingBank(shown.embeddings[few] / 2, shown.hashes[few], shown.names[few], told_of).save(
+        predicted
+    )
+    capsys.readouterr()
+    more = ["--start", str(direct), "--predicted", str(predicted), "--predicted-share", "1"]
+    assert train(world, [other_space, bank], tiny, *more) == 0
+    flow = open_generator(tiny)
+    known = len(flow.known & set(shown.hashes[few]))
+    assert (
+        f"trained on 24 pictures, 6 left out, 0 without embedding, {known} with a prediction"
+        in (capsys.readouterr().out)
+    )
+    assert [space.encoder for space in spaces_of(flow.needs)] == ["what is shown", "layout"]
+    hashes = opened.hashes[:3]
+    both = select_embeddings(flow, [opened, shown], hashes)
+    np.testing.assert_array_equal(
+        both, np.concatenate([shown.select(hashes), opened.select(hashes)], axis=1)
+    )
+    # The start reads its own columns.
+    starts = open_generator(direct).generate(opened.select(hashes), [0, 1, 2])
+    np.testing.assert_array_equal(flow.draw_starts(both), starts)
+    assert flow.generate(both, [0, 1, 2]).shape == starts.shape
+    with pytest.raises(DataError, match="the generator tiny was made with other embeddings"):
+        select_embeddings(flow, opened, hashes)
 
 
 def test_pictures_are_left_out_by_the_bank_and_by_hand(world, bank, tmp_path, capsys):
@@ -126,8 +179,10 @@ def test_an_interrupted_training_is_gone_on_with(world, bank, tmp_path, monkeypa
     [
         (["--kind", "direct", "--start", "D"], "a direct decoder starts at no picture"),
         (["--start", "nowhere"], "nowhere: no checkpoint there"),
-        (["--start-bank", "BANK"], "--start-bank or --start-noise without --start"),
-        (["--start-noise", "0.2"], "--start-bank or --start-noise without --start"),
+        (["--start-noise", "0.2"], "--start-noise without --start"),
+        (["--predicted-share", "0.2"], "--predicted-share without --predicted"),
+        (["--predicted", "BANK", "--predicted-share", "0"], "share of predicted embeddings is 0.0"),
+        (["--predicted", "nowhere.npz"], "nowhere.npz: no bank there"),
         (["--kind", "direct", "--unknown", "0.2"], "a direct decoder is not guided"),
         (["--bank", "nowhere.npz"], "nowhere.npz: no bank there"),
         (["--bank", "OTHER"], "has an embedding of none of the 24 pictures"),
@@ -162,9 +217,14 @@ def test_a_start_of_another_size_or_space_is_refused(world, bank, tmp_path, caps
     opened = EmbeddingBank.load(bank)
     grey = replace(opened.fingerprint, encoder="grey layout")
     EmbeddingBank(opened.embeddings, opened.hashes, opened.names, grey).save(tmp_path / "grey")
-    start = ["--start", str(direct), "--start-bank", str(tmp_path / "grey.npz")]
-    assert train(world, bank, out, *start) == 2
-    assert "made with other embeddings: encoder layout against grey layout" in (
+    grey = tmp_path / "grey.npz"
+    assert train(world, grey, out, "--start", str(direct)) == 2
+    told = "made with other embeddings: encoder layout against grey layout"
+    assert told in capsys.readouterr().err
+    assert train(world, bank, out, "--predicted", str(grey)) == 2
+    assert "made with other embeddings: encoder grey layout against layout" in (
         capsys.readouterr().err
     )
+    assert train(world, [bank, bank], out) == 2
+    assert "the same encoder as another bank" in capsys.readouterr().err
     assert not out.exists()

@@ -18,9 +18,8 @@ def reconstruct(
     generator: Path,
     pictures: tuple[Path, ...],
     row: str | None = None,
-    start: Path | None = None,
-    start_run: Path | None = None,
-    start_row: str | None = None,
+    other_run: Path | None = None,
+    other_row: str | None = None,
     judge: Path | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -40,18 +39,18 @@ def reconstruct(
     run
         A folder that `neurohorizon bridge align` wrote.
     generator
-        Of `neurohorizon bridge train-generator`, trained with the run's bank.
+        Of `neurohorizon bridge train-generator`, trained with the run's bank, or with that and
+        another.
     pictures
         Folder or zip archive of the pictures, train and test; of a drawn world, its folder. May
         be given several times.
     row
         The row of the run whose embeddings are drawn from; by default the one that explains most
         of the embeddings of held-out training pictures.
-    start
-        Of a flow that starts at a direct decoder's pictures: the decoder.
-    start_run
-        A run of bridges, on the same recordings, to the space that this decoder draws from.
-    start_row
+    other_run
+        Of a generator that was trained with two banks: a run of bridges, on the same recordings,
+        to the space of the other one.
+    other_row
         Its row; the best by default.
     judge
         Of a drawn world: what `neurohorizon bridge train-judge` wrote. It says what pictures show.
@@ -66,7 +65,7 @@ def reconstruct(
     """
     from dataclasses import replace
 
-    from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Start
+    from neurohorizon.configs.reconstruction_plan import OtherRun, ReconstructionPlan
     from neurohorizon.configs.run_reconstruction import reconstruct_run
     from neurohorizon.errors import ConfigError
     from neurohorizon.models.pictures.sampling import Sampling
@@ -76,11 +75,11 @@ def reconstruct(
 
     if seeds < 1:
         raise ConfigError(f"--seeds is {seeds}: expected 1 or more")
-    if (start is None) != (start_run is None) or (start_row is not None and start is None):
-        raise ConfigError("--start and --start-run go together: a decoder, and what feeds it")
-    begin = None
-    if start is not None and start_run is not None:
-        begin = Start(start, start_run, cast("RowName | None", start_row))
+    if other_row is not None and other_run is None:
+        raise ConfigError("--other-row without --other-run: name the run that it is of")
+    others = []
+    if other_run is not None:
+        others.append(OtherRun(other_run, cast("RowName | None", other_row)))
     sampling = None
     if steps is not None or guidance is not None:
         sampling = Sampling()
@@ -90,7 +89,7 @@ def reconstruct(
         generator,
         pictures,
         row=cast("RowName | None", row),
-        start=begin,
+        other_runs=others,
         judge=judge,
         sampling=sampling,
         num_seeds=seeds,

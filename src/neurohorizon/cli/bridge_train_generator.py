@@ -13,12 +13,13 @@ def train_generator(
     pictures: Path,
     /,
     *,
-    bank: Path,
+    bank: tuple[Path, ...],
     out: Path,
     kind: Literal["tiny", "direct"] = "tiny",
     size: int = 32,
+    predicted: tuple[Path, ...] = (),
+    predicted_share: float | None = None,
     start: Path | None = None,
-    start_bank: Path | None = None,
     start_noise: float | None = None,
     exclude: list[Path] | None = None,
     noise: float = 0.2,
@@ -44,18 +45,23 @@ def train_generator(
     pictures
         A folder or zip archive of pictures, a file of frames, or the folder of a drawn world.
     bank
-        Their embeddings: of `neurohorizon data embed`, or those that responses speak for, out of
-        fold, of `neurohorizon bridge embed`. Pictures that it lacks are left out.
+        Their embeddings, of `neurohorizon data embed`. Given several times, with banks of other
+        encoders, it is told all of them side by side. Pictures that one lacks are left out.
     out
         The generator, a .safetensors file.
     kind
         tiny: a flow. direct: a direct decoder.
     size
         Width and height of what it draws, in pixels: 32 or 64.
+    predicted
+        What responses predict, out of fold, of `neurohorizon bridge embed`: told in place of the
+        true embeddings of that space for a share of the pictures, so that it learns how far
+        predictions may be trusted. May be given several times.
+    predicted_share
+        How often it is told a prediction where there is one: 0.7 by default.
     start
-        A direct decoder (`--kind direct`) at whose pictures flows start; at noise without it.
-    start_bank
-        What that decoder draws from, if other embeddings than the flow is told.
+        A direct decoder (`--kind direct`) at whose pictures flows start; at noise without it. It
+        reads some of the banks, or all, and travels in the flow's file.
     start_noise
         Standard deviation of the noise on the pictures that flows start at, where pictures have
         one of about 1: 0.7 by default.
@@ -82,7 +88,7 @@ def train_generator(
     """
     from neurohorizon.errors import ConfigError
     from neurohorizon.training.generator.fit import Blur
-    from neurohorizon.training.generator.run import StartPlan
+    from neurohorizon.training.generator.run import PredictedPlan, StartPlan
     from neurohorizon.training.generator.run import train_generator as train
     from neurohorizon.training.image_encoder.loop import LoopSettings
 
@@ -95,24 +101,29 @@ def train_generator(
         precision=precision,
         device=device,
     )
-    if start is None and (start_bank is not None or start_noise is not None):
+    if start is None and start_noise is not None:
         raise ConfigError(
-            "--start-bank or --start-noise without --start: name the direct decoder that draws "
-            "what flows start at"
+            "--start-noise without --start: name the direct decoder that draws what flows start at"
         )
+    if not predicted and predicted_share is not None:
+        raise ConfigError("--predicted-share without --predicted: name what responses predict")
     if kind == "direct" and unknown is not None:
         raise ConfigError("a direct decoder is not guided: leave --unknown out")
     blur = Blur(noise=noise) if unknown is None else Blur(noise=noise, unknown=unknown)
-    plan = None if start is None else StartPlan(start, start_bank)
+    plan = None if start is None else StartPlan(start)
     if plan is not None and start_noise is not None:
         plan = replace(plan, noise=start_noise)
+    foretold = PredictedPlan(predicted) if predicted else None
+    if foretold is not None and predicted_share is not None:
+        foretold = replace(foretold, share=predicted_share)
     with StageProgress() as progress:
         done = train(
             pictures,
             out,
-            bank=bank,
+            banks=bank,
             kind=kind,
             size_px=size,
+            predicted=foretold,
             start=plan,
             blur=blur,
             exclude=exclude or (),
@@ -122,8 +133,9 @@ def train_generator(
     if done.skipped:
         print(f"{done.path}: is trained already")
         return
+    foretold_words = f", {done.num_predicted} with a prediction" if predicted else ""
     print(
         f"{done.path}: trained on {done.num_pictures} pictures, {done.num_left_out} left out, "
-        f"{done.num_unknown} without embedding; loss {done.loss[0]:.3f} at first, "
+        f"{done.num_unknown} without embedding{foretold_words}; loss {done.loss[0]:.3f} at first, "
         f"{done.loss[1]:.3f} in the end"
     )

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurohorizon.configs.records import load_bridge_run
 from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, predict_rows
-from neurohorizon.errors import CheckpointError, ConfigError, DataError
+from neurohorizon.errors import ConfigError
 from neurohorizon.imaging.bank import EmbeddingBank
-from neurohorizon.imaging.fingerprint import Fingerprint
-from neurohorizon.imaging.generators.direct import DirectGenerator
-from neurohorizon.imaging.generators.generator import Generator, select_embeddings
-from neurohorizon.imaging.generators.tiny import TinyGenerator
+from neurohorizon.imaging.generators.generator import Generator
+from neurohorizon.imaging.spaces import bank_in, spaces_of
 from neurohorizon.models.pictures.sampling import Sampling
 from neurohorizon.training.bridge.names import RowName
-from neurohorizon.training.generator.prior import fit_ridge_prior
-from neurohorizon.training.image_encoder.made import MADE_BY
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where a flow's starts come from: a direct decoder, fed by another run.
+class OtherRun:
+    """A second run of bridges, to another space that the generator draws from.
 
     Parameters
     ----------
-    decoder : path
-        That the flow was trained with.
-    run : path
-        A run of bridges to the space that the decoder draws from, on the same recordings.
+    folder : path
+        Of bridges to that space, on the same recordings.
     row : str, optional
-        Of that run; the best by default.
+        Whose embeddings are drawn from; the best by default.
     """
 
-    decoder: Path
-    run: Path
+    folder: Path
     row: RowName | None = None
 
 
@@ -57,7 +48,8 @@ class ReconstructionPlan:
     row : str, optional
         Whose embeddings are drawn from; by default the one that explains most of the embeddings
         of held-out training pictures.
-    start : Start, optional
+    other_runs : sequence of OtherRun
+        Of a generator that draws from several spaces.
     judge : path, optional
         Of a drawn world: says what pictures show, and judges the gate.
     sampling : Sampling, optional
@@ -69,7 +61,7 @@ class ReconstructionPlan:
     generator: Path
     places: Sequence[Path]
     row: RowName | None = None
-    start: Start | None = None
+    other_runs: Sequence[OtherRun] = ()
     judge: Path | None = None
     sampling: Sampling | None = None
     num_seeds: int = 3
@@ -103,87 +95,56 @@ def predict_best(
     return {(each.recording, each.part): each for each in every if each.row == best}, best
 
 
-class Starts:
-    """Draws what a flow starts at: nothing, or a direct decoder's pictures."""
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Embeddings that a generator may be fed with: true ones, and what responses predict.
 
-    def __init__(
-        self,
-        decoder: DirectGenerator | None = None,
-        bank: EmbeddingBank | None = None,
-        predicted: Mapping[str, EmbeddingBank] | None = None,
-    ) -> None:
-        self.decoder, self.bank, self.of_recording = decoder, bank, predicted or {}
+    Parameters
+    ----------
+    true : sequence of EmbeddingBank
+        One a run.
+    predicted : mapping of (str, {"out_of_fold", "test"}) to list of EmbeddingBank
+        By recording and part, one a run.
+    rows : sequence of str
+        Whose predictions they are, one a run.
+    """
+
+    true: Sequence[EmbeddingBank]
+    predicted: Mapping[tuple[str, Predicted], Sequence[EmbeddingBank]]
+    rows: Sequence[str]
 
     @classmethod
-    def of(cls, plan: ReconstructionPlan, generator: Generator) -> Starts:
-        """Open the decoder and what it is fed with.
+    def of(
+        cls, folder: Path, plan: ReconstructionPlan, generator: Generator, progress: Progress | None
+    ) -> Sources:
+        """Predict embeddings by the bridges of all runs.
 
         Raises
         ------
-        ConfigError
-            If starts are wanted and not given, or given and not wanted.
+        ConfigError, DataError, CheckpointError
+            If a run is not finished, is of other recordings, or of a space that the generator does
+            not draw from, or no run is of one that it does.
         """
-        if plan.start is None:
-            if generator.needs_starts:
-                raise ConfigError(
-                    f"{plan.generator}: starts at pictures of a direct decoder: name it (--start) "
-                    "and the run that feeds it (--start-run)"
-                )
-            return cls()
-        if not generator.needs_starts:
-            raise ConfigError(f"{plan.generator}: starts at no picture: leave --start out")
-        decoder = DirectGenerator(plan.start.decoder, device=plan.device)
-        _require_its_decoder(generator, decoder, plan)
-        predicted, _ = predict_best(plan.start.run, plan.start.row, None)
-        bank = EmbeddingBank.load(load_bridge_run(plan.start.run).config.data.bank)
-        of_test = {key[0]: each.bank for key, each in predicted.items() if key[1] == "test"}
-        folds = {key[0]: each.bank for key, each in predicted.items() if key[1] == "out_of_fold"}
-        mapped = {}
-        for recording, each in of_test.items():
-            prior = fit_ridge_prior(
-                folds[recording].embeddings,
-                bank.select(folds[recording].hashes),
-                keep_spread=False,
-            )
-            mapped[recording] = replace(each, embeddings=prior(each.embeddings))
-        return cls(decoder, bank, mapped)
-
-    def true(self, hashes: Sequence[str]) -> NDArray[np.uint8] | None:
-        """Return starts from true embeddings."""
-        return self._draw(self.bank, hashes)
-
-    def predicted(self, recording: str, hashes: Sequence[str]) -> NDArray[np.uint8] | None:
-        """Return starts from what responses predict."""
-        if self.decoder is None:
-            return None
-        if recording not in self.of_recording:
+        runs = [OtherRun(folder, plan.row), *plan.other_runs]
+        true = [EmbeddingBank.load(load_bridge_run(run.folder).config.data.bank) for run in runs]
+        wanted = spaces_of(generator.needs)
+        for space in wanted:
+            bank_in(space, true, what=f"the generator {plan.generator}")
+        if len(runs) > len(wanted):
             raise ConfigError(
-                f"--start-run has no recording {recording}: fit bridges to the same recordings"
+                f"{plan.generator}: draws from {len(wanted)} of the spaces of {len(runs)} runs: "
+                "leave the others out"
             )
-        return self._draw(self.of_recording[recording], hashes)
+        found = [predict_best(run.folder, run.row, progress) for run in runs]
+        for run, (of_run, _) in zip(runs, found, strict=True):
+            if of_run.keys() != found[0][0].keys():
+                raise ConfigError(
+                    f"{run.folder}: is of other recordings than {folder}: fit bridges to the same"
+                )
+        predicted = {part: [of_run[part].bank for of_run, _ in found] for part in found[0][0]}
+        return cls(true, predicted, [row for _, row in found])
 
-    def _draw(self, bank: EmbeddingBank | None, hashes: Sequence[str]) -> NDArray[np.uint8] | None:
-        if self.decoder is None or bank is None:
-            return None
-        embeddings = select_embeddings(self.decoder, bank, hashes)
-        return self.decoder.generate(embeddings, [0] * len(hashes))
-
-
-def _require_its_decoder(
-    generator: Generator, decoder: DirectGenerator, plan: ReconstructionPlan
-) -> None:
-    """Refuse a decoder whose pictures the flow did not learn to start at."""
-    assert plan.start is not None
-    assert isinstance(generator, TinyGenerator)
-    try:
-        made_by = json.loads(generator.about[MADE_BY])
-        trained_with = Fingerprint.from_json(made_by["start"]["decoder"])
-    except (KeyError, TypeError, ValueError, DataError) as error:
-        raise CheckpointError(
-            f"{plan.generator}: does not say at whose pictures it starts: train it again"
-        ) from error
-    if trained_with.weights != decoder.fingerprint.weights:
-        raise ConfigError(
-            f"{plan.start.decoder}: is not the direct decoder that {plan.generator} was trained "
-            "with: give that one"
-        )
+    @property
+    def row(self) -> str:
+        """What drawn pictures are called after: the rows that predicted."""
+        return " and ".join(dict.fromkeys(self.rows))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurohorizon.configs.bridge_sessions import BridgeSession
-from neurohorizon.configs.reconstruction_plan import Starts
+from neurohorizon.configs.reconstruction_plan import Sources
 from neurohorizon.evaluation.pictures.references import (
     MEAN,
     RANDOM,
@@ -22,9 +23,11 @@ from neurohorizon.evaluation.pictures.references import (
 from neurohorizon.evaluation.pictures.results import ReconstructionRow
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.drawn import draw_to_folder, save_picture
-from neurohorizon.imaging.generators.generator import Generator
+from neurohorizon.imaging.generators.generator import Generator, select_embeddings
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
+from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.imaging.pictures import Pixels
+from neurohorizon.imaging.spaces import join_spaces
 from neurohorizon.training.generator.low_level import fit_low_level
 from neurohorizon.training.generator.prior import fit_ridge_prior
 
@@ -47,9 +50,7 @@ class RowDrawer:
     name : str
         Of the generator.
     generator : Generator
-    starts : Starts
-    bank : EmbeddingBank
-        True embeddings.
+    sources : Sources
     small : mapping of str to picture
         All pictures of the run in the generator's size, by hash.
     places : sequence of Path
@@ -60,18 +61,17 @@ class RowDrawer:
 
     name: str
     generator: Generator
-    starts: Starts
-    bank: EmbeddingBank
+    sources: Sources
     small: Mapping[str, Pixels]
     places: Sequence[Path]
     num_seeds: int
     folder: Path
 
-    def rows(self, row: str) -> list[ReconstructionRow]:
-        """Return all rows in the order of the tables; `row` predicted the embeddings."""
+    def rows(self) -> list[ReconstructionRow]:
+        """Return all rows in the order of the tables."""
         drawn = self.name + FROM_RESPONSES
         return [
-            ReconstructionRow(drawn, "generator", f"from what {row} predicts"),
+            ReconstructionRow(drawn, "generator", f"from what {self.sources.row} predicts"),
             ReconstructionRow(START, "generator", "what the flow starts at, from responses"),
             ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pixels"),
             ReconstructionRow(BLENDED, "generator", "three quarters drawn, a quarter low-level"),
@@ -89,8 +89,6 @@ class RowDrawer:
         self,
         session: BridgeSession,
         *,
-        out_of_fold: EmbeddingBank,
-        of_test: EmbeddingBank,
         progress: Progress | None = None,
     ) -> Drawn:
         """Draw what the responses of a recording speak for, beside what does not need them.
@@ -98,8 +96,6 @@ class RowDrawer:
         Parameters
         ----------
         session : BridgeSession
-        out_of_fold, of_test : EmbeddingBank
-            Predicted for training pictures, and for test pictures.
         progress : callable, optional
 
         Returns
@@ -108,31 +104,29 @@ class RowDrawer:
             By row and seed; but for the row from true embeddings.
         """
         test, train = hashes_of(session, "test"), hashes_of(session, "train")
-        predicted = of_test.select(test)
-        prior = fit_ridge_prior(out_of_fold.embeddings, self.bank.select(out_of_fold.hashes))
         recording, row = session.pairs.id, self.name + FROM_RESPONSES
-        starts = self.starts.predicted(recording, test)
         into = self.folder / recording
-        mapped = EmbeddingBank(prior(predicted), test, test, of_test.fingerprint)
-        mapped.save(into / f"{slug(row)}.embeddings")
+        mapped = self._map(recording, test)
+        fingerprint = join_spaces(self.sources.predicted[recording, "test"])
+        EmbeddingBank(mapped, test, test, fingerprint).save(into / f"{slug(row)}.embeddings")
         drawn: Drawn = {
             row: draw_to_folder(
                 self.generator,
-                mapped.embeddings,
+                mapped,
                 test,
                 into / slug(row),
                 num_seeds=self.num_seeds,
-                starts_ISS3=starts,
                 progress=None if progress is None else _named(progress, recording),
             )
         }
-        true_starts = self.starts.true(test)
-        if starts is not None and true_starts is not None:
-            drawn |= {START: [list(starts)], TRUE_START: [list(true_starts)]}
+        if isinstance(self.generator, TinyGenerator) and self.generator.has_start:
+            drawn[START] = [list(self.generator.draw_starts(mapped))]
+            drawn[TRUE_START] = [list(self.generator.draw_starts(self.true(test)))]
         size_px = self.generator.size_px
+        predicted = self.sources.predicted[recording, "test"][0].select(test)
         for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
             retrieval = RetrievalGenerator(
-                self.bank,
+                self.sources.true[0],
                 train,
                 places=self.places,
                 size_px=size_px,
@@ -153,6 +147,18 @@ class RowDrawer:
             for one, picture in zip(test, drawn[each][0], strict=True):
                 save_picture(picture, into / slug(each) / "0" / f"{one}.png")
         return drawn | self._references(session, train, test)
+
+    def true(self, hashes: Sequence[str]) -> NDArray[np.float32]:
+        """Return the true embeddings of some pictures, as the generator reads them."""
+        return select_embeddings(self.generator, self.sources.true, hashes)
+
+    def _map(self, recording: str, test: Sequence[str]) -> NDArray[np.float32]:
+        """Return what the generator draws from: what is predicted, as the prior maps it."""
+        known = self.sources.predicted[recording, "out_of_fold"]
+        hashes = [one for one in known[0].hashes if all(one in bank for bank in known)]
+        prior = fit_ridge_prior(select_embeddings(self.generator, known, hashes), self.true(hashes))
+        of_test = self.sources.predicted[recording, "test"]
+        return prior(select_embeddings(self.generator, of_test, test))
 
     def _references(
         self, session: BridgeSession, train: Sequence[str], test: Sequence[str]

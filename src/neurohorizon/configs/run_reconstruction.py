@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Starts, predict_best
+from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Sources
 from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of
 from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_retrieval import case_of
@@ -46,7 +46,7 @@ from neurohorizon.evaluation.run_results import RESULTS_FOLDER
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.find import find_pictures
 from neurohorizon.imaging.generators.drawn import draw_to_folder
-from neurohorizon.imaging.generators.generator import Generator, select_embeddings
+from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import open_generator
 from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.pictures import Pixels
@@ -104,11 +104,11 @@ def reconstruct_run(
     network: FeatureNetwork = judge or EncoderFeatures(LayoutEncoder())
     require_other_network(network.fingerprint, generator.needs)
     hashes = sorted({one for each in found.sessions for one in hashes_of(each, "test")})
-    true = select_embeddings(generator, found.bank, hashes)
     _require_unseen(generator, hashes, plan.generator)
-    starts = Starts.of(plan, generator)
     labels = _labels(judge, plan.places, found.bank, hashes)
-    predicted, row = predict_best(folder, plan.row, progress)
+    sources = Sources.of(folder, plan, generator, progress)
+    for bank in sources.true:
+        bank.check_unseen([one for one in hashes if one in bank])
     wanted = set(hashes)
     wanted |= {one for each in found.sessions for one in hashes_of(each, "train")}
     names = zip(found.bank.names, found.bank.hashes, strict=True)
@@ -123,15 +123,14 @@ def reconstruct_run(
     seen = find_pictures(plan.places, set(hashes), paths=paths)
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / name
     drawer = RowDrawer(
-        name, generator, starts, found.bank, small, plan.places, plan.num_seeds, into / PICTURES
+        name, generator, sources, small, plan.places, plan.num_seeds, into / PICTURES
     )
     oracle = draw_to_folder(
         generator,
-        true,
+        drawer.true(hashes),
         hashes,
         into / PICTURES / GATE / "true",
         num_seeds=plan.num_seeds,
-        starts_ISS3=starts.true(hashes),
         progress=progress,
     )
     gate = _gate(drawer, network, hashes, seen, oracle, progress)
@@ -144,12 +143,7 @@ def reconstruct_run(
     truth: dict[str, list[Pixels]] = {}
     for session in found.sessions:
         recording, test = session.pairs.id, hashes_of(session, "test")
-        mine = drawer.draw(
-            session,
-            out_of_fold=predicted[recording, "out_of_fold"].bank,
-            of_test=predicted[recording, "test"].bank,
-            progress=progress,
-        )
+        mine = drawer.draw(session, progress=progress)
         mine[TRUE_EMBEDDING] = [[each[row_of[one]] for one in test] for each in oracle]
         truth[recording] = [seen[one] for one in test]
         code = {key: values[[row_of[one] for one in test]] for key, values in labels.items()}
@@ -165,8 +159,8 @@ def reconstruct_run(
                 progress(f"{recording}: rows scored", number + 1, len(mine))
     there = {each for each, *_ in scores}
     result = ReconstructionResult(
-        title=f"{run.config.run.name}: drawn by {name} from what {row} predicts",
-        rows=[each for each in drawer.rows(row) if each.name in there],
+        title=f"{run.config.run.name}: drawn by {name} from what {sources.row} predicts",
+        rows=[each for each in drawer.rows() if each.name in there],
         cases=[
             replace(case, notes=(*case.notes, *_not_judged(judge)))
             for case in map(case_of, found.sessions)
@@ -178,7 +172,7 @@ def reconstruct_run(
         gates={name: gate},
     )
     save_reconstruction(result, into / SCORES)
-    return Reconstructed(result, row, truth, drawn, into)
+    return Reconstructed(result, sources.row, truth, drawn, into)
 
 
 def _gate(
@@ -198,10 +192,9 @@ def _gate(
         moved = [some[each] for each in shuffled_order(len(some), seed=order).tolist()]
         shuffled += draw_to_folder(
             drawer.generator,
-            select_embeddings(drawer.generator, drawer.bank, moved),
+            drawer.true(moved),
             some,
             drawer.folder / GATE / f"shuffled-{order}",
-            starts_ISS3=drawer.starts.true(moved),
             progress=progress,
         )
     truth = _features(network, [seen[one] for one in some])
@@ -210,7 +203,7 @@ def _gate(
         [_features(network, [each[row] for row in rows]) for each in oracle],
         [_features(network, each) for each in shuffled],
         network=network.fingerprint,
-        conditioning=drawer.bank.fingerprint.space,
+        conditioning=drawer.generator.needs,
     )
 
 

@@ -20,6 +20,7 @@ from neurohorizon.evaluation.pictures.features import Features, count_closer
 from neurohorizon.evaluation.retrieval.identification import identified, two_way
 from neurohorizon.evaluation.retrieval.summary import Estimate, estimate_scores
 from neurohorizon.imaging.fingerprint import Fingerprint
+from neurohorizon.imaging.spaces import spaces_of
 from neurohorizon.recordings.schema import FloatArray
 
 CHANCE = 0.5
@@ -47,7 +48,7 @@ class OracleGate:
     network : str
         Encoder behind the features that judged.
     conditioning : str
-        Encoder of the embeddings that were drawn from.
+        Encoder of the embeddings that were drawn from; of several spaces, all.
     from_true, from_shuffled : Estimate
         Two-way identification of the pictures drawn from true and from shuffled embeddings.
     top_1 : Estimate
@@ -129,7 +130,7 @@ def oracle_gate(
         passed=passed,
         reason=reason,
         network=network.encoder,
-        conditioning=conditioning.encoder,
+        conditioning=" and ".join(space.encoder for space in spaces_of(conditioning)),
         from_true=true,
         from_shuffled=shuffled,
         top_1=estimate_scores([top_1], seed=seed),
@@ -162,14 +163,15 @@ def require_other_network(network: Fingerprint, conditioning: Fingerprint) -> No
     ConfigError
         If it is.
     """
-    same = network.encoder == conditioning.encoder
-    if network.weights or conditioning.weights:
-        same = network.weights == conditioning.weights
-    if same:
-        raise ConfigError(
-            f"the oracle gate would judge by {network.encoder}, which made the embeddings that "
-            "pictures are drawn from: name another encoder"
-        )
+    for space in spaces_of(conditioning):
+        same = network.encoder == space.encoder
+        if network.weights or space.weights:
+            same = network.weights == space.weights
+        if same:
+            raise ConfigError(
+                f"the oracle gate would judge by {network.encoder}, which made embeddings that "
+                "pictures are drawn from: name another encoder"
+            )
 
 
 def shuffled_order(num: int, *, seed: int = 0) -> NDArray[np.int64]:

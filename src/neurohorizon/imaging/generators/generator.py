@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.fingerprint import Fingerprint
+from neurohorizon.imaging.spaces import select_joined
 
 Progress = Callable[[str, int, int], None]
 
@@ -84,15 +85,15 @@ class Generator(Protocol):
 
 
 def select_embeddings(
-    generator: Generator, bank: EmbeddingBank, hashes: Sequence[str]
+    generator: Generator, banks: EmbeddingBank | Sequence[EmbeddingBank], hashes: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Return the embeddings of some pictures for a generator.
+    """Return the embeddings of some pictures for a generator, (I, D).
 
     Parameters
     ----------
     generator : Generator
-    bank : EmbeddingBank
-        True embeddings, or what responses predict of them.
+    banks : EmbeddingBank, or sequence of EmbeddingBank
+        True embeddings, or what responses predict of them; all spaces that the generator wants.
     hashes : sequence of str
 
     Raises
@@ -100,24 +101,8 @@ def select_embeddings(
     DataError
         If they are of another encoder than the generator was made with, or one is missing.
     """
-    require_fitting(generator.needs, bank, what=f"the generator {generator.name}")
-    return bank.select(hashes)
-
-
-def require_fitting(needs: Fingerprint, bank: EmbeddingBank, *, what: str) -> None:
-    """Refuse a bank of other embeddings than those that something was made with.
-
-    Raises
-    ------
-    DataError
-        One line that says what differs first.
-    """
-    difference = needs.difference(bank.fingerprint.space)
-    if difference:
-        raise DataError(
-            f"{bank.where}: {what} was made with other embeddings: {difference}; give a bank of "
-            "that encoder, or train another generator with this one"
-        )
+    every = [banks] if isinstance(banks, EmbeddingBank) else banks
+    return select_joined(generator.needs, every, hashes, what=f"the generator {generator.name}")
 
 
 def seeds_of(hashes: Sequence[str], seed: int) -> list[int]:
@@ -175,6 +160,6 @@ def check_request(
     if start_px is not None and (starts_ISS3 is None or starts_ISS3.shape != expected):
         found = "none" if starts_ISS3 is None else f"shape {starts_ISS3.shape}"
         raise ConfigError(
-            f"the generator starts at pictures, of shape {expected}: found {found}; draw them "
-            "with the direct decoder that it was trained with"
+            f"the generator starts at pictures, of shape {expected}: found {found}; give "
+            "it what the low-level path draws, or retrieved pictures"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from neurohorizon.errors import CheckpointError
+from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.pictures.direct import DirectNetwork
 from neurohorizon.models.pictures.flow import FlowNetwork
 from neurohorizon.models.pictures.judge import JudgeNetwork
@@ -23,6 +23,7 @@ ENCODER, JUDGE = "image encoder", "judge of pictures"
 FLOW, DIRECT = "flow to pictures", "direct decoder of pictures"
 ADAPTER = "token adapter of a diffusion model"
 _TRAINED_ON = "trained_on"
+_START = "start."
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,23 @@ def load_judge(path: Path | str) -> tuple[JudgeNetwork, dict[str, str]]:
 
 
 @dataclass(frozen=True)
+class StartDecoder:
+    """The direct decoder at whose pictures flows start; it travels with the flow.
+
+    Parameters
+    ----------
+    network : DirectNetwork
+        On the CPU, in evaluation mode.
+    needs : str
+        JSON of the fingerprint of the embeddings that it reads: those of the flow, or some of the
+        spaces that these are joined of.
+    """
+
+    network: DirectNetwork
+    needs: str
+
+
+@dataclass(frozen=True)
 class SavedGenerator:
     """A network that draws pictures, read from a file.
 
@@ -133,17 +151,20 @@ class SavedGenerator:
         On the CPU, in evaluation mode.
     needs : str
         JSON of the fingerprint of the embeddings that it was trained with.
+    start : StartDecoder or None
+        What draws the pictures that flows start at.
     about : dict of str to str
         Header of the file: how it was trained.
     trained_on : frozenset of str
-        Hashes of the pictures that it was trained on.
+        Hashes of the pictures that it, or its start, was trained on.
     digest : str
-        SHA-256 of the weights, as of :class:`SavedEncoder`.
+        SHA-256 of all weights, as of :class:`SavedEncoder`.
     """
 
     path: Path
     network: FlowNetwork | DirectNetwork
     needs: str
+    start: StartDecoder | None
     about: dict[str, str]
     trained_on: frozenset[str]
     digest: str
@@ -154,6 +175,7 @@ def save_generator(
     path: Path | str,
     *,
     needs: str,
+    start: StartDecoder | None = None,
     trained_on: Sequence[str] = (),
     about: Mapping[str, str] | None = None,
 ) -> None:
@@ -166,15 +188,23 @@ def save_generator(
         A ``.safetensors`` file.
     needs : str
         JSON of the fingerprint of the embeddings that it was trained with.
+    start : StartDecoder, optional
+        Of a flow that starts at pictures.
     trained_on, about
         As of :func:`save_encoder`.
+
+    Raises
+    ------
+    ConfigError
+        If there is a start and the network is no flow that starts at pictures, or none and it is.
     """
-    names = ["size_px", "num_dimensions", "widths"]
-    if isinstance(network, FlowNetwork):
-        names += ["num_tokens", "start_noise"]
-    made_of = json.dumps({name: getattr(network, name) for name in names})
+    if (start is not None) != (isinstance(network, FlowNetwork) and network.has_start):
+        raise ConfigError("a flow that starts at pictures goes with what draws them, none other")
     weights = {**network.state_dict(), _TRAINED_ON: _pack(trained_on)}
-    header = {**(about or {}), "needs": needs, "made_of": made_of}
+    header = {**(about or {}), "needs": needs, "made_of": _made_of(network)}
+    if start is not None:
+        weights |= {_START + key: value for key, value in start.network.state_dict().items()}
+        header |= {"start_needs": start.needs, "start_made_of": _made_of(start.network)}
     system = FLOW if isinstance(network, FlowNetwork) else DIRECT
     save_weights(path, weights, system=system, header=header)
 
@@ -191,11 +221,26 @@ def load_generator(path: Path | str) -> SavedGenerator:
         path, systems=[FLOW, DIRECT], writer="neurohorizon bridge train-generator"
     )
     trained_on = _unpack(path, weights)
+    digest = digest_weights(weights)
+    of_start = {key: weights.pop(key) for key in list(weights) if key.startswith(_START)}
     kind = FlowNetwork if header["system"] == FLOW else DirectNetwork
     network = build(lambda: kind(**json.loads(header["made_of"])), path, weights, header)
     network = network.requires_grad_(False)
-    needs = header.get("needs", "")
-    return SavedGenerator(path, network, needs, header, trained_on, digest_weights(weights))
+    start = None
+    if isinstance(network, FlowNetwork) and network.has_start:
+        of_start = {key.removeprefix(_START): value for key, value in of_start.items()}
+        decoder = build(
+            lambda: DirectNetwork(**json.loads(header["start_made_of"])), path, of_start, header
+        )
+        start = StartDecoder(decoder.requires_grad_(False), header.get("start_needs", ""))
+    return SavedGenerator(path, network, header.get("needs", ""), start, header, trained_on, digest)
+
+
+def _made_of(network: FlowNetwork | DirectNetwork) -> str:
+    names = ["size_px", "num_dimensions", "widths"]
+    if isinstance(network, FlowNetwork):
+        names += ["num_tokens", "start_noise"]
+    return json.dumps({name: getattr(network, name) for name in names})
 
 
 @dataclass(frozen=True)

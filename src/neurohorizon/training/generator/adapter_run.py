@@ -14,8 +14,8 @@ import torch
 from neurohorizon.errors import ConfigError
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.conditioning import TokenConditioning
-from neurohorizon.imaging.generators.generator import require_fitting
 from neurohorizon.imaging.generators.stable_diffusion import DTYPES, SIZE_MULTIPLE_PX
+from neurohorizon.imaging.spaces import bank_in
 from neurohorizon.imaging.stable_diffusion import HUB_ID, DiffusionBase, find_base
 from neurohorizon.models.pictures.files import save_adapter
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
@@ -183,5 +183,5 @@ def _open_init(path: Path | str, base: DiffusionBase, bank: EmbeddingBank) -> To
     """Open an adapter to train further; refuse one of another diffusion model or encoder."""
     before = TokenConditioning(path)
     before.check_base(base)
-    require_fitting(before.needs, bank, what=f"the adapter {path}")
+    bank_in(before.needs, [bank], what=f"the adapter {path}")
     return before

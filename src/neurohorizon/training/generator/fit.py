@@ -16,6 +16,7 @@ from neurohorizon.training.image_encoder.loop import LoopSettings, Progress, tra
 from neurohorizon.training.image_encoder.resume_point import ResumePoint
 
 CURVE_POINTS = 50
+PREDICTED_SHARE = 0.7
 _LEAST_TIME_LEFT = 0.3
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -54,6 +55,35 @@ class Blur:
 
 
 @dataclass(frozen=True)
+class FromResponses:
+    """What responses predict, told in place of true embeddings for a share of the pictures.
+
+    Predictions must be out of fold: of bridges that were fitted to other pictures. From them a
+    network learns how far they may be trusted.
+
+    Parameters
+    ----------
+    vectors_ND : Tensor
+        One for each picture; where there is no prediction, the true embedding.
+    starts : (n, 3, S, S) Tensor of uint8, optional
+        What flows start at, if they start at pictures.
+    share : float
+
+    Raises
+    ------
+    ConfigError
+        If the share is out of its bounds.
+    """
+
+    vectors_ND: Tensor
+    starts: Tensor | None = None
+    share: float = PREDICTED_SHARE
+
+    def __post_init__(self) -> None:
+        require_share(self.share)
+
+
+@dataclass(frozen=True)
 class Fitted(Generic[Model]):
     """A network that was trained.
 
@@ -79,6 +109,7 @@ def fit_direct(
     vectors_ND: Tensor,
     *,
     settings: LoopSettings,
+    predicted: FromResponses | None = None,
     blur: Blur | None = None,
     network: DirectNetwork | None = None,
     generator: torch.Generator | None = None,
@@ -93,6 +124,7 @@ def fit_direct(
     vectors_ND : Tensor
         What is told of each picture: its embedding, or the response to it.
     settings : LoopSettings
+    predicted : FromResponses, optional
     blur : Blur, optional
         Only its noise is used.
     network : DirectNetwork, optional
@@ -108,6 +140,7 @@ def fit_direct(
         If pictures and vectors do not fit together.
     """
     require_pairs(pixels, vectors_ND)
+    _require_like(predicted, vectors_ND, None)
     blur = blur or Blur()
     generator = generator or draws_of(settings)
     torch.manual_seed(settings.seed)
@@ -115,7 +148,8 @@ def fit_direct(
     network.standardise.fit(vectors_ND)
 
     def loss_of(network: DirectNetwork, rows: Tensor) -> Tensor:
-        vectors = vectors_ND[rows].to(settings.device)
+        vectors, _ = _told(vectors_ND, None, predicted, rows, generator)
+        vectors = vectors.to(settings.device)
         drawn = network(vectors, noise_BD=blur.draw_noise(vectors, generator))
         return (drawn.float() - to_values(pixels[rows].to(settings.device))).square().mean()
 
@@ -138,6 +172,7 @@ def fit_flow(
     settings: LoopSettings,
     starts: Tensor | None = None,
     start_noise: float = 0.7,
+    predicted: FromResponses | None = None,
     blur: Blur | None = None,
     network: FlowNetwork | None = None,
     generator: torch.Generator | None = None,
@@ -155,6 +190,7 @@ def fit_flow(
         A blurry picture of each, from which its flow starts, as a direct decoder draws it.
     start_noise : float
         Standard deviation of the noise on the starts, if there are any.
+    predicted : FromResponses, optional
     blur : Blur, optional
     network : FlowNetwork, optional
         Untrained; one of the pictures' size by default.
@@ -178,6 +214,7 @@ def fit_flow(
             f"starts of shape {tuple(starts.shape)} with noise {start_noise}: expected "
             f"{tuple(pixels.shape)} as the pictures, and noise above 0"
         )
+    _require_like(predicted, embeddings_ND, starts)
     blur = blur or Blur()
     generator = generator or draws_of(settings)
     torch.manual_seed(settings.seed)
@@ -194,15 +231,16 @@ def fit_flow(
         time = torch.rand(len(rows), generator=generator).to(device)
         noise = torch.randn(ends.shape, generator=generator).to(device)
         known = torch.rand(len(rows), generator=generator) >= blur.unknown
-        embeddings = embeddings_ND[rows].to(device)
+        embeddings, begins_at = _told(embeddings_ND, starts, predicted, rows, generator)
+        embeddings = embeddings.to(device)
         told = network.tell(
             embeddings,
             noise_BD=blur.draw_noise(embeddings, generator),
             known_B=known.to(device),
         )
         begins = noise
-        if starts is not None:
-            begins = to_values(starts[rows].to(device)) + network.start_noise * noise
+        if begins_at is not None:
+            begins = to_values(begins_at.to(device)) + network.start_noise * noise
         share = time[:, None, None, None]
         on_the_way = torch.lerp(begins, ends, share).contiguous(memory_format=torch.channels_last)
         error = network(on_the_way, time, told).float() - ends
@@ -218,6 +256,46 @@ def fit_flow(
         num_points=CURVE_POINTS,
     )
     return Fitted(fitted, curve)
+
+
+def _told(
+    true_ND: Tensor,
+    starts: Tensor | None,
+    predicted: FromResponses | None,
+    rows: Tensor,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """Return what is told of some pictures, and what flows start at: true or predicted."""
+    told, begins = true_ND[rows], None if starts is None else starts[rows]
+    if predicted is None:
+        return told, begins
+    chosen = torch.rand(len(rows), generator=generator) < predicted.share
+    told = torch.where(chosen[:, None], predicted.vectors_ND[rows], told)
+    if begins is not None and predicted.starts is not None:
+        begins = torch.where(chosen[:, None, None, None], predicted.starts[rows], begins)
+    return told, begins
+
+
+def _require_like(predicted: FromResponses | None, true_ND: Tensor, starts: Tensor | None) -> None:
+    if predicted is None:
+        return
+    alike = predicted.vectors_ND.shape == true_ND.shape
+    if not alike or (starts is None) != (predicted.starts is None):
+        raise ConfigError(
+            f"predicted embeddings of shape {tuple(predicted.vectors_ND.shape)}: expected "
+            f"{tuple(true_ND.shape)} as the true ones, and starts where there are starts"
+        )
+
+
+def require_share(share: float) -> None:
+    """Refuse a share of predicted embeddings that is none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"share of predicted embeddings is {share}: expected above 0, at most 1")
 
 
 def require_pairs(pixels: Tensor, vectors_ND: Tensor) -> None:

@@ -88,7 +88,7 @@ def test_shuffled_embeddings_rarely_fail_by_chance():
 
 def test_the_same_network_may_not_judge():
     other_layer = Fingerprint("small", weights="cd", settings={"readout": "pooled"})
-    with pytest.raises(ConfigError, match="judge by small, which made the embeddings"):
+    with pytest.raises(ConfigError, match="judge by small, which made embeddings"):
         require_other_network(other_layer, SMALL)
     with pytest.raises(ConfigError, match="name another encoder"):
         require_other_network(Fingerprint("layout"), Fingerprint("layout"))

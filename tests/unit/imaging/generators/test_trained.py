@@ -11,7 +11,7 @@ from neurohorizon.imaging.generators.direct import DirectGenerator
 from neurohorizon.imaging.generators.open import open_generator
 from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.models.pictures.direct import DirectNetwork
-from neurohorizon.models.pictures.files import save_generator
+from neurohorizon.models.pictures.files import StartDecoder, save_generator
 from neurohorizon.models.pictures.flow import FlowNetwork
 from neurohorizon.models.pictures.sampling import Sampling
 
@@ -19,10 +19,9 @@ MADE = Fingerprint("small", "ab" * 32)
 NEEDS = MADE.to_json()
 EMBEDDINGS = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
 SEEDS = [3, 1, 4, 1, 5, 9, 2]
-STARTS = np.random.default_rng(1).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
 
 
-def write(path, kind, needs=NEEDS):
+def write(path, kind, needs=NEEDS, start_needs=None):
     torch.manual_seed(0)
     if kind == "direct":
         network = DirectNetwork(size_px=16, num_dimensions=5, widths=(16, 8))
@@ -35,7 +34,11 @@ def write(path, kind, needs=NEEDS):
             start_noise=0.5 if kind == "tiny with starts" else 0.0,
         )
         nn.init.normal_(network.draw.weight, std=0.1)
-    save_generator(network, path, needs=needs, trained_on=["cd" * 32])
+    start = None
+    if kind == "tiny with starts":
+        decoder = DirectNetwork(size_px=16, num_dimensions=5, widths=(16, 8))
+        start = StartDecoder(decoder.eval(), start_needs or needs)
+    save_generator(network, path, needs=needs, start=start, trained_on=["cd" * 32])
     return path
 
 
@@ -43,12 +46,7 @@ def write(path, kind, needs=NEEDS):
 def test_a_picture_does_not_depend_on_what_is_drawn_beside_it(tmp_path, kind):
     path = write(tmp_path / "generator.safetensors", kind)
     made = open_generator(path)
-    starts = STARTS if made.needs_starts else None
-
-    def of(rows):
-        return None if starts is None else starts[rows]
-
-    together = made.generate(EMBEDDINGS, SEEDS, starts_ISS3=of(slice(None)))
+    together = made.generate(EMBEDDINGS, SEEDS)
     assert together.shape == (7, 16, 16, 3)
     assert together.dtype == np.uint8
     assert together.std(axis=0).max() > 5
@@ -58,16 +56,15 @@ def test_a_picture_does_not_depend_on_what_is_drawn_beside_it(tmp_path, kind):
     again = made.generate(
         EMBEDDINGS[order],
         [SEEDS[row] for row in order],
-        starts_ISS3=of(order),
         progress=lambda *step: told.append(step),
     )
     # Sums are rounded otherwise in batches of another size: a level of 255, and rarely.
     assert np.abs(again.astype(int) - together[order]).max() <= 1
     assert (again != together[order]).mean() < 0.01
     assert told == [("draw", 3, 7), ("draw", 6, 7), ("draw", 7, 7)]
-    alone = made.generate(EMBEDDINGS[2:3], SEEDS[2:3], starts_ISS3=of(slice(2, 3)))
+    alone = made.generate(EMBEDDINGS[2:3], SEEDS[2:3])
     assert np.abs(alone.astype(int) - together[2:3]).max() <= 1
-    none = made.generate(EMBEDDINGS[:0], [], starts_ISS3=of(slice(0)))
+    none = made.generate(EMBEDDINGS[:0], [])
     assert none.shape == (0, 16, 16, 3)
     assert made.known == {"cd" * 32}
     assert not made.needs.difference(MADE)
@@ -76,12 +73,14 @@ def test_a_picture_does_not_depend_on_what_is_drawn_beside_it(tmp_path, kind):
 def test_seed_embedding_and_start_make_the_picture(tmp_path):
     made = TinyGenerator(write(tmp_path / "tiny.safetensors", "tiny with starts"))
     seeds = [0] * 7
-    drawn = made.generate(EMBEDDINGS, seeds, starts_ISS3=STARTS)
-    for other in (
-        made.generate(EMBEDDINGS, [1] * 7, starts_ISS3=STARTS),
-        made.generate(EMBEDDINGS[::-1], seeds, starts_ISS3=STARTS),
-        made.generate(EMBEDDINGS, seeds, starts_ISS3=STARTS[::-1]),
-    ):
+    drawn = made.generate(EMBEDDINGS, seeds)
+    others = [made.generate(EMBEDDINGS, [1] * 7), made.generate(EMBEDDINGS[::-1], seeds)]
+    starts = made.draw_starts(EMBEDDINGS)
+    for weight in made._start.draw.parameters():
+        weight.copy_(-weight)
+    assert (made.draw_starts(EMBEDDINGS) != starts).mean() > 0.3
+    others.append(made.generate(EMBEDDINGS, seeds))
+    for other in others:
         assert (drawn != other).mean() > 0.3
 
 
@@ -99,7 +98,7 @@ def test_settings_are_part_of_what_makes_the_picture(tmp_path):
 
 def test_what_does_not_fit_is_refused(tmp_path):
     flow = write(tmp_path / "tiny.safetensors", "tiny")
-    begun = TinyGenerator(write(tmp_path / "starts.safetensors", "tiny with starts"))
+    begun = write(tmp_path / "starts.safetensors", "tiny with starts")
     direct = write(tmp_path / "direct.safetensors", "direct")
     with pytest.raises(CheckpointError, match="a flow, expected a direct decoder"):
         DirectGenerator(flow)
@@ -107,12 +106,19 @@ def test_what_does_not_fit_is_refused(tmp_path):
         TinyGenerator(direct)
     with pytest.raises(ConfigError, match="a direct decoder, which is not sampled"):
         open_generator(direct, sampling=Sampling())
-    with pytest.raises(ConfigError, match="found none; draw them with the direct decoder"):
-        begun.generate(EMBEDDINGS, SEEDS)
-    with pytest.raises(ConfigError, match=r"found shape \(7, 8, 8, 3\)"):
-        begun.generate(EMBEDDINGS, SEEDS, starts_ISS3=STARTS[:, :8, :8])
     with pytest.raises(ConfigError, match="starts at no picture"):
-        TinyGenerator(flow).generate(EMBEDDINGS, SEEDS, starts_ISS3=STARTS)
+        TinyGenerator(begun).generate(
+            EMBEDDINGS, SEEDS, starts_ISS3=np.zeros((7, 16, 16, 3), np.uint8)
+        )
+    with pytest.raises(ConfigError, match="starts at noise, not at pictures"):
+        TinyGenerator(flow).draw_starts(EMBEDDINGS)
+    network = FlowNetwork(size_px=16, num_dimensions=5, widths=(16, 32), start_noise=0.5)
+    with pytest.raises(ConfigError, match="goes with what draws them"):
+        save_generator(network, tmp_path / "other.safetensors", needs=NEEDS)
+    strange = Fingerprint("other", "cd" * 32).to_json()
+    path = write(tmp_path / "strange.safetensors", "tiny with starts", start_needs=strange)
+    with pytest.raises(CheckpointError, match="its start reads other embeddings: embeddings of o"):
+        TinyGenerator(path)
     with pytest.raises(ConfigError, match="expected one each, from 0"):
         TinyGenerator(flow).generate(EMBEDDINGS, [-1] * 7)
     with pytest.raises(ConfigError, match="batch_size is 0"):
