@@ -49,6 +49,7 @@ bench: env ## the numbers that the README and the changelog quote: hours
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/forecast.py simulated
 	$(BIN)/python benchmarks/conditions.py
+	$(BIN)/python benchmarks/experiments.py
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/new_sessions.py
 	$(BIN)/python benchmarks/planted_units.py
