@@ -24,6 +24,7 @@ from neurohorizon.evaluation.pictures.results import ReconstructionRow
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.drawn import draw_to_folder, save_picture
 from neurohorizon.imaging.generators.generator import Generator, select_embeddings
+from neurohorizon.imaging.generators.moved import NUM_CANDIDATES, move_retrieved
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.imaging.pictures import Pixels
@@ -37,6 +38,7 @@ Drawn = dict[str, list[list[Pixels]]]
 FROM_RESPONSES = ", from responses"
 RETRIEVED, NEAREST = "retrieved picture", "mean of the 10 nearest"
 START, TRUE_START = "its start", "its start, from true embeddings"
+MOVED = "retrieved, moved to the low-level path"
 LOW_LEVEL, BLENDED = "low-level path", "blended with the low-level path"
 TRUE_EMBEDDING, TRUE_PICTURE = "from true embeddings", "true pictures, as small"
 
@@ -75,6 +77,7 @@ class RowDrawer:
             ReconstructionRow(START, "generator", "what the flow starts at, from responses"),
             ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pixels"),
             ReconstructionRow(BLENDED, "generator", "three quarters drawn, a quarter low-level"),
+            ReconstructionRow(MOVED, "generator", "by what and where: of the nearest, one moved"),
             ReconstructionRow(RETRIEVED, "control", "the nearest of the training pictures"),
             ReconstructionRow(NEAREST, "control", "weighted by a softmax of their cosines"),
             ReconstructionRow(SAME_CATEGORY, "control"),
@@ -133,16 +136,31 @@ class RowDrawer:
                 num_nearest=min(num_nearest, len(train)),
             )
             drawn[control] = [list(retrieval.generate(predicted, [0] * len(test)))]
+        nearest = RetrievalGenerator(
+            self.sources.true[0],
+            train,
+            places=self.places,
+            size_px=size_px,
+            num_nearest=min(NUM_CANDIDATES, len(train)),
+        ).nearest(predicted)
         trained = session.pairs.only("train").mean_over_trials()
         seen = np.stack([self.small[one] for one in trained.hashes.tolist()])
         path = fit_low_level(trained.values, seen)
         low_level = list(path.draw(session.pairs.only("test").mean_over_trials().values))
         drawn[LOW_LEVEL] = [low_level]
+        drawn[MOVED] = [
+            [
+                move_retrieved(
+                    np.stack([self.small[train[each]] for each in rows]), np.log(shares), where
+                )
+                for rows, shares, where in zip(*nearest, low_level, strict=True)
+            ]
+        ]
         drawn[BLENDED] = [
             [blend(one, other) for one, other in zip(each, low_level, strict=True)]
             for each in drawn[row]
         ]
-        for each in (RETRIEVED, NEAREST, LOW_LEVEL):
+        for each in (RETRIEVED, NEAREST, LOW_LEVEL, MOVED):
             (into / slug(each) / "0").mkdir(parents=True, exist_ok=True)
             for one, picture in zip(test, drawn[each][0], strict=True):
                 save_picture(picture, into / slug(each) / "0" / f"{one}.png")
