@@ -113,6 +113,23 @@ def test_embeddings_are_predicted_out_of_fold(world, run, capsys):
     assert "has no row 'MLP InfoNCE': there are ridge" in capsys.readouterr().err
 
 
+def test_embeddings_by_retrieval_are_means_of_other_pictures_own(world, run):
+    assert main(["bridge", "embed", str(run), "--row", "ridge", "--by", "retrieval"]) == 0
+    scores = json.loads((run / "results/embeddings/scores.json").read_text())["rows"]
+    assert {each["reading"] for each in scores} == {"retrieval"}
+    folder = run / "results/embeddings/one/ridge-by-retrieval"
+    true = EmbeddingBank.load(world / "bank.npz")
+    for part in ("out_of_fold", "test"):
+        bank = EmbeddingBank.load(folder / part)
+        shown, mean = true.select(bank.hashes), true.embeddings.mean(axis=0)
+        assert np.square(bank.embeddings - shown).sum() < 0.9 * np.square(shown - mean).sum()
+        # Between training pictures, never beyond them.
+        low, high = true.embeddings.min(axis=0), true.embeddings.max(axis=0)
+        assert ((bank.embeddings >= low) & (bank.embeddings <= high)).all()
+    assert bank.fingerprint.settings["reading"] == "retrieval"
+    assert not true.fingerprint.difference(bank.fingerprint.space)
+
+
 def test_what_is_done_is_skipped_and_what_is_not_goes_on(world, run, capsys):
     assert main(words(world, "--out", str(run))) == 0
     assert "is fitted already" in capsys.readouterr().out

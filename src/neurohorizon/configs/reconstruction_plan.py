@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from neurohorizon.configs.records import load_bridge_run
-from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, predict_rows
+from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, Reading, predict_rows
 from neurohorizon.errors import ConfigError
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.generator import Generator
@@ -71,28 +72,37 @@ class ReconstructionPlan:
 def predict_best(
     folder: Path, row: RowName | None, progress: Progress | None
 ) -> tuple[dict[tuple[str, Predicted], PredictedBank], str]:
-    """Return what a row predicts, by recording and part, and its name.
+    """Return what a row predicts, by regression or by retrieval, and what it is called.
 
     Parameters
     ----------
     folder : path
         A finished run.
     row : str or None
-        None: the one that explains most of the embeddings of held-out training pictures.
+        None: the one that explains most of the embeddings of held-out training pictures. That
+        also chooses between regression and retrieval.
     progress : callable or None
+
+    Returns
+    -------
+    dict of (str, {"out_of_fold", "test"}) to PredictedBank, str
+        By recording and part.
 
     Raises
     ------
     ConfigError, DataError, CheckpointError
         As :func:`~neurohorizon.configs.run_embeddings.predict_rows`.
     """
-    every = predict_rows(folder, [row] if row else (), progress=progress)
-    explained: dict[str, list[float]] = {}
+    readings = get_args(Reading)
+    every = predict_rows(folder, [row] if row else (), readings=readings, progress=progress)
+    explained: dict[tuple[str, Reading], list[float]] = {}
     for each in every:
         if each.part == "out_of_fold":
-            explained.setdefault(each.row, []).append(each.score.explained)
+            explained.setdefault((each.row, each.reading), []).append(each.score.explained)
     best = max(explained, key=lambda name: float(np.mean(explained[name])))
-    return {(each.recording, each.part): each for each in every if each.row == best}, best
+    chosen = [each for each in every if (each.row, each.reading) == best]
+    name = best[0] + (" by retrieval" if best[1] == "retrieval" else "")
+    return {(each.recording, each.part): each for each in chosen}, name
 
 
 @dataclass(frozen=True, eq=False)

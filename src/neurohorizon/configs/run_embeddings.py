@@ -33,11 +33,14 @@ from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.checkpoints import hash_weights
 from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.ops.files import write_json
+from neurohorizon.training.bridge.soft_retrieval import fit_soft_retrieval
 
 EMBEDDINGS, SCORES_FILE = "embeddings", "scores.json"
 ENCODER = "responses"
 Progress = Callable[[str, int, int], None]
 Predicted = Literal["out_of_fold", "test"]
+Reading = Literal["regression", "retrieval"]
+"""By the bridge's own answer, or by a mean of training pictures, weighted by how they fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,7 @@ class PredictedBank:
     recording, row : str
     folder : str
         What the row's folder is called.
+    reading : {"regression", "retrieval"}
     part : {"out_of_fold", "test"}
     bank : EmbeddingBank
         Its fingerprint says that responses made it, and which bank's space it is in.
@@ -58,13 +62,18 @@ class PredictedBank:
     recording: str
     row: str
     folder: str
+    reading: Reading
     part: Predicted
     bank: EmbeddingBank
     score: PredictionScore
 
 
 def predict_embeddings(
-    folder: Path, rows: Sequence[str] = (), *, progress: Progress | None = None
+    folder: Path,
+    rows: Sequence[str] = (),
+    *,
+    reading: Reading = "regression",
+    progress: Progress | None = None,
 ) -> list[PredictedBank]:
     """Predict embeddings by the rows of a run, score them, and write ``results/embeddings``.
 
@@ -74,6 +83,7 @@ def predict_embeddings(
         A finished run.
     rows : sequence of str
         All of the run's that see colour unless told.
+    reading : {"regression", "retrieval"}
     progress : callable, optional
 
     Raises
@@ -81,12 +91,18 @@ def predict_embeddings(
     ConfigError, CheckpointError, DataError
         If the run has no such row, is not finished, or its recordings or banks have changed.
     """
-    every = predict_rows(folder, rows, progress=progress)
+    every = predict_rows(folder, rows, readings=[reading], progress=progress)
     into = folder / RESULTS_FOLDER / EMBEDDINGS
     for each in every:
         each.bank.save(into / each.recording / each.folder / each.part)
     content = [
-        {"recording": each.recording, "row": each.row, "part": each.part, **asdict(each.score)}
+        {
+            "recording": each.recording,
+            "row": each.row,
+            "reading": each.reading,
+            "part": each.part,
+            **asdict(each.score),
+        }
         for each in every
     ]
     write_json(into / SCORES_FILE, plain({"rows": content}))
@@ -94,7 +110,11 @@ def predict_embeddings(
 
 
 def predict_rows(
-    folder: Path, rows: Sequence[str] = (), *, progress: Progress | None = None
+    folder: Path,
+    rows: Sequence[str] = (),
+    *,
+    readings: Sequence[Reading] = ("regression",),
+    progress: Progress | None = None,
 ) -> list[PredictedBank]:
     """Predict embeddings and score them, as :func:`predict_embeddings`, and write nothing."""
     run, found = open_finished(folder)
@@ -106,13 +126,14 @@ def predict_rows(
     ]
     every = []
     for number, part in enumerate(parts):
-        every += _predict(part, bank_of(part, found))
+        for reading in readings:
+            every += _predict(part, bank_of(part, found), reading)
         if progress:
             progress("rows read", number + 1, len(parts))
     return every
 
 
-def _predict(part: Part, true: EmbeddingBank) -> list[PredictedBank]:
+def _predict(part: Part, true: EmbeddingBank, reading: Reading) -> list[PredictedBank]:
     """Predict what one row says of the pictures of one recording."""
     pairs = part.session.pairs
     train = pairs.only("train").mean_over_trials()
@@ -120,12 +141,27 @@ def _predict(part: Part, true: EmbeddingBank) -> list[PredictedBank]:
     fold_of = dict(zip(pairs.hashes.tolist(), part.session.fold.tolist(), strict=True))
     fold = np.array([fold_of[one] for one in train.hashes.tolist()])
     held = np.flatnonzero(fold >= 0)
+    known = true.select(train.hashes.tolist())
+    centre = known.mean(axis=0)
+    folds, seeds = load_part(part, kind="fold"), load_part(part, kind="seed")
     out_of_fold = np.empty((len(train.hashes), true.num_dimensions), dtype=np.float32)
-    for number, bridge in enumerate(load_part(part, kind="fold")):
-        out_of_fold[fold == number] = bridge.predict(train.values[fold == number])
-    seeds = load_part(part, kind="seed")
-    together = np.mean([bridge.predict(test.values) for bridge in seeds], axis=0)
-    centre = true.select(train.hashes.tolist()).mean(axis=0)
+    if reading == "regression":
+        for number, bridge in enumerate(folds):
+            out_of_fold[fold == number] = bridge.predict(train.values[fold == number])
+        together = np.mean([bridge.predict(test.values) for bridge in seeds], axis=0)
+    else:
+        mine = [fold == number for number in range(len(folds))]
+        fits = [
+            bridge.similarity(train.values[own], known[~own])
+            for bridge, own in zip(folds, mine, strict=True)
+        ]
+        retrieval = fit_soft_retrieval(
+            fits, [known[~own] for own in mine], [known[own] for own in mine]
+        )
+        for own, fit in zip(mine, fits, strict=True):
+            out_of_fold[own] = retrieval(fit, known[~own])
+        every = np.mean([bridge.similarity(test.values, known) for bridge in seeds], axis=0)
+        together = retrieval(every, known)
 
     def make(
         which: Predicted, hashes: NDArray[np.str_], predicted: NDArray[np.float32]
@@ -136,10 +172,11 @@ def _predict(part: Part, true: EmbeddingBank) -> list[PredictedBank]:
             embeddings=predicted,
             hashes=chosen,
             names=[name_of[one] for one in chosen],
-            fingerprint=_fingerprint(part, which, true),
+            fingerprint=_fingerprint(part, which, reading, true),
         )
         score = score_predictions(predicted, true.select(chosen), centre=centre)
-        return PredictedBank(pairs.id, part.name, part.folder.name, which, bank, score)
+        into = part.folder.name + ("-by-retrieval" if reading == "retrieval" else "")
+        return PredictedBank(pairs.id, part.name, into, reading, which, bank, score)
 
     return [
         make("out_of_fold", train.hashes[held], out_of_fold[held]),
@@ -147,7 +184,9 @@ def _predict(part: Part, true: EmbeddingBank) -> list[PredictedBank]:
     ]
 
 
-def _fingerprint(part: Part, which: Predicted, true: EmbeddingBank) -> Fingerprint:
+def _fingerprint(
+    part: Part, which: Predicted, reading: Reading, true: EmbeddingBank
+) -> Fingerprint:
     kind = "fold" if which == "out_of_fold" else "seed"
     return Fingerprint(
         encoder=ENCODER,
@@ -155,6 +194,7 @@ def _fingerprint(part: Part, which: Predicted, true: EmbeddingBank) -> Fingerpri
         settings={
             "recording": part.session.pairs.id,
             "row": part.name,
+            "reading": reading,
             "space": true.fingerprint.to_json(),
         },
     )
