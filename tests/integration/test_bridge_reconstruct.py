@@ -26,7 +26,7 @@ ROWS = [
     "direct, from responses",
     "low-level path",
     "blended with the low-level path",
-    "retrieved, moved to the low-level path",
+    "retrieved, moved to what is drawn",
     "retrieved picture",
     "mean of the 10 nearest",
     "random training picture of the category",

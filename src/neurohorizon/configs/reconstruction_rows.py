@@ -38,7 +38,7 @@ Drawn = dict[str, list[list[Pixels]]]
 FROM_RESPONSES = ", from responses"
 RETRIEVED, NEAREST = "retrieved picture", "mean of the 10 nearest"
 START, TRUE_START = "its start", "its start, from true embeddings"
-MOVED = "retrieved, moved to the low-level path"
+MOVED = "retrieved, moved to what is drawn"
 LOW_LEVEL, BLENDED = "low-level path", "blended with the low-level path"
 TRUE_EMBEDDING, TRUE_PICTURE = "from true embeddings", "true pictures, as small"
 
@@ -77,7 +77,9 @@ class RowDrawer:
             ReconstructionRow(START, "generator", "what the flow starts at, from responses"),
             ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pixels"),
             ReconstructionRow(BLENDED, "generator", "three quarters drawn, a quarter low-level"),
-            ReconstructionRow(MOVED, "generator", "by what and where: of the nearest, one moved"),
+            ReconstructionRow(
+                MOVED, "generator", "of the nearest, moved, the one that fits the blend"
+            ),
             ReconstructionRow(RETRIEVED, "control", "the nearest of the training pictures"),
             ReconstructionRow(NEAREST, "control", "weighted by a softmax of their cosines"),
             ReconstructionRow(SAME_CATEGORY, "control"),
@@ -148,17 +150,17 @@ class RowDrawer:
         path = fit_low_level(trained.values, seen)
         low_level = list(path.draw(session.pairs.only("test").mean_over_trials().values))
         drawn[LOW_LEVEL] = [low_level]
+        drawn[BLENDED] = [
+            [blend(one, other) for one, other in zip(each, low_level, strict=True)]
+            for each in drawn[row]
+        ]
         drawn[MOVED] = [
             [
                 move_retrieved(
                     np.stack([self.small[train[each]] for each in rows]), np.log(shares), where
                 )
-                for rows, shares, where in zip(*nearest, low_level, strict=True)
+                for rows, shares, where in zip(*nearest, drawn[BLENDED][0], strict=True)
             ]
-        ]
-        drawn[BLENDED] = [
-            [blend(one, other) for one, other in zip(each, low_level, strict=True)]
-            for each in drawn[row]
         ]
         for each in (RETRIEVED, NEAREST, LOW_LEVEL, MOVED):
             (into / slug(each) / "0").mkdir(parents=True, exist_ok=True)

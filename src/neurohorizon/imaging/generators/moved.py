@@ -1,8 +1,8 @@
 """Retrieved pictures, moved to where something was: retrieval by what, refined by where.
 
 An embedding that names an object forgets its place, so the nearest training picture shows the right
-thing in the wrong place; the low-level path shows a blob in the right one. Of the nearest pictures,
-each moved by some pixels, this takes the one that fits both.
+thing in the wrong place; a decoder of least squares draws a blob in the right one. Of the nearest
+pictures, each moved by some pixels, this takes the one that fits both.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from neurohorizon.errors import ConfigError
 NUM_CANDIDATES = 48
 #: By how much of their width pictures are moved at most, and in what steps.
 FARTHEST, STEP = 3 / 8, 1 / 16
-#: What a correlation of 1 with the low-level picture is worth, in nats of the softmax over cosines.
+#: What a correlation of 1 with the blob is worth, in nats of the softmax over cosines.
 WORTH = 10.0
-_BLUR = 1.5 / 32  # of the width: a low-level picture knows no more
+_BLUR = 1.5 / 32  # of the width: a blob knows no more
 
 
 def move_retrieved(
     candidates_KSS3: NDArray[np.uint8],
     log_weights_K: NDArray[np.floating],
-    low_level_SS3: NDArray[np.uint8],
+    blob_SS3: NDArray[np.uint8],
     *,
     worth: float = WORTH,
 ) -> NDArray[np.uint8]:
@@ -36,8 +36,8 @@ def move_retrieved(
         The nearest training pictures.
     log_weights_K : (K,) array
         How near each is, in nats.
-    low_level_SS3 : (S, S, 3) array of uint8
-        What is known of where things were.
+    blob_SS3 : (S, S, 3) array of uint8
+        A blurry picture of where things were.
     worth : float
         Nats for a correlation of 1, over pixels and colours, of the blurred pictures.
 
@@ -52,7 +52,7 @@ def move_retrieved(
     """
     from scipy.ndimage import gaussian_filter
 
-    size = low_level_SS3.shape[0]
+    size = blob_SS3.shape[0]
     expected = (len(log_weights_K), size, size, 3)
     if candidates_KSS3.shape != expected or not len(log_weights_K):
         raise ConfigError(
@@ -64,7 +64,7 @@ def move_retrieved(
         smooth = gaussian_filter(pictures.astype(np.float32), (0, sigma, sigma, 0))
         return np.asarray(smooth, np.float32)
 
-    target = _standard(blurred(low_level_SS3[None]).reshape(1, -1))[0]
+    target = _standard(blurred(blob_SS3[None]).reshape(1, -1))[0]
     step = max(1, round(STEP * size))
     farthest = step * int(FARTHEST * size / step)
     # Nothing is moved without a reason: of equals the shortest move is taken.

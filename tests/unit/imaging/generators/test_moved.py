@@ -26,8 +26,8 @@ def disc(row, column):
 
 def test_the_nearest_picture_is_moved_to_where_something_was():
     candidates = np.stack([square(4, 4), disc(8, 8)])
-    low_level = (0.5 * square(16, 12) + 45).astype(np.uint8)
-    found = move_retrieved(candidates, np.array([0.0, -1.0]), low_level)
+    blob = (0.5 * square(16, 12) + 45).astype(np.uint8)
+    found = move_retrieved(candidates, np.array([0.0, -1.0]), blob)
     np.testing.assert_array_equal(found, square(16, 12))
     # What is uncovered is as the edge.
     assert (found[0] == 90).all()
@@ -35,12 +35,12 @@ def test_the_nearest_picture_is_moved_to_where_something_was():
 
 def test_what_is_far_nearer_wins_over_place():
     candidates = np.stack([square(4, 4), disc(8, 8)])
-    low_level = square(12, 12)
-    found = move_retrieved(candidates, np.array([-50.0, 0.0]), low_level)
+    blob = square(12, 12)
+    found = move_retrieved(candidates, np.array([-50.0, 0.0]), blob)
     np.testing.assert_array_equal(found, disc(16, 16))
 
 
-def test_without_a_word_from_the_low_level_path_the_nearest_picture_stays():
+def test_without_a_word_of_where_the_nearest_picture_stays():
     candidates, nearness = np.stack([square(4, 4), disc(8, 8)]), np.array([0.0, -1.0])
     grey = np.full((SIZE, SIZE, 3), 128, np.uint8)
     np.testing.assert_array_equal(move_retrieved(candidates, nearness, grey), square(4, 4))
