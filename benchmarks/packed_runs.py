@@ -18,7 +18,7 @@ from neurohorizon.evaluation.result_files import plain
 from neurohorizon.evaluation.sweep_results import RecordingSums, SeedResult, SetSums
 from neurohorizon.ops.files import atomic_path
 
-DIGITS = 4
+DIGITS = 3
 
 
 class PackedRuns:

@@ -10,13 +10,15 @@ from PIL import Image
 
 from bridge_worlds import embeddings_of, write_world
 from neurohorizon.cli.app import main
-from neurohorizon.configs.run_reconstruction import _labels, _not_judged
+from neurohorizon.configs.run_reconstruction import _labels, _network, _not_judged
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.pictures.judge import Judge
 from neurohorizon.evaluation.pictures.result_files import load_reconstruction
 from neurohorizon.evaluation.pictures.summary import estimate
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.fingerprint import Fingerprint
+from neurohorizon.imaging.generators.open import open_generator
+from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.pictures import open_pictures
 from neurohorizon.models.pictures.judge import JudgeNetwork
 from neurohorizon.simulate.ventral import VentralPlan, load_ventral_truth, write_ventral_stream
@@ -195,6 +197,13 @@ def test_a_flow_told_of_two_spaces_that_starts_at_pictures(
     )
     assert chance < start < oracle
     assert not (run / "results" / "embeddings").exists()  # of `bridge embed` alone
+
+
+def test_what_made_the_embeddings_does_not_judge_them(run, world, direct):
+    generator = open_generator(direct)
+    assert _network(None, generator).name == "layout"
+    generator.needs = LayoutEncoder().fingerprint
+    assert _network(None, generator).name == "pixels"
 
 
 def test_a_judge_is_asked_what_it_is_right_about(tmp_path):

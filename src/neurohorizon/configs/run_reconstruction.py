@@ -25,7 +25,7 @@ from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_retrieval import case_of
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.pictures.distributions import DistributionScore, distribution_scores
-from neurohorizon.evaluation.pictures.features import EncoderFeatures, FeatureNetwork
+from neurohorizon.evaluation.pictures.features import EncoderFeatures, FeatureNetwork, PixelFeatures
 from neurohorizon.evaluation.pictures.gate import (
     OracleGate,
     oracle_gate,
@@ -50,6 +50,7 @@ from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import open_generator
 from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.pictures import Pixels
+from neurohorizon.imaging.spaces import spaces_of
 from neurohorizon.recordings.schema import FloatArray
 from neurohorizon.training.image_encoder.labels import find_world, read_world_labels
 
@@ -101,7 +102,7 @@ def reconstruct_run(
     generator = open_generator(plan.generator, device=plan.device, sampling=plan.sampling)
     name = plan.generator.stem
     judge = None if plan.judge is None else open_judge(plan.judge, device=plan.device)
-    network: FeatureNetwork = judge or EncoderFeatures(LayoutEncoder())
+    network = _network(judge, generator)
     require_other_network(network.fingerprint, generator.needs)
     hashes = sorted({one for each in found.sessions for one in hashes_of(each, "test")})
     _require_unseen(generator, hashes, plan.generator)
@@ -235,6 +236,16 @@ def _require_unseen(generator: Generator, hashes: Sequence[str], path: Path) -> 
             f"{path}: was trained on {len(known)} of the {len(hashes)} pictures that are tested on "
             "here: train it without them (--exclude)"
         )
+
+
+def _network(judge: Judge | None, generator: Generator) -> FeatureNetwork:
+    """Return what identifies pictures: a judge, the layout, or pixels where that is drawn from."""
+    layout = LayoutEncoder()
+    if judge is not None:
+        return judge
+    if layout.fingerprint.encoder in [space.encoder for space in spaces_of(generator.needs)]:
+        return PixelFeatures()
+    return EncoderFeatures(layout)
 
 
 def _not_judged(judge: Judge | None) -> list[str]:

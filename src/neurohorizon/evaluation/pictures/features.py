@@ -28,6 +28,7 @@ from neurohorizon.errors import DataError
 from neurohorizon.evaluation.retrieval.identification import count_better
 from neurohorizon.imaging.encoders import ImageEncoder
 from neurohorizon.imaging.fingerprint import Fingerprint
+from neurohorizon.imaging.small import stack_pictures
 from neurohorizon.recordings.schema import FloatArray
 
 Features = NDArray[np.floating[Any]]
@@ -78,6 +79,31 @@ class EncoderFeatures:
         """Return the embeddings, (n, D), by the name of the readout."""
         layer = str(self.fingerprint.settings.get("readout", "embedding"))
         return {layer: self.encoder.encode(pictures)}
+
+
+class PixelFeatures:
+    """The pixels of small pictures: no network, where the one at hand made the embeddings.
+
+    Parameters
+    ----------
+    size_px : int
+        Width and height to which pictures are made.
+    """
+
+    name = "pixels"
+
+    def __init__(self, *, size_px: int = 16) -> None:
+        self.size_px = size_px
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Their size."""
+        return Fingerprint(self.name, settings={"size_px": self.size_px})
+
+    def features(self, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, Features]:
+        """Return the pixels, (n, 3 size_px²)."""
+        small = stack_pictures(pictures, size_px=self.size_px)
+        return {self.name: small.reshape(len(small), -1).astype(np.float64)}
 
 
 def correlations(found: Features, truth: Features) -> FloatArray:

@@ -7,6 +7,7 @@ from scipy.spatial.distance import correlation, cosine
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.pictures.features import (
     EncoderFeatures,
+    PixelFeatures,
     correlation_distance,
     correlations,
     cosine_similarity,
@@ -62,3 +63,14 @@ def test_any_image_encoder_is_a_feature_network():
     assert network.name == network.fingerprint.encoder == "layout"
     (layer,) = features
     np.testing.assert_array_equal(features[layer], LayoutEncoder().encode(list(pictures)))
+
+
+def test_pixels_identify_without_a_network():
+    pictures = list(RNG.integers(0, 256, (6, 40, 48, 3), dtype=np.uint8))
+    network = PixelFeatures(size_px=8)
+    found = network.features(pictures)["pixels"]
+    assert found.shape == (6, 192)
+    assert network.fingerprint.difference(PixelFeatures().fingerprint)
+    brighter = [(picture // 2 + 60).astype(np.uint8) for picture in pictures]
+    closer = count_closer(network.features(brighter)["pixels"], found)
+    assert two_way(closer, num_candidates=6).min() == 1
