@@ -182,7 +182,7 @@ def test_a_flow_told_of_two_spaces_that_starts_at_pictures(
     run, other_run, world, direct, tmp_path, capsys
 ):
     flow = tmp_path / "flow.safetensors"
-    begun = ["--start", str(direct), "--start-noise", "0.2", "--steps", "120"]
+    begun = ["--start", str(direct), "--start-noise", "0.2", "--steps", "60"]
     assert train(world, flow, *begun, "--bank", str(world / "turned.npz")) == 0
     assert reconstruct(run, world, flow) == 2
     assert "flow.safetensors was made with other embeddings" in capsys.readouterr().err

@@ -6,7 +6,12 @@ from safetensors.torch import load_file, save_file
 
 from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.pictures.direct import DirectNetwork
-from neurohorizon.models.pictures.files import load_generator, save_generator, save_judge
+from neurohorizon.models.pictures.files import (
+    StartDecoder,
+    load_generator,
+    save_generator,
+    save_judge,
+)
 from neurohorizon.models.pictures.flow import FlowNetwork
 from neurohorizon.models.pictures.judge import JudgeNetwork
 
@@ -26,7 +31,12 @@ def make(kind):
 def saved(request, tmp_path):
     network, path = make(request.param), tmp_path / "generator.safetensors"
     network.standardise.fit(torch.randn(20, 5))
-    save_generator(network, path, needs='{"encoder": "x"}', trained_on=SEEN, about={"a": "b"})
+    start = None
+    if request.param == "tiny":
+        decoder = DirectNetwork(size_px=16, num_dimensions=3, widths=(8, 8)).eval()
+        start = StartDecoder(decoder, '{"encoder": "y"}')
+    needs, about = '{"encoder": "x"}', {"a": "b"}
+    save_generator(network, path, needs=needs, start=start, trained_on=SEEN, about=about)
     return network, path
 
 
@@ -41,6 +51,12 @@ def test_what_is_saved_is_loaded(saved):
         assert torch.equal(found.network.state_dict()[name], weight)
     if isinstance(network, FlowNetwork):
         assert found.network.start_noise == 0.3
+        assert found.start is not None
+        assert found.start.needs == '{"encoder": "y"}'
+        assert found.start.network.widths == (8, 8)
+        assert not any(each.requires_grad for each in found.start.network.parameters())
+    else:
+        assert found.start is None
     again = load_generator(path)
     assert again.digest == found.digest
 
