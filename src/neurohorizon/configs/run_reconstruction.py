@@ -147,13 +147,16 @@ def reconstruct_run(
         mine = drawer.draw(session, progress=progress)
         mine[TRUE_EMBEDDING] = [[each[row_of[one]] for one in test] for each in oracle]
         truth[recording] = [seen[one] for one in test]
+        true_features = _features(network, truth[recording])
         code = {key: values[[row_of[one] for one in test]] for key, values in labels.items()}
         for number, (each, by_seed) in enumerate(mine.items()):
-            found_here, features = _score(by_seed, truth[recording], network, judge, code)
+            found_here, features = _score(
+                by_seed, truth[recording], true_features, network, judge, code
+            )
             for metric, values in found_here.items():
                 metrics.setdefault(metric.name, metric)
                 scores[each, recording, metric.name] = values
-            for what, score in distribution_scores(*features).items():
+            for what, score in distribution_scores(features, true_features).items():
                 distributions[each, recording, what] = score
             drawn[recording, each] = by_seed[0]
             if progress:
@@ -211,18 +214,18 @@ def _gate(
 def _score(
     by_seed: Sequence[Sequence[Pixels]],
     truth: Sequence[Pixels],
+    true_features: NDArray[np.floating],
     network: FeatureNetwork,
     judge: Judge | None,
     code: Mapping[str, NDArray[np.int64]],
-) -> tuple[Scores, tuple[NDArray[np.floating], NDArray[np.floating]]]:
-    """Score one row of one recording; return features of the first seed and of the truth, too."""
+) -> tuple[Scores, NDArray[np.floating]]:
+    """Score one row of one recording; return features of the first seed, too."""
     scores = score_pixels(by_seed, truth)
     features = [_features(network, each) for each in by_seed]
-    true = _features(network, truth)
-    scores |= score_features(features, true, name=network.name)
+    scores |= score_features(features, true_features, name=network.name)
     if judge is not None and code:
         scores |= score_judged([judge(each) for each in by_seed], code)
-    return scores, (features[0], true)
+    return scores, features[0]
 
 
 def _features(network: FeatureNetwork, pictures: Sequence[Pixels]) -> NDArray[np.floating]:
