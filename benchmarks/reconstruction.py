@@ -3,7 +3,8 @@
     python benchmarks/reconstruction.py            # half an hour of a core, after bridge.py
 
 Takes the runs that ``python benchmarks/bridge.py ventral_stream ventral_stream_layout`` leaves
-under ``runs/bench-bridge/``: bridges to what pictures show, and to where what is how bright. Trains
+under ``runs/bench-bridge/``: bridges to what pictures show, and to where what is how bright; and
+the encoder that embedded the first bank, ``small.safetensors``. Trains
 a judge and the generators of each study under ``runs/bench-reconstruction/`` (what is trained is
 kept), draws and scores the test pictures, and writes ``reconstruction_<study>.md`` and ``.json``
 to ``benchmarks/results/``.
@@ -51,6 +52,10 @@ class Study:
     kind : {"direct", "tiny"}
     settings : LoopSettings
     num_seeds : int
+    best_of : int
+        Pictures that the best is chosen of, by the encoder of the first bank.
+    encoder : path
+        Its checkpoint.
     compared : tuple of str
         Rows that every other one is compared with, picture by picture.
     """
@@ -65,6 +70,8 @@ class Study:
     kind: Kind
     settings: LoopSettings
     num_seeds: int
+    best_of: int
+    encoder: Path
     compared: tuple[str, ...]
 
 
@@ -86,6 +93,8 @@ STUDIES = {
             precision="bfloat16",
         ),
         num_seeds=1,
+        best_of=24,
+        encoder=Path("small.safetensors"),
         compared=("retrieved picture", "ventral_stream, from responses"),
     ),
 }
@@ -125,6 +134,8 @@ def run(name: str, study: Study) -> None:
             other_runs=[OtherRun(BRIDGES / study.other_run, study.other_row)],
             judge=judge,
             num_seeds=study.num_seeds,
+            best_of=study.best_of,
+            checkpoint=study.encoder,
         )
         done = reconstruct_run(BRIDGES / study.run, plan, progress=progress)
         figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bridge_worlds import embeddings_of, write_world
 from neurohorizon.cli.app import main
+from neurohorizon.configs.reconstruction_rows import slug
 from neurohorizon.configs.run_reconstruction import _labels, _network, _not_judged
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.pictures.judge import Judge
@@ -152,6 +153,9 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     refused("draws from 1 of the spaces of 2 runs", "--other-run", str(run))
     refused("not sampled", "--steps", "4")
     refused("expected 1 or more", "--seeds", "0")
+    refused("expected 2 or more, or 1 to leave it out", "--best-of", "0")
+    refused("say of how many with --best-of", "--checkpoint", "small.safetensors")
+    refused("no encoder that more pictures could be embedded by", "--best-of", "4")
     (tmp_path / "few").mkdir()
     Image.new("RGB", (16, 16)).save(tmp_path / "few" / "other.png")
     refused("180 of 180 pictures are not there", pictures=tmp_path / "few")
@@ -166,14 +170,13 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def other_run(world):
     """Bridges to another space, of the same recordings."""
-    opened = EmbeddingBank.load(world / "bank.npz")
-    turned = np.random.default_rng(0).normal(size=(opened.num_dimensions, 20))
-    values = np.tanh(opened.embeddings @ turned / 10).astype(np.float32)
-    other = EmbeddingBank(values, opened.hashes, opened.names, Fingerprint("turned"))
-    other.save(world / "turned.npz")
+    out = str(world / "layout.npz")
+    assert (
+        main(["data", "embed", str(world / "pictures"), "--encoder", "layout", "--out", out]) == 0
+    )
     words = ["model.rows=[ridge]", "model.grey_rows=[]", "data.grey_bank=null"]
     words += ["data.source=null", "training.budget=2", "training.num_folds=2"]
-    words += [f"data.recordings={world / 'recordings'}", f"data.bank={world / 'turned.npz'}"]
+    words += [f"data.recordings={world / 'recordings'}", f"data.bank={out}"]
     assert main(["bridge", "align", "macaque-v4", *words, "--out", str(world / "other")]) == 0
     return world / "other"
 
@@ -183,20 +186,34 @@ def test_a_flow_told_of_two_spaces_that_starts_at_pictures(
 ):
     flow = tmp_path / "flow.safetensors"
     begun = ["--start", str(direct), "--start-noise", "0.2", "--steps", "60"]
-    assert train(world, flow, *begun, "--bank", str(world / "turned.npz")) == 0
+    assert train(world, flow, *begun, "--bank", str(world / "layout.npz")) == 0
     assert reconstruct(run, world, flow) == 2
     assert "flow.safetensors was made with other embeddings" in capsys.readouterr().err
-    told = ["--other-run", str(other_run), "--seeds", "1", "--steps", "2"]
-    assert reconstruct(run, world, flow, *told) == 0
-    result = load_reconstruction(run / "results" / "reconstruction" / "flow" / "scores")
+    told = ["--other-run", str(run), "--seeds", "1", "--steps", "2", "--best-of", "3"]
+    assert reconstruct(other_run, world, flow, *told) == 0
+    folder = other_run / "results" / "reconstruction" / "flow"
+    result = load_reconstruction(folder / "scores")
     names = [row.name for row in result.rows]
-    assert names[:2] == ["flow, from responses", "its start"]
+    assert names[:3] == ["flow, from responses", "flow, from responses, best of 3", "its start"]
+    moved = "retrieved, moved to what is drawn"
+    assert moved in names
     start, oracle, chance = (
-        estimate(result, row, "layout two-way").value
+        estimate(result, row, "pixels two-way").value
         for row in ("its start", "its start, from true embeddings", "mean training picture")
     )
     assert chance < start < oracle
-    assert not (run / "results" / "embeddings").exists()  # of `bridge embed` alone
+    assert not (other_run / "results" / "embeddings").exists()  # of `bridge embed` alone
+    # The best are among what there is to choose from, and it is said which they are.
+    drawn = folder / "pictures" / "one"
+    for row in ("flow, from responses", moved):
+        best = drawn / slug(f"{row}, best of 3")
+        chosen = json.loads((best / "chosen.json").read_text())
+        assert len(chosen) == TEST
+        assert set(chosen.values()) == {0, 1, 2}
+        for one, number in chosen.items():
+            candidate = drawn / slug(row) / str(number) / f"{one}.png"
+            if candidate.is_file():  # of what was moved, the first alone
+                assert (best / "0" / f"{one}.png").read_bytes() == candidate.read_bytes()
 
 
 def test_what_made_the_embeddings_does_not_judge_them(run, world, direct):

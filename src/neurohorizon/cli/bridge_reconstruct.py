@@ -24,6 +24,8 @@ def reconstruct(
     steps: int | None = None,
     guidance: float | None = None,
     seeds: int = 3,
+    best_of: int = 1,
+    checkpoint: str | None = None,
     device: str = "cpu",
 ) -> None:
     """Draw the test pictures from the responses to them, and score what was drawn.
@@ -60,6 +62,12 @@ def reconstruct(
         Of a flow: above 1, what the embedding says is shown more clearly; 1.5 by default.
     seeds
         Pictures that are drawn of each response.
+    best_of
+        Draw so many, and show in a row of its own the one whose embedding is most like what the
+        response speaks for; of retrieved pictures that were moved likewise.
+    checkpoint
+        With --best-of: of the encoder that embedded the pictures of the run's bank, where its name
+        is not enough: the file of small, a folder of any other.
     device
         cpu, cuda or mps.
     """
@@ -75,6 +83,8 @@ def reconstruct(
 
     if seeds < 1:
         raise ConfigError(f"--seeds is {seeds}: expected 1 or more")
+    if best_of < 1:
+        raise ConfigError(f"--best-of is {best_of}: expected 2 or more, or 1 to leave it out")
     if other_row is not None and other_run is None:
         raise ConfigError("--other-row without --other-run: name the run that it is of")
     others = []
@@ -93,6 +103,8 @@ def reconstruct(
         judge=judge,
         sampling=sampling,
         num_seeds=seeds,
+        best_of=best_of,
+        checkpoint=checkpoint,
         device=device,
     )
     with StageProgress() as progress:

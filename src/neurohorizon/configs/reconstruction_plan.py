@@ -13,6 +13,8 @@ from neurohorizon.configs.records import load_bridge_run
 from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, Reading, predict_rows
 from neurohorizon.errors import ConfigError
 from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.encoders import open_encoder_of
+from neurohorizon.imaging.generators.best_of import Ranking
 from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.spaces import bank_in, spaces_of
 from neurohorizon.models.pictures.sampling import Sampling
@@ -56,6 +58,11 @@ class ReconstructionPlan:
     sampling : Sampling, optional
         Of a flow.
     num_seeds : int
+    best_of : int
+        Of so many pictures, the one that agrees most with the response is shown in rows of its
+        own; 1 leaves them out.
+    checkpoint : path or str, optional
+        Of what embedded the pictures of the run's bank, where its name is not enough.
     device : str
     """
 
@@ -66,7 +73,34 @@ class ReconstructionPlan:
     judge: Path | None = None
     sampling: Sampling | None = None
     num_seeds: int = 3
+    best_of: int = 1
+    checkpoint: Path | str | None = None
     device: str = "cpu"
+
+
+def open_ranking(plan: ReconstructionPlan, bank: EmbeddingBank) -> Ranking | None:
+    """Return what chooses the best of several pictures; None if it is not asked for.
+
+    Parameters
+    ----------
+    plan : ReconstructionPlan
+    bank : EmbeddingBank
+        Of the run.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError, MissingExtraError
+        If the encoder of the bank cannot be opened.
+    """
+    if plan.best_of < 2:
+        if plan.checkpoint is not None:
+            raise ConfigError(
+                f"{plan.checkpoint}: an encoder chooses the best of several pictures: say of how "
+                "many with --best-of, or leave the checkpoint out"
+            )
+        return None
+    encoder = open_encoder_of(bank.fingerprint, checkpoint=plan.checkpoint, device=plan.device)
+    return Ranking(encoder, plan.best_of)
 
 
 def predict_best(

@@ -22,13 +22,16 @@ from neurohorizon.evaluation.pictures.references import (
 )
 from neurohorizon.evaluation.pictures.results import ReconstructionRow
 from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.generators.best_of import Ranking
+from neurohorizon.imaging.generators.direct import DirectGenerator
 from neurohorizon.imaging.generators.drawn import draw_to_folder, save_picture
 from neurohorizon.imaging.generators.generator import Generator, select_embeddings
-from neurohorizon.imaging.generators.moved import NUM_CANDIDATES, move_retrieved
+from neurohorizon.imaging.generators.moved import NUM_CANDIDATES, Moved, move_retrieved
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.imaging.pictures import Pixels
 from neurohorizon.imaging.spaces import join_spaces
+from neurohorizon.ops.files import write_json
 from neurohorizon.training.generator.low_level import fit_low_level
 from neurohorizon.training.generator.prior import fit_ridge_prior
 
@@ -40,6 +43,8 @@ RETRIEVED, NEAREST = "retrieved picture", "mean of the 10 nearest"
 START, TRUE_START = "its start", "its start, from true embeddings"
 MOVED = "retrieved, moved to what is drawn"
 LOW_LEVEL, BLENDED = "low-level path", "blended with the low-level path"
+#: Of a row of the best: which of its candidates was chosen for each picture; of drawn ones, a seed.
+CHOSEN = "chosen.json"
 TRUE_EMBEDDING, TRUE_PICTURE = "from true embeddings", "true pictures, as small"
 
 
@@ -59,6 +64,8 @@ class RowDrawer:
     num_seeds : int
     folder : Path
         Receives what is drawn, by recording.
+    ranking : Ranking or None
+        Chooses the best of several pictures, in rows of their own.
     """
 
     name: str
@@ -68,17 +75,28 @@ class RowDrawer:
     places: Sequence[Path]
     num_seeds: int
     folder: Path
+    ranking: Ranking | None = None
+
+    def best(self, row: str) -> str:
+        """Return what a row is called whose pictures are the best of several."""
+        return f"{row}, best of {1 if self.ranking is None else self.ranking.num}"
 
     def rows(self) -> list[ReconstructionRow]:
         """Return all rows in the order of the tables."""
         drawn = self.name + FROM_RESPONSES
         return [
             ReconstructionRow(drawn, "generator", f"from what {self.sources.row} predicts"),
+            ReconstructionRow(
+                self.best(drawn), "generator", "that whose embedding is most like the predicted one"
+            ),
             ReconstructionRow(START, "generator", "what the flow starts at, from responses"),
             ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pixels"),
             ReconstructionRow(BLENDED, "generator", "three quarters drawn, a quarter low-level"),
             ReconstructionRow(
                 MOVED, "generator", "of the nearest, moved, the one that fits the blend"
+            ),
+            ReconstructionRow(
+                self.best(MOVED), "generator", "of those that fit, the most like what is predicted"
             ),
             ReconstructionRow(RETRIEVED, "control", "the nearest of the training pictures"),
             ReconstructionRow(NEAREST, "control", "weighted by a softmax of their cosines"),
@@ -114,37 +132,23 @@ class RowDrawer:
         mapped = self._map(recording, test)
         fingerprint = join_spaces(self.sources.predicted[recording, "test"])
         EmbeddingBank(mapped, test, test, fingerprint).save(into / f"{slug(row)}.embeddings")
-        drawn: Drawn = {
-            row: draw_to_folder(
-                self.generator,
-                mapped,
-                test,
-                into / slug(row),
-                num_seeds=self.num_seeds,
-                progress=None if progress is None else _named(progress, recording),
-            )
-        }
+        # The same embedding and seed draw the same picture: a direct decoder has one of each.
+        several = self.ranking is not None and not isinstance(self.generator, DirectGenerator)
+        num_seeds = self.num_seeds
+        if several and self.ranking is not None:
+            num_seeds = max(num_seeds, self.ranking.num)
+        by_seed = draw_to_folder(
+            self.generator,
+            mapped,
+            test,
+            into / slug(row),
+            num_seeds=num_seeds,
+            progress=None if progress is None else _named(progress, recording),
+        )
+        drawn: Drawn = {row: by_seed[: self.num_seeds]}
         if isinstance(self.generator, TinyGenerator) and self.generator.has_start:
             drawn[START] = [list(self.generator.draw_starts(mapped))]
             drawn[TRUE_START] = [list(self.generator.draw_starts(self.true(test)))]
-        size_px = self.generator.size_px
-        predicted = self.sources.predicted[recording, "test"][0].select(test)
-        for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
-            retrieval = RetrievalGenerator(
-                self.sources.true[0],
-                train,
-                places=self.places,
-                size_px=size_px,
-                num_nearest=min(num_nearest, len(train)),
-            )
-            drawn[control] = [list(retrieval.generate(predicted, [0] * len(test)))]
-        nearest = RetrievalGenerator(
-            self.sources.true[0],
-            train,
-            places=self.places,
-            size_px=size_px,
-            num_nearest=min(NUM_CANDIDATES, len(train)),
-        ).nearest(predicted)
         trained = session.pairs.only("train").mean_over_trials()
         seen = np.stack([self.small[one] for one in trained.hashes.tolist()])
         path = fit_low_level(trained.values, seen)
@@ -154,15 +158,26 @@ class RowDrawer:
             [blend(one, other) for one, other in zip(each, low_level, strict=True)]
             for each in drawn[row]
         ]
-        drawn[MOVED] = [
-            [
-                move_retrieved(
-                    np.stack([self.small[train[each]] for each in rows]), np.log(shares), where
-                )
-                for rows, shares, where in zip(*nearest, drawn[BLENDED][0], strict=True)
-            ]
-        ]
-        for each in (RETRIEVED, NEAREST, LOW_LEVEL, MOVED):
+        predicted = self.sources.predicted[recording, "test"][0].select(test)
+        for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
+            retrieval = self._retrieval(train, num_nearest)
+            drawn[control] = [list(retrieval.generate(predicted, [0] * len(test)))]
+        moved = self._move(train, predicted, drawn[BLENDED][0])
+        drawn[MOVED] = [[each.pictures_NSS3[0] for each in moved]]
+        shown = [RETRIEVED, NEAREST, LOW_LEVEL, MOVED]
+        if self.ranking is not None:
+            candidates = {MOVED: [list(each.pictures_NSS3[: self.ranking.num]) for each in moved]}
+            if several:
+                some = by_seed[: self.ranking.num]
+                candidates[row] = [list(each) for each in zip(*some, strict=True)]
+            mean = self.sources.true[0].select(train).mean(axis=0)
+            for name, of_row in candidates.items():
+                chosen = self.ranking.choose(of_row, predicted, mean).tolist()
+                best = self.best(name)
+                shown.append(best)
+                drawn[best] = [[each[one] for each, one in zip(of_row, chosen, strict=True)]]
+                write_json(into / slug(best) / CHOSEN, dict(zip(test, chosen, strict=True)))
+        for each in shown:
             (into / slug(each) / "0").mkdir(parents=True, exist_ok=True)
             for one, picture in zip(test, drawn[each][0], strict=True):
                 save_picture(picture, into / slug(each) / "0" / f"{one}.png")
@@ -179,6 +194,30 @@ class RowDrawer:
         prior = fit_ridge_prior(select_embeddings(self.generator, known, hashes), self.true(hashes))
         of_test = self.sources.predicted[recording, "test"]
         return prior(select_embeddings(self.generator, of_test, test))
+
+    def _retrieval(self, train: Sequence[str], num_nearest: int) -> RetrievalGenerator:
+        return RetrievalGenerator(
+            self.sources.true[0],
+            train,
+            places=self.places,
+            size_px=self.generator.size_px,
+            num_nearest=min(num_nearest, len(train)),
+        )
+
+    def _move(
+        self, train: Sequence[str], predicted_ID: NDArray[np.float32], blobs: Sequence[Pixels]
+    ) -> list[Moved]:
+        """Move the nearest training pictures to where something is drawn."""
+        nearest = self._retrieval(train, NUM_CANDIDATES).nearest(predicted_ID)
+        return [
+            move_retrieved(
+                np.stack([self.small[train[each]] for each in rows]),
+                np.log(shares),
+                blob,
+                num_best=1 if self.ranking is None else self.ranking.num,
+            )
+            for rows, shares, blob in zip(*nearest, blobs, strict=True)
+        ]
 
     def _references(
         self, session: BridgeSession, train: Sequence[str], test: Sequence[str]

@@ -4,6 +4,7 @@ A run folder holds, besides what `align` wrote::
 
     results/reconstruction/NAME/pictures/RECORDING/ROW/SEED/HASH.png   every picture that was drawn
     results/reconstruction/NAME/pictures/RECORDING/ROW.embeddings.npz  what it was drawn from
+    results/reconstruction/NAME/pictures/RECORDING/ROW/chosen.json     of the best of several, which
     results/reconstruction/NAME/scores/                                scores, see `result_files`
 
 NAME is that of the generator's file. ``gate``, beside the recordings, holds what the gate judged:
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Sources
+from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Sources, open_ranking
 from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of
 from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_retrieval import case_of
@@ -107,6 +108,7 @@ def reconstruct_run(
     hashes = sorted({one for each in found.sessions for one in hashes_of(each, "test")})
     _require_unseen(generator, hashes, plan.generator)
     labels = _labels(judge, plan.places, found.bank, hashes)
+    ranking = open_ranking(plan, found.bank)
     sources = Sources.of(folder, plan, generator, progress)
     for bank in sources.true:
         bank.check_unseen([one for one in hashes if one in bank])
@@ -124,7 +126,7 @@ def reconstruct_run(
     seen = find_pictures(plan.places, set(hashes), paths=paths)
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / name
     drawer = RowDrawer(
-        name, generator, sources, small, plan.places, plan.num_seeds, into / PICTURES
+        name, generator, sources, small, plan.places, plan.num_seeds, into / PICTURES, ranking
     )
     oracle = draw_to_folder(
         generator,

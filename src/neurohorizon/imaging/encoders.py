@@ -176,6 +176,47 @@ def open_encoder(
     )
 
 
+def open_encoder_of(
+    space: Fingerprint,
+    *,
+    checkpoint: Path | str | None = None,
+    device: str | None = None,
+    batch_size: int = 32,
+) -> ImageEncoder:
+    """Return the image encoder that made some embeddings, to embed more pictures by it.
+
+    Parameters
+    ----------
+    space : Fingerprint
+        Of true embeddings.
+    checkpoint, device, batch_size
+        As of :func:`open_encoder`; the layout, which is not a network, has no device.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError, MissingExtraError
+        As :func:`open_encoder`, and if it is not what made them.
+    """
+    if space.encoder not in ENCODERS:
+        raise ConfigError(
+            f"embeddings that were made by {space.encoder}: no encoder that more pictures could be "
+            f"embedded by; known are {', '.join(ENCODERS)}"
+        )
+    readout = space.settings.get("readout")
+    encoder = open_encoder(
+        space.encoder,
+        checkpoint=checkpoint,
+        readout=None if readout is None else str(readout),
+        device=None if space.encoder == LayoutEncoder.name else device,
+        batch_size=batch_size,
+    )
+    if difference := space.difference(encoder.fingerprint):
+        raise ConfigError(
+            f"{checkpoint or space.encoder}: not the encoder that made the embeddings: {difference}"
+        )
+    return encoder
+
+
 class NetworkEncoder:
     """Encode pictures with a frozen CLIP or DINOv2 of transformers, in float32.
 

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from neurohorizon.errors import ConfigError, DataError, MissingExtraError
 from neurohorizon.imaging.checkpoints import hash_weights
 from neurohorizon.imaging.embedding import embed_pictures
-from neurohorizon.imaging.encoders import ENCODERS, open_encoder
+from neurohorizon.imaging.encoders import ENCODERS, open_encoder, open_encoder_of
+from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.imaging.pictures import FramePictures
 from neurohorizon.imaging.preprocessing import (
     IMAGENET_MEAN,
@@ -283,6 +284,20 @@ def test_names_and_settings_without_effect_are_refused():
             open_encoder("layout", **setting)
     with pytest.raises(ConfigError, match="a batch of 0 pictures"):
         open_encoder("layout", batch_size=0)
+
+
+def test_what_made_embeddings_is_opened_again(transformers, tmp_path):
+    write_clip(transformers, tmp_path / "one")
+    write_clip(transformers, tmp_path / "other", num_hidden_layers=1)
+    encoder = open_encoder("clip", checkpoint=tmp_path / "one", readout="cls")
+    again = open_encoder_of(encoder.fingerprint, checkpoint=tmp_path / "one")
+    np.testing.assert_array_equal(again.encode(PICTURES[:2]), encoder.encode(PICTURES[:2]))
+    with pytest.raises(ConfigError, match="not the encoder that made the embeddings: weights"):
+        open_encoder_of(encoder.fingerprint, checkpoint=tmp_path / "other")
+    layout = open_encoder("layout").fingerprint
+    assert open_encoder_of(layout, device="cpu").fingerprint == layout
+    with pytest.raises(ConfigError, match="made by responses: no encoder"):
+        open_encoder_of(Fingerprint("responses"))
 
 
 def test_preprocessing_is_that_of_transformers(transformers):

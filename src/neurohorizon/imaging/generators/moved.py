@@ -7,6 +7,8 @@ pictures, each moved by some pixels, this takes the one that fits both.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,14 +23,33 @@ WORTH = 10.0
 _BLUR = 1.5 / 32  # of the width: a blob knows no more
 
 
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """Candidates as they were moved, those that fit best first.
+
+    Parameters
+    ----------
+    pictures_NSS3 : (N, S, S, 3) array of uint8
+    rows_N : (N,) array of int
+        Which of the candidates they are.
+    moves_N2 : (N, 2) array of int
+        By how many pixels, down and to the right.
+    """
+
+    pictures_NSS3: NDArray[np.uint8]
+    rows_N: NDArray[np.int64]
+    moves_N2: NDArray[np.int64]
+
+
 def move_retrieved(
     candidates_KSS3: NDArray[np.uint8],
     log_weights_K: NDArray[np.floating],
     blob_SS3: NDArray[np.uint8],
     *,
+    num_best: int = 1,
     worth: float = WORTH,
-) -> NDArray[np.uint8]:
-    """Return the candidate, moved, that fits best, (S, S, 3).
+) -> Moved:
+    """Move each candidate to where it fits best, and return those that fit best of all.
 
     Parameters
     ----------
@@ -38,6 +59,8 @@ def move_retrieved(
         How near each is, in nats.
     blob_SS3 : (S, S, 3) array of uint8
         A blurry picture of where things were.
+    num_best : int
+        How many to return; all if there are fewer.
     worth : float
         Nats for a correlation of 1, over pixels and colours, of the blurred pictures.
 
@@ -70,17 +93,21 @@ def move_retrieved(
     # Nothing is moved without a reason: of equals the shortest move is taken.
     shifts = sorted(range(-farthest, farthest + 1, step), key=abs)
     padded = _padded(blurred(candidates_KSS3), farthest)
-    best, found = -np.inf, (0, 0, 0)
+    fit_K = np.full(len(padded), -np.inf)
+    moves_K2 = np.zeros((len(padded), 2), np.int64)
     for down in shifts:
         for right in shifts:
             moved = _window(padded, down, right, farthest, size).reshape(len(padded), -1)
-            score = log_weights_K + worth * (_standard(moved) @ target)
-            row = int(score.argmax())
-            if score[row] > best:
-                best, found = float(score[row]), (row, down, right)
-    row, down, right = found
-    whole = _padded(candidates_KSS3[row : row + 1], farthest)
-    return np.ascontiguousarray(_window(whole, down, right, farthest, size)[0])
+            fit = _standard(moved) @ target
+            better = fit > fit_K
+            fit_K[better], moves_K2[better] = fit[better], (down, right)
+    rows = np.argsort(-(log_weights_K + worth * fit_K), kind="stable")[:num_best]
+    whole = _padded(candidates_KSS3[rows], farthest)
+    pictures = [
+        _window(whole[number : number + 1], down, right, farthest, size)
+        for number, (down, right) in enumerate(moves_K2[rows].tolist())
+    ]
+    return Moved(np.concatenate(pictures), rows, moves_K2[rows])
 
 
 def _padded(pictures: NDArray, farthest: int) -> NDArray:  # type: ignore[type-arg]

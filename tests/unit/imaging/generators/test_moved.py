@@ -27,8 +27,11 @@ def disc(row, column):
 def test_the_nearest_picture_is_moved_to_where_something_was():
     candidates = np.stack([square(4, 4), disc(8, 8)])
     blob = (0.5 * square(16, 12) + 45).astype(np.uint8)
-    found = move_retrieved(candidates, np.array([0.0, -1.0]), blob)
+    moved = move_retrieved(candidates, np.array([0.0, -1.0]), blob)
+    (found,) = moved.pictures_NSS3
     np.testing.assert_array_equal(found, square(16, 12))
+    np.testing.assert_array_equal(moved.rows_N, [0])
+    np.testing.assert_array_equal(moved.moves_N2, [[12, 8]])
     # What is uncovered is as the edge.
     assert (found[0] == 90).all()
 
@@ -36,16 +39,20 @@ def test_the_nearest_picture_is_moved_to_where_something_was():
 def test_what_is_far_nearer_wins_over_place():
     candidates = np.stack([square(4, 4), disc(8, 8)])
     blob = square(12, 12)
-    found = move_retrieved(candidates, np.array([-50.0, 0.0]), blob)
-    np.testing.assert_array_equal(found, disc(16, 16))
+    moved = move_retrieved(candidates, np.array([-50.0, 0.0]), blob, num_best=5)
+    # All are there, each where it fits best.
+    np.testing.assert_array_equal(moved.pictures_NSS3, [disc(16, 16), blob])
+    np.testing.assert_array_equal(moved.rows_N, [1, 0])
 
 
 def test_without_a_word_of_where_the_nearest_picture_stays():
     candidates, nearness = np.stack([square(4, 4), disc(8, 8)]), np.array([0.0, -1.0])
     grey = np.full((SIZE, SIZE, 3), 128, np.uint8)
-    np.testing.assert_array_equal(move_retrieved(candidates, nearness, grey), square(4, 4))
-    still = move_retrieved(candidates, nearness, square(12, 12), worth=0.0)
-    np.testing.assert_array_equal(still, square(4, 4))
+    for moved in (
+        move_retrieved(candidates, nearness, grey),
+        move_retrieved(candidates, nearness, grey, worth=0.0),
+    ):
+        np.testing.assert_array_equal(moved.pictures_NSS3, [square(4, 4)])
 
 
 def test_what_does_not_fit_is_refused():
