@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from neurohorizon.cli._progress import StageProgress
 
@@ -21,8 +21,15 @@ def reconstruct(
     other_run: Path | None = None,
     other_row: str | None = None,
     judge: Path | None = None,
+    base: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    size: int | None = None,
+    scheduler: Literal["dpm++", "ddim"] | None = None,
+    precision: Literal["float32", "bfloat16", "float16"] | None = None,
+    offload: bool = False,
+    start: Literal["low-level", "retrieved"] | None = None,
+    strength: float | None = None,
     seeds: int = 3,
     best_of: int = 1,
     checkpoint: str | None = None,
@@ -42,7 +49,8 @@ def reconstruct(
         A folder that `neurohorizon bridge align` wrote.
     generator
         Of `neurohorizon bridge train-generator`, trained with the run's bank, or with that and
-        another.
+        another; or, with --base, of `neurohorizon bridge train-adapter`, or the published file of
+        an IP-Adapter.
     pictures
         Folder or zip archive of the pictures, train and test; of a drawn world, its folder. May
         be given several times.
@@ -56,10 +64,29 @@ def reconstruct(
         Its row; the best by default.
     judge
         Of a drawn world: what `neurohorizon bridge train-judge` wrote. It says what pictures show.
+    base
+        Of an adapter: a folder of Stable Diffusion 1.5 in the layout of diffusers, or a hub id.
     steps
-        Of a flow: 8 by default.
+        Of a flow: 8 by default. Of Stable Diffusion: 25.
     guidance
-        Of a flow: above 1, what the embedding says is shown more clearly; 1.5 by default.
+        Above 1, what the embedding says is shown more clearly; of a flow 1.5 by default, of Stable
+        Diffusion 5.
+    size
+        Of Stable Diffusion: width and height of what is drawn, in pixels, a multiple of 64; by
+        default what the adapter was trained on, 512 of an IP-Adapter.
+    scheduler
+        Of Stable Diffusion: dpm++ by default, or ddim, which wants twice the steps.
+    precision
+        Of Stable Diffusion: float32 by default; 16 bits halve the memory and are faster on GPUs.
+    offload
+        Of Stable Diffusion, on a GPU: keep there only the part that computes. Slower, and a small
+        card will do.
+    start
+        Of Stable Diffusion: start at a picture in place of noise, at what the low-level path draws
+        or at the retrieved one. True and shuffled embeddings start at what they retrieve; where
+        the others start at the low-level path's picture, they start at noise.
+    strength
+        With --start: share of the way from noise that is gone from there; 0.8 by default.
     seeds
         Pictures that are drawn of each response.
     best_of
@@ -71,12 +98,10 @@ def reconstruct(
     device
         cpu, cuda or mps.
     """
-    from dataclasses import replace
-
     from neurohorizon.configs.reconstruction_plan import OtherRun, ReconstructionPlan
     from neurohorizon.configs.run_reconstruction import reconstruct_run
     from neurohorizon.errors import ConfigError
-    from neurohorizon.models.pictures.sampling import Sampling
+    from neurohorizon.imaging.generators.open import DrawSettings
     from neurohorizon.report.reconstruction_figures import draw_reconstruction
     from neurohorizon.report.reconstruction_page import write_reconstruction_page
     from neurohorizon.report.reconstruction_tables import format_reconstruction
@@ -90,18 +115,24 @@ def reconstruct(
     others = []
     if other_run is not None:
         others.append(OtherRun(other_run, cast("RowName | None", other_row)))
-    sampling = None
-    if steps is not None or guidance is not None:
-        sampling = Sampling()
-        sampling = sampling if steps is None else replace(sampling, steps=steps)
-        sampling = sampling if guidance is None else replace(sampling, guidance=guidance)
+    drawing = DrawSettings(
+        steps=steps,
+        guidance=guidance,
+        base=base,
+        size_px=size,
+        scheduler=scheduler,
+        precision=precision,
+        offload=offload,
+        start=start,
+        strength=strength,
+    )
     plan = ReconstructionPlan(
         generator,
         pictures,
         row=cast("RowName | None", row),
         other_runs=others,
         judge=judge,
-        sampling=sampling,
+        drawing=drawing,
         num_seeds=seeds,
         best_of=best_of,
         checkpoint=checkpoint,

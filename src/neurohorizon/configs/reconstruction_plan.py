@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -16,8 +16,8 @@ from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.encoders import open_encoder_of
 from neurohorizon.imaging.generators.best_of import Ranking
 from neurohorizon.imaging.generators.generator import Generator
+from neurohorizon.imaging.generators.open import DrawSettings
 from neurohorizon.imaging.spaces import bank_in, spaces_of
-from neurohorizon.models.pictures.sampling import Sampling
 from neurohorizon.training.bridge.names import RowName
 
 Progress = Callable[[str, int, int], None]
@@ -55,8 +55,8 @@ class ReconstructionPlan:
         Of a generator that draws from several spaces.
     judge : path, optional
         Of a drawn world: says what pictures show, and judges the gate.
-    sampling : Sampling, optional
-        Of a flow.
+    drawing : DrawSettings
+        Of a flow, or of Stable Diffusion.
     num_seeds : int
     best_of : int
         Of so many pictures, the one that agrees most with the response is shown in rows of its
@@ -71,7 +71,7 @@ class ReconstructionPlan:
     row: RowName | None = None
     other_runs: Sequence[OtherRun] = ()
     judge: Path | None = None
-    sampling: Sampling | None = None
+    drawing: DrawSettings = field(default_factory=DrawSettings)
     num_seeds: int = 3
     best_of: int = 1
     checkpoint: Path | str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.configs.bridge_sessions import BridgeSession
+from neurohorizon.configs.reconstruction_pictures import RunPictures
 from neurohorizon.configs.reconstruction_plan import Sources
+from neurohorizon.configs.reconstruction_starts import Starts
 from neurohorizon.evaluation.pictures.references import (
     MEAN,
     RANDOM,
@@ -30,6 +32,7 @@ from neurohorizon.imaging.generators.moved import NUM_CANDIDATES, Moved, move_re
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.imaging.pictures import Pixels
+from neurohorizon.imaging.small import stack_pictures
 from neurohorizon.imaging.spaces import join_spaces
 from neurohorizon.ops.files import write_json
 from neurohorizon.training.generator.low_level import fit_low_level
@@ -58,9 +61,8 @@ class RowDrawer:
         Of the generator.
     generator : Generator
     sources : Sources
-    small : mapping of str to picture
-        All pictures of the run in the generator's size, by hash.
-    places : sequence of Path
+    pictures : RunPictures
+    starts : Starts
     num_seeds : int
     folder : Path
         Receives what is drawn, by recording.
@@ -71,8 +73,8 @@ class RowDrawer:
     name: str
     generator: Generator
     sources: Sources
-    small: Mapping[str, Pixels]
-    places: Sequence[Path]
+    pictures: RunPictures
+    starts: Starts
     num_seeds: int
     folder: Path
     ranking: Ranking | None = None
@@ -83,9 +85,9 @@ class RowDrawer:
 
     def rows(self) -> list[ReconstructionRow]:
         """Return all rows in the order of the tables."""
-        drawn = self.name + FROM_RESPONSES
+        drawn, (begun, oracle) = self.name + FROM_RESPONSES, self.starts.about()
         return [
-            ReconstructionRow(drawn, "generator", f"from what {self.sources.row} predicts"),
+            ReconstructionRow(drawn, "generator", f"from what {self.sources.row} predicts{begun}"),
             ReconstructionRow(
                 self.best(drawn), "generator", "that whose embedding is most like the predicted one"
             ),
@@ -101,7 +103,9 @@ class RowDrawer:
             ReconstructionRow(RETRIEVED, "control", "the nearest of the training pictures"),
             ReconstructionRow(NEAREST, "control", "weighted by a softmax of their cosines"),
             ReconstructionRow(SAME_CATEGORY, "control"),
-            ReconstructionRow(TRUE_EMBEDDING, "oracle", f"what {self.name} can draw at best"),
+            ReconstructionRow(
+                TRUE_EMBEDDING, "oracle", f"what {self.name} can draw at best{oracle}"
+            ),
             ReconstructionRow(TRUE_START, "oracle", "what the flow starts at there"),
             ReconstructionRow(TRUE_PICTURE, "oracle", "what its size allows"),
             ReconstructionRow(MEAN, "chance"),
@@ -132,43 +136,44 @@ class RowDrawer:
         mapped = self._map(recording, test)
         fingerprint = join_spaces(self.sources.predicted[recording, "test"])
         EmbeddingBank(mapped, test, test, fingerprint).save(into / f"{slug(row)}.embeddings")
-        # The same embedding and seed draw the same picture: a direct decoder has one of each.
-        several = self.ranking is not None and not isinstance(self.generator, DirectGenerator)
-        num_seeds = self.num_seeds
-        if several and self.ranking is not None:
-            num_seeds = max(num_seeds, self.ranking.num)
+        drawn: Drawn = {}
+        small = self.pictures.small
+        predicted = self.sources.predicted[recording, "test"][0].select(test)
+        for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
+            retrieval = self._retrieval(train, num_nearest)
+            drawn[control] = [list(retrieval.generate(predicted, [0] * len(test)))]
+        trained = session.pairs.only("train").mean_over_trials()
+        seen = np.stack([small[one] for one in trained.hashes.tolist()])
+        path = fit_low_level(trained.values, seen)
+        low_level = list(path.draw(session.pairs.only("test").mean_over_trials().values))
+        drawn[LOW_LEVEL] = [low_level]
+        # From the same embedding a direct decoder draws one picture, whatever the seed.
+        random = not isinstance(self.generator, DirectGenerator)
+        num_best = 1 if self.ranking is None else self.ranking.num
         by_seed = draw_to_folder(
             self.generator,
             mapped,
             test,
             into / slug(row),
-            num_seeds=num_seeds,
+            num_seeds=max(self.num_seeds, num_best) if random else self.num_seeds,
+            starts_ISS3=self.starts.of_responses(low_level, drawn[RETRIEVED][0]),
             progress=None if progress is None else _named(progress, recording),
         )
-        drawn: Drawn = {row: by_seed[: self.num_seeds]}
+        drawn[row] = by_seed[: self.num_seeds]
         if isinstance(self.generator, TinyGenerator) and self.generator.has_start:
             drawn[START] = [list(self.generator.draw_starts(mapped))]
             drawn[TRUE_START] = [list(self.generator.draw_starts(self.true(test)))]
-        trained = session.pairs.only("train").mean_over_trials()
-        seen = np.stack([self.small[one] for one in trained.hashes.tolist()])
-        path = fit_low_level(trained.values, seen)
-        low_level = list(path.draw(session.pairs.only("test").mean_over_trials().values))
-        drawn[LOW_LEVEL] = [low_level]
         drawn[BLENDED] = [
             [blend(one, other) for one, other in zip(each, low_level, strict=True)]
             for each in drawn[row]
         ]
-        predicted = self.sources.predicted[recording, "test"][0].select(test)
-        for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
-            retrieval = self._retrieval(train, num_nearest)
-            drawn[control] = [list(retrieval.generate(predicted, [0] * len(test)))]
-        moved = self._move(train, predicted, drawn[BLENDED][0])
+        moved = self._move(train, predicted, drawn[BLENDED][0], num_best)
         drawn[MOVED] = [[each.pictures_NSS3[0] for each in moved]]
         shown = [RETRIEVED, NEAREST, LOW_LEVEL, MOVED]
         if self.ranking is not None:
-            candidates = {MOVED: [list(each.pictures_NSS3[: self.ranking.num]) for each in moved]}
-            if several:
-                some = by_seed[: self.ranking.num]
+            candidates = {MOVED: [list(each.pictures_NSS3) for each in moved]}
+            if random:
+                some = by_seed[:num_best]
                 candidates[row] = [list(each) for each in zip(*some, strict=True)]
             mean = self.sources.true[0].select(train).mean(axis=0)
             for name, of_row in candidates.items():
@@ -199,43 +204,46 @@ class RowDrawer:
         return RetrievalGenerator(
             self.sources.true[0],
             train,
-            places=self.places,
+            places=self.pictures.places,
             size_px=self.generator.size_px,
             num_nearest=min(num_nearest, len(train)),
         )
 
     def _move(
-        self, train: Sequence[str], predicted_ID: NDArray[np.float32], blobs: Sequence[Pixels]
+        self,
+        train: Sequence[str],
+        predicted_ID: NDArray[np.float32],
+        blobs: Sequence[Pixels],
+        num_best: int,
     ) -> list[Moved]:
         """Move the nearest training pictures to where something is drawn."""
+        small, size_px = self.pictures.small, self.pictures.small_px
         nearest = self._retrieval(train, NUM_CANDIDATES).nearest(predicted_ID)
-        return [
-            move_retrieved(
-                np.stack([self.small[train[each]] for each in rows]),
-                np.log(shares),
-                blob,
-                num_best=1 if self.ranking is None else self.ranking.num,
-            )
-            for rows, shares, blob in zip(*nearest, blobs, strict=True)
-        ]
+        blobs_ISS3 = stack_pictures(blobs, size_px=size_px)
+        moved = []
+        for rows, shares, blob in zip(*nearest, blobs_ISS3, strict=True):
+            candidates = np.stack([small[train[int(each)]] for each in rows])
+            moved.append(move_retrieved(candidates, np.log(shares), blob, num_best=num_best))
+        return moved
 
     def _references(
         self, session: BridgeSession, train: Sequence[str], test: Sequence[str]
     ) -> Drawn:
         """Return the rows that know nothing of the response, the category alone, or all."""
-        size_px, small = self.generator.size_px, self.small
+        pictures = self.pictures
         other = random_training(len(test), len(train)).tolist()
+        mean = mean_picture((pictures.small[one] for one in train), size_px=pictures.small_px)
         rows: Drawn = {
-            TRUE_PICTURE: [[small[one] for one in test]],
-            MEAN: [[mean_picture((small[one] for one in train), size_px=size_px)] * len(test)],
-            RANDOM: [[small[train[int(each)]] for each in other]],
+            TRUE_PICTURE: [pictures.in_full(test)],
+            MEAN: [[mean] * len(test)],
+            RANDOM: [pictures.in_full([train[int(each)] for each in other])],
         }
         pairs = session.pairs
         category = dict(zip(pairs.hashes.tolist(), pairs.category.tolist(), strict=True))
         mine, theirs = [category[one] for one in test], [category[one] for one in train]
         if set(mine) <= set(theirs) - {""}:
             same = same_category(mine, theirs).tolist()
-            rows[SAME_CATEGORY] = [[small[train[int(each)]] for each in same]]
+            rows[SAME_CATEGORY] = [pictures.in_full([train[int(each)] for each in same])]
         return rows
 
 

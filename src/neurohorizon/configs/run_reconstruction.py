@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohorizon.configs.reconstruction_pictures import RunPictures
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Sources, open_ranking
 from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of
+from neurohorizon.configs.reconstruction_starts import Starts
 from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_retrieval import case_of
 from neurohorizon.errors import ConfigError, DataError
@@ -45,7 +47,6 @@ from neurohorizon.evaluation.pictures.scoring import (
 )
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER
 from neurohorizon.imaging.bank import EmbeddingBank
-from neurohorizon.imaging.find import find_pictures
 from neurohorizon.imaging.generators.drawn import draw_to_folder
 from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import open_generator
@@ -100,7 +101,12 @@ def reconstruct_run(
         oracle gate: then nothing is reported.
     """
     run, found = open_finished(folder)
-    generator = open_generator(plan.generator, device=plan.device, sampling=plan.sampling)
+    generator = open_generator(
+        plan.generator,
+        device=plan.device,
+        settings=plan.drawing,
+        embeddings=found.bank.fingerprint,
+    )
     name = plan.generator.stem
     judge = None if plan.judge is None else open_judge(plan.judge, device=plan.device)
     network = _network(judge, generator)
@@ -112,28 +118,23 @@ def reconstruct_run(
     sources = Sources.of(folder, plan, generator, progress)
     for bank in sources.true:
         bank.check_unseen([one for one in hashes if one in bank])
-    wanted = set(hashes)
-    wanted |= {one for each in found.sessions for one in hashes_of(each, "train")}
-    names = zip(found.bank.names, found.bank.hashes, strict=True)
-    paths = [each for each, one in names if one in wanted]
-    size_px = generator.size_px
-    small = find_pictures(plan.places, wanted, paths=paths, size_px=size_px, progress=progress)
-    if missing := sorted(wanted - small.keys()):
-        raise DataError(
-            f"{', '.join(map(str, plan.places))}: {len(missing)} of {len(wanted)} pictures are not "
-            "there (they are known by their content): give the folder that was embedded"
-        )
-    seen = find_pictures(plan.places, set(hashes), paths=paths)
+    train = {one for each in found.sessions for one in hashes_of(each, "train")} - set(hashes)
+    pictures = RunPictures.find(
+        plan.places, found.bank, {*hashes, *train}, size_px=generator.size_px, progress=progress
+    )
+    seen = pictures.read(hashes)
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / name
+    starts = Starts.of(plan.drawing.start, generator, sources.true[0], train, pictures)
     drawer = RowDrawer(
-        name, generator, sources, small, plan.places, plan.num_seeds, into / PICTURES, ranking
+        name, generator, sources, pictures, starts, plan.num_seeds, into / PICTURES, ranking
     )
     oracle = draw_to_folder(
-        generator,
+        starts.judged,
         drawer.true(hashes),
         hashes,
         into / PICTURES / GATE / "true",
         num_seeds=plan.num_seeds,
+        starts_ISS3=starts.of_true(hashes),
         progress=progress,
     )
     gate = _gate(drawer, network, hashes, seen, oracle, progress)
@@ -197,10 +198,11 @@ def _gate(
     for order in range(NUM_ORDERS):
         moved = [some[each] for each in shuffled_order(len(some), seed=order).tolist()]
         shuffled += draw_to_folder(
-            drawer.generator,
+            drawer.starts.judged,
             drawer.true(moved),
             some,
             drawer.folder / GATE / f"shuffled-{order}",
+            starts_ISS3=drawer.starts.of_true(moved),
             progress=progress,
         )
     truth = _features(network, [seen[one] for one in some])

@@ -30,6 +30,7 @@ class Conditioning(Protocol):
     needs: Fingerprint
     known: frozenset[str]
     num_dimensions: int
+    size_px: int
     needs_text: bool
 
     def settings(self, base: DiffusionBase) -> dict[str, Setting]:
@@ -68,6 +69,7 @@ class TokenConditioning:
         self.needs = read_needs(saved.needs, saved.path)
         self.network = saved.network
         self.num_dimensions = saved.network.num_dimensions
+        self.size_px = saved.size_px
         self._digest = saved.digest
         self._dtype = torch.float32
 
@@ -136,6 +138,7 @@ class ImagePromptConditioning:
 
     needs_text = True
     known: frozenset[str] = frozenset()
+    size_px = 512
 
     def __init__(self, path: Path | str, needs: Fingerprint, *, scale: float = 1.0) -> None:
         if not 0 < scale <= 2:
@@ -188,9 +191,6 @@ class ImagePromptConditioning:
                 f"{self.path}: does not fit the denoiser of {base.folder} ({reason}); expected "
                 f"{PUBLISHED}"
             ) from error
-        # The pipeline would repeat all embeddings for each picture of a batch; of those that then
-        # are too many the denoiser reads the first ones, which are other pictures', and is silent.
-        pipeline.prepare_ip_adapter_image_embeds = lambda _, embeddings, *__: embeddings
         self._dtype, self._device = pipeline.unet.dtype, device
 
     def words(self, embeddings_BD: NDArray[np.float32], *, guided: bool) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,8 +89,9 @@ class StableDiffusionGenerator:
         given to one generator alone.
     base : path or str
         A folder or a hub id, see :func:`~neurohorizon.imaging.stable_diffusion.find_base`.
-    size_px : int
-        A multiple of 64; the published weights draw well at 512.
+    size_px : int, optional
+        A multiple of 64; by default what the conditioning was trained on. The published weights
+        draw well at 512.
     sampling : DiffusionSampling, optional
     precision : {"float32", "bfloat16", "float16"}
     device : str
@@ -122,13 +124,14 @@ class StableDiffusionGenerator:
         conditioning: Conditioning,
         base: Path | str = HUB_ID,
         *,
-        size_px: int = 512,
+        size_px: int | None = None,
         sampling: DiffusionSampling | None = None,
         precision: Precision = "float32",
         device: str = "cpu",
         offload: bool = False,
         batch_size: int = 4,
     ) -> None:
+        size_px = conditioning.size_px if size_px is None else size_px
         if size_px < SIZE_MULTIPLE_PX or size_px % SIZE_MULTIPLE_PX:
             raise ConfigError(f"size_px is {size_px}: expected a multiple of {SIZE_MULTIPLE_PX}")
         if batch_size < 1:
@@ -140,7 +143,7 @@ class StableDiffusionGenerator:
             raise ConfigError("offload moves parts off a GPU, and the device is cpu: leave it out")
         self.size_px = size_px
         self.sampling = sampling or DiffusionSampling()
-        self.precision = precision
+        self.precision, self.offload = precision, offload
         self.batch_size = batch_size
         self.conditioning = conditioning
         self.needs, self.known = conditioning.needs, conditioning.known
@@ -153,10 +156,7 @@ class StableDiffusionGenerator:
             starts=self.needs_starts,
         )
         conditioning.attach(self._pipeline, self.base, self.device)
-        if offload:
-            _offload(self._pipeline, self.device)
-        else:
-            self._pipeline.to(self.device)
+        self._place()
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -178,6 +178,14 @@ class StableDiffusionGenerator:
     def needs_starts(self) -> bool:
         """Whether it starts at pictures that are given."""
         return self.sampling.strength is not None
+
+    def from_noise(self) -> StableDiffusionGenerator:
+        """Return one of the same weights, which are shared, that starts at no picture."""
+        made = copy(self)
+        made.sampling = replace(self.sampling, strength=None)
+        made._pipeline = _wrap(self._pipeline.components, starts=False)
+        made._place()
+        return made
 
     def generate(
         self,
@@ -205,6 +213,13 @@ class StableDiffusionGenerator:
             if progress:
                 progress("draw", batch.stop, len(seeds))
         return pictures
+
+    def _place(self) -> None:
+        """Bring the weights to the device, or see to it that each part goes there in its turn."""
+        if self.offload:
+            _offload(self._pipeline, self.device)
+        else:
+            self._pipeline.to(self.device)
 
     @torch.inference_mode()
     def _draw(
@@ -247,22 +262,33 @@ def _open_pipeline(
         "dpm++": (diffusers.DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),
     }
     kind, settings = kinds[scheduler]
+    with quiet("transformers", "diffusers"):
+        parts = {
+            "vae": base.load_vae(dtype),
+            "text_encoder": text_encoder,
+            "tokenizer": tokenizer,
+            "unet": base.load_unet(dtype),
+            "scheduler": kind.from_config(base.config("scheduler"), **settings),
+            "safety_checker": None,
+            "feature_extractor": None,
+            "image_encoder": None,
+        }
+    return _wrap(parts, starts=starts)
+
+
+def _wrap(parts: Mapping[str, Any], *, starts: bool) -> Any:
+    """Return a pipeline of diffusers of these parts."""
+    diffusers = import_diffusers()
     wrapper = (
         diffusers.StableDiffusionImg2ImgPipeline if starts else diffusers.StableDiffusionPipeline
     )
     with quiet("transformers", "diffusers"):
-        pipeline = wrapper(
-            vae=base.load_vae(dtype),
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            unet=base.load_unet(dtype),
-            scheduler=kind.from_config(base.config("scheduler"), **settings),
-            safety_checker=None,
-            feature_extractor=None,
-            image_encoder=None,
-            requires_safety_checker=False,
-        )
+        pipeline = wrapper(**parts, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
+    # Of an IP-Adapter the pipeline would repeat all embeddings for each picture of a batch; of
+    # those that then are too many the denoiser reads the first ones, which are other pictures',
+    # and is silent.
+    pipeline.prepare_ip_adapter_image_embeds = lambda _, embeddings, *__: embeddings
     return pipeline
 
 

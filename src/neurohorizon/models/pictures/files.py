@@ -253,6 +253,8 @@ class SavedAdapter:
         On the CPU, in evaluation mode.
     base : str
         SHA-256 of the weights of the diffusion model that it was trained through.
+    size_px : int
+        Width and height of the pictures that it was trained on.
     path, needs, about, trained_on, digest
         As of :class:`SavedGenerator`.
     """
@@ -260,6 +262,7 @@ class SavedAdapter:
     path: Path
     network: TokenAdapter
     base: str
+    size_px: int
     needs: str
     about: dict[str, str]
     trained_on: frozenset[str]
@@ -271,6 +274,7 @@ def save_adapter(
     path: Path | str,
     *,
     base: str,
+    size_px: int,
     needs: str,
     trained_on: Sequence[str] = (),
     about: Mapping[str, str] | None = None,
@@ -279,7 +283,8 @@ def save_adapter(
     names = ("num_dimensions", "num_outputs", "num_tokens", "width", "num_layers", "num_heads")
     made_of = {name: getattr(network, name) for name in (*names, "num_parts")}
     weights = {**network.state_dict(), _TRAINED_ON: _pack(trained_on)}
-    header = {**(about or {}), "base": base, "needs": needs, "made_of": json.dumps(made_of)}
+    header = {**(about or {}), "base": base, "size_px": str(size_px), "needs": needs}
+    header["made_of"] = json.dumps(made_of)
     save_weights(path, weights, system=ADAPTER, header=header)
 
 
@@ -297,8 +302,11 @@ def load_adapter(path: Path | str) -> SavedAdapter:
     trained_on = _unpack(path, weights)
     network = build(lambda: TokenAdapter(**json.loads(header["made_of"])), path, weights, header)
     network = network.requires_grad_(False)
-    base, needs = header.get("base", ""), header.get("needs", "")
-    return SavedAdapter(path, network, base, needs, header, trained_on, digest_weights(weights))
+    base, size_px, needs = (header.get(name, "") for name in ("base", "size_px", "needs"))
+    if not size_px.isdecimal():
+        raise CheckpointError(f"{path}: does not say the size of its pictures: train it again")
+    digest = digest_weights(weights)
+    return SavedAdapter(path, network, base, int(size_px), needs, header, trained_on, digest)
 
 
 def _pack(hashes: Sequence[str]) -> Tensor:

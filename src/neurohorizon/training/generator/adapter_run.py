@@ -171,6 +171,7 @@ def train_adapter(
         fitted.network,
         out,
         base=base.digest,
+        size_px=plan.size_px,
         needs=needs.to_json(),
         trained_on=sorted(known),
         about=about,

@@ -18,7 +18,7 @@ from neurohorizon.imaging.generators.conditioning import (
     TokenConditioning,
 )
 from neurohorizon.imaging.generators.generator import select_embeddings
-from neurohorizon.imaging.generators.open import open_generator
+from neurohorizon.imaging.generators.open import DrawSettings, open_generator
 from neurohorizon.imaging.generators.stable_diffusion import (
     DiffusionSampling,
     StableDiffusionGenerator,
@@ -60,7 +60,7 @@ def write_adapter(path, digest):
     torch.nn.init.constant_(network.norm.weight, 10.0)
     torch.nn.init.normal_(network.nothing_D)
     needs = MADE.to_json()
-    save_adapter(network, path, base=digest, needs=needs, trained_on=["ef" * 32])
+    save_adapter(network, path, base=digest, size_px=64, needs=needs, trained_on=["ef" * 32])
     return path
 
 
@@ -121,6 +121,53 @@ def test_a_picture_is_of_its_embedding_seed_and_start_alone(
         # The embedding and the start in the middle are the same in reverse order.
         assert changed.sum() == (5 if other is others[0] else 4)
     assert draw(slice(0, 0)).shape == (0, 64, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["tokens", "IP-Adapter"])
+def test_one_that_starts_at_pictures_draws_from_noise_too(base, adapter, ip_adapter, kind):
+    conditioning, embeddings = conditioning_of(kind, adapter, ip_adapter)
+    begun = make(conditioning, base, strength=0.7)
+    before = begun.generate(embeddings, SEEDS, starts_ISS3=STARTS)
+    found = begun.from_noise()
+    expected = make(conditioning_of(kind, adapter, ip_adapter)[0], base)
+    assert not found.needs_starts
+    assert not found.fingerprint.difference(expected.fingerprint)
+    drawn = found.generate(embeddings, SEEDS)
+    np.testing.assert_array_equal(drawn, expected.generate(embeddings, SEEDS))
+    # The weights are shared, and the other one is as it was.
+    assert found._pipeline.unet is begun._pipeline.unet
+    np.testing.assert_array_equal(begun.generate(embeddings, SEEDS, starts_ISS3=STARTS), before)
+
+
+def test_adapters_are_opened_by_their_file_and_base(base, adapter, ip_adapter, tmp_path):
+    made = open_generator(adapter, settings=DrawSettings(base=base))
+    assert (made.size_px, made.precision) == (64, "float32")  # the size is the adapter's
+    assert made.sampling == DiffusionSampling()
+    settings = DrawSettings(
+        steps=4,
+        guidance=2.0,
+        base=str(base),
+        size_px=128,
+        scheduler="ddim",
+        precision="bfloat16",
+        start="retrieved",
+    )
+    made = open_generator(adapter, settings=settings)
+    assert (made.size_px, made.precision) == (128, "bfloat16")
+    assert made.sampling == DiffusionSampling(4, "ddim", 2.0, 0.8)
+    prompt = DrawSettings(base=base, start="low-level", strength=0.5)
+    made = open_generator(ip_adapter, settings=prompt, embeddings=VIT_H)
+    assert (made.size_px, made.sampling.strength, made.needs) == (512, 0.5, VIT_H)
+    for path in (adapter, ip_adapter):
+        with pytest.raises(ConfigError, match=f"an adapter, which .*: give its base, .*{HUB_ID}"):
+            open_generator(path, embeddings=VIT_H)
+    with pytest.raises(ConfigError, match="does not say what embeddings it reads"):
+        open_generator(ip_adapter, settings=prompt)
+    with pytest.raises(DataError, match="reads projected embeddings of clip-vit-h14"):
+        open_generator(ip_adapter, settings=prompt, embeddings=MADE)
+    with pytest.raises(CheckpointError, match=r"ip.bin: only \.safetensors files are opened"):
+        torch.save({}, tmp_path / "ip.bin")
+        open_generator(tmp_path / "ip.bin", settings=prompt, embeddings=VIT_H)
 
 
 def test_without_guidance_the_pipeline_of_diffusers_draws_the_same(base, adapter):
@@ -228,8 +275,6 @@ def test_an_adapter_of_another_base_is_refused(base, adapter, tmp_path):
     ) as told:
         make(TokenConditioning(adapter), other)
     assert str(other) in str(told.value)
-    with pytest.raises(CheckpointError, match="a checkpoint of 'token adapter of a diffusion mod"):
-        open_generator(adapter)
     with pytest.raises(CheckpointError, match="`neurohorizon bridge train-adapter` writes it"):
         TokenConditioning(tmp_path / "nothing.safetensors")
 

@@ -8,12 +8,11 @@ from torch import nn
 from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.imaging.generators.direct import DirectGenerator
-from neurohorizon.imaging.generators.open import open_generator
+from neurohorizon.imaging.generators.open import DrawSettings, open_generator
 from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.models.pictures.direct import DirectNetwork
 from neurohorizon.models.pictures.files import StartDecoder, save_generator
 from neurohorizon.models.pictures.flow import FlowNetwork
-from neurohorizon.models.pictures.sampling import Sampling
 
 MADE = Fingerprint("small", "ab" * 32)
 NEEDS = MADE.to_json()
@@ -86,7 +85,7 @@ def test_seed_embedding_and_start_make_the_picture(tmp_path):
 
 def test_settings_are_part_of_what_makes_the_picture(tmp_path):
     path = write(tmp_path / "tiny.safetensors", "tiny")
-    one, other = TinyGenerator(path), open_generator(path, sampling=Sampling(guidance=3.0))
+    one, other = TinyGenerator(path), open_generator(path, settings=DrawSettings(guidance=3.0))
     assert "guidance: 1.5 against 3.0" in one.fingerprint.difference(other.fingerprint)
     assert not one.fingerprint.difference(TinyGenerator(path).fingerprint)
     direct = DirectGenerator(write(tmp_path / "direct.safetensors", "direct"))
@@ -104,8 +103,18 @@ def test_what_does_not_fit_is_refused(tmp_path):
         DirectGenerator(flow)
     with pytest.raises(CheckpointError, match="a direct decoder, expected a flow"):
         TinyGenerator(direct)
-    with pytest.raises(ConfigError, match="a direct decoder, which is not sampled"):
-        open_generator(direct, sampling=Sampling())
+    for opened, asked, told in (
+        (direct, DrawSettings(steps=4), "a direct decoder, which knows no steps: leave it out"),
+        (direct, DrawSettings(guidance=1, base="x"), "knows no guidance and no base: leave them"),
+        (flow, DrawSettings(start="retrieved"), "a flow, which knows no start: leave it out"),
+        (flow, DrawSettings(base="x", steps=2), "a flow, which knows no base: leave it out"),
+        (flow, DrawSettings(size_px=64, scheduler="ddim"), "no size_px and no scheduler: leave"),
+        (flow, DrawSettings(precision="float16", offload=True), "knows no precision and no offlo"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            open_generator(opened, settings=asked)
+    with pytest.raises(ConfigError, match=r"strength is 0\.5 without a start"):
+        DrawSettings(strength=0.5)
     with pytest.raises(ConfigError, match="starts at no picture"):
         TinyGenerator(begun).generate(
             EMBEDDINGS, SEEDS, starts_ISS3=np.zeros((7, 16, 16, 3), np.uint8)

@@ -55,9 +55,11 @@ def test_who_is_not_told_gets_what_stands_for_none():
 def test_what_is_saved_is_loaded_and_what_is_none_is_refused(tmp_path):
     adapter, path = make(num_layers=1), tmp_path / "adapter.safetensors"
     adapter.standardise.fit(torch.randn(20, 6))
-    save_adapter(adapter, path, base="ba5e", needs="{}", trained_on=["ab" * 32], about={"a": "b"})
+    save_adapter(
+        adapter, path, base="ba5e", size_px=64, needs="{}", trained_on=["ab" * 32], about={"a": "b"}
+    )
     found = load_adapter(path)
-    assert (found.base, found.needs, found.about["a"]) == ("ba5e", "{}", "b")
+    assert (found.base, found.size_px, found.needs, found.about["a"]) == ("ba5e", 64, "{}", "b")
     assert found.trained_on == {"ab" * 32}
     assert not any(weight.requires_grad for weight in found.network.parameters())
     for name, weight in adapter.state_dict().items():

@@ -1,0 +1,90 @@
+"""Where a diffusion starts: at what the low-level path draws, or at a retrieved picture.
+
+What judges a generator, or shows what it can do at best, tells it true or shuffled embeddings, and
+must not be helped by a start that knows more than those do. A start that is retrieved follows the
+embedding, true or shuffled. What the low-level path draws follows the responses: from true and
+shuffled embeddings the same weights draw from noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohorizon.configs.reconstruction_pictures import RunPictures
+from neurohorizon.imaging.bank import EmbeddingBank
+from neurohorizon.imaging.generators.generator import Generator
+from neurohorizon.imaging.generators.open import Start
+from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
+from neurohorizon.imaging.generators.stable_diffusion import StableDiffusionGenerator
+from neurohorizon.imaging.pictures import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """What a generator starts at, beside each embedding.
+
+    Parameters
+    ----------
+    kind : {"low-level", "retrieved"}, optional
+        None: at noise, or at what it draws itself.
+    generator : Generator
+    retrieval : RetrievalGenerator
+        Of the training pictures of all recordings, in the generator's size.
+    true : EmbeddingBank
+        What is retrieved by.
+    """
+
+    kind: Start | None
+    generator: Generator
+    retrieval: RetrievalGenerator
+    true: EmbeddingBank
+
+    @classmethod
+    def of(
+        cls,
+        kind: Start | None,
+        generator: Generator,
+        true: EmbeddingBank,
+        train: Collection[str],
+        pictures: RunPictures,
+    ) -> Starts:
+        """Return the starts of a run with these training pictures, by their hashes."""
+        retrieval = RetrievalGenerator(
+            true, sorted(train), places=pictures.places, size_px=generator.size_px
+        )
+        return cls(kind, generator, retrieval, true)
+
+    @cached_property
+    def judged(self) -> Generator:
+        """The generator that is told true and shuffled embeddings."""
+        if self.kind == "low-level" and isinstance(self.generator, StableDiffusionGenerator):
+            return self.generator.from_noise()
+        return self.generator
+
+    def of_true(self, hashes: Sequence[str]) -> NDArray[np.uint8] | None:
+        """Return where the true embeddings of some pictures start, (I, S, S, 3)."""
+        if self.kind != "retrieved":
+            return None
+        return self.retrieval.generate(self.true.select(hashes), [0] * len(hashes))
+
+    def of_responses(
+        self, low_level: Sequence[Pixels], retrieved: Sequence[Pixels]
+    ) -> NDArray[np.uint8] | None:
+        """Return where what responses say starts, of what two rows show, (I, S, S, 3)."""
+        if self.kind is None:
+            return None
+        return np.stack(low_level if self.kind == "low-level" else retrieved)
+
+    def about(self) -> tuple[str, str]:
+        """Return what the table adds about rows from responses, and from true embeddings."""
+        if self.kind is None:
+            return "", ""
+        if self.kind == "low-level":
+            return ", started at the low-level path's picture", ", from noise"
+        retrieved = ", started at the retrieved picture"
+        return retrieved, retrieved
