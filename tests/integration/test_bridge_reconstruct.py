@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 
 from bridge_worlds import embeddings_of, write_world
 from neurohorizon.cli.app import main
+from neurohorizon.configs.reconstruction_judges import Judges, default_network, labels_of
+from neurohorizon.configs.reconstruction_plan import ReconstructionPlan
 from neurohorizon.configs.reconstruction_rows import slug
-from neurohorizon.configs.run_reconstruction import _labels, _network, _not_judged
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.pictures.judge import Judge
 from neurohorizon.evaluation.pictures.result_files import load_reconstruction
@@ -126,7 +128,8 @@ def test_pictures_are_drawn_scored_and_kept(run, world, direct, capsys):
     one = next((drawn / "direct-from-responses" / "0").glob("*.png"))
     before, when = one.read_bytes(), {path: path.stat().st_mtime_ns for path in drawn.rglob("0/*")}
     one.unlink()
-    assert reconstruct(run, world, direct, "--seeds", "1") == 0
+    assert reconstruct(run, world, direct, "--seeds", "1", "--network", "layout") == 0
+    assert load_reconstruction(folder / "scores").networks == result.networks
     assert one.read_bytes() == before
     kept = [path for path in when if "from-responses" in str(path) and path != one]
     assert all(path.stat().st_mtime_ns == when[path] for path in kept)
@@ -151,8 +154,10 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     refused("has no row 'MLP InfoNCE': there are", "--row", "MLP InfoNCE")
     refused("--other-row without --other-run", "--other-row", "ridge")
     refused("draws from 1 of the spaces of 2 runs", "--other-run", str(run))
-    refused("not sampled", "--steps", "4")
+    refused("a direct decoder, which knows no steps: leave it out", "--steps", "4")
     refused("expected 1 or more", "--seeds", "0")
+    refused("the network layout is named twice", "--network", "layout", "--network", "layout")
+    refused("unknown image encoder 'alexnet'", "--network", "alexnet")
     refused("expected 2 or more, or 1 to leave it out", "--best-of", "0")
     refused("say of how many with --best-of", "--checkpoint", "small.safetensors")
     refused("no encoder that more pictures could be embedded by", "--best-of", "4")
@@ -218,16 +223,16 @@ def test_a_flow_told_of_two_spaces_that_starts_at_pictures(
 
 def test_what_made_the_embeddings_does_not_judge_them(run, world, direct):
     generator = open_generator(direct)
-    assert _network(None, generator).name == "layout"
+    assert default_network(generator).name == "layout"
     generator.needs = LayoutEncoder().fingerprint
-    assert _network(None, generator).name == "pixels"
+    assert default_network(generator).name == "pixels"
 
 
 def test_a_judge_is_asked_what_it_is_right_about(tmp_path):
-    plan = VentralPlan(
+    world = VentralPlan(
         num_categories=12, images_per_category=2, num_test=6, num_repeats=2, size_px=32
     )
-    write_ventral_stream(plan, tmp_path)
+    write_ventral_stream(world, tmp_path)
     truth = load_ventral_truth(tmp_path)
     pictures = open_pictures(tmp_path / "object_images")
     bank = EmbeddingBank(
@@ -240,15 +245,25 @@ def test_a_judge_is_asked_what_it_is_right_about(tmp_path):
     words = {name: truth["words"][name].tolist()[::-1] for name in ("shape", "texture")}
     accuracy = json.dumps({"shape": 0.95, "texture": 0.14})
     judge = Judge(JudgeNetwork(words), about={"accuracy": accuracy})
-    codes = _labels(judge, [tmp_path], bank, bank.hashes)
+    plan = ReconstructionPlan(tmp_path / "none", [tmp_path])
+    codes = labels_of(judge, plan, bank, bank.hashes)
     assert list(codes) == ["shape"]
     row_of = {name: row for row, name in enumerate(truth["image"]["path"].tolist())}
     for name, code in zip(bank.names, codes["shape"], strict=True):
         right = truth["words"]["shape"][truth["image"]["shape"][row_of[name]]]
         assert judge.words["shape"][code] == right
-    assert _not_judged(judge) == [
+    assert Judges([judge], judge, codes).notes() == [
         "texture is not scored: the judge is right about 14 % of true pictures"
     ]
-    assert _labels(None, [tmp_path], bank, bank.hashes) == {}
+    assert labels_of(None, plan, bank, bank.hashes) == {}
     with pytest.raises(ConfigError, match="--judge is for the pictures of a drawn world"):
-        _labels(judge, [tmp_path / "nowhere"], bank, bank.hashes)
+        labels_of(judge, replace(plan, places=[tmp_path / "nowhere"]), bank, bank.hashes)
+    # Published numbers are not of drawn pictures, nor of another number.
+    told = replace(plan, reported="tvsd")
+    with pytest.raises(ConfigError, match="these are drawn ones"):
+        told.reported_rows([100])
+    photographs = replace(told, places=[tmp_path / "photographs"])
+    with pytest.raises(ConfigError, match="of 100 test pictures, and these are 30 others"):
+        photographs.reported_rows([30])
+    assert [row.name for row in photographs.reported_rows([100, 100])] == ["TVSD, published"]
+    assert not plan.reported_rows([30])

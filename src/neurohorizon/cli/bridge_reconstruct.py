@@ -21,6 +21,8 @@ def reconstruct(
     other_run: Path | None = None,
     other_row: str | None = None,
     judge: Path | None = None,
+    network: tuple[str, ...] = (),
+    reported: Literal["tvsd"] | None = None,
     base: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -64,6 +66,13 @@ def reconstruct(
         Its row; the best by default.
     judge
         Of a drawn world: what `neurohorizon bridge train-judge` wrote. It says what pictures show.
+    network
+        An image encoder that compares drawn pictures with those that were seen, and judges the
+        gate if there is no --judge: layout, clip-vit-l14, dinov2, or with its checkpoint, as
+        small=FILE. Not one that made the embeddings. May be given several times; by default
+        layout, or pixels where that is drawn from.
+    reported
+        Show published numbers beside: tvsd, of its 100 test pictures.
     base
         Of an adapter: a folder of Stable Diffusion 1.5 in the layout of diffusers, or a hub id.
     steps
@@ -132,6 +141,8 @@ def reconstruct(
         row=cast("RowName | None", row),
         other_runs=others,
         judge=judge,
+        networks=network,
+        reported=reported,
         drawing=drawing,
         num_seeds=seeds,
         best_of=best_of,

@@ -12,6 +12,12 @@ import numpy as np
 from neurohorizon.configs.records import load_bridge_run
 from neurohorizon.configs.run_embeddings import Predicted, PredictedBank, Reading, predict_rows
 from neurohorizon.errors import ConfigError
+from neurohorizon.evaluation.pictures.reported import (
+    REPORTED,
+    REPORTED_PICTURES,
+    ReportedRow,
+    ReportedSet,
+)
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.encoders import open_encoder_of
 from neurohorizon.imaging.generators.best_of import Ranking
@@ -19,6 +25,7 @@ from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import DrawSettings
 from neurohorizon.imaging.spaces import bank_in, spaces_of
 from neurohorizon.training.bridge.names import RowName
+from neurohorizon.training.image_encoder.labels import find_world
 
 Progress = Callable[[str, int, int], None]
 
@@ -55,6 +62,11 @@ class ReconstructionPlan:
         Of a generator that draws from several spaces.
     judge : path, optional
         Of a drawn world: says what pictures show, and judges the gate.
+    networks : sequence of str
+        Image encoders whose features are compared, as NAME or NAME=CHECKPOINT; the first judges
+        the gate if there is no judge.
+    reported : {"tvsd"}, optional
+        Published numbers to stand beside: those on the 100 test pictures of TVSD.
     drawing : DrawSettings
         Of a flow, or of Stable Diffusion.
     num_seeds : int
@@ -71,11 +83,33 @@ class ReconstructionPlan:
     row: RowName | None = None
     other_runs: Sequence[OtherRun] = ()
     judge: Path | None = None
+    networks: Sequence[str] = ()
+    reported: ReportedSet | None = None
     drawing: DrawSettings = field(default_factory=DrawSettings)
     num_seeds: int = 3
     best_of: int = 1
     checkpoint: Path | str | None = None
     device: str = "cpu"
+
+    def reported_rows(self, num_test: Sequence[int]) -> Sequence[ReportedRow]:
+        """Return the published rows that may stand beside recordings with so many test pictures.
+
+        Raises
+        ------
+        ConfigError
+            If they are of other pictures.
+        """
+        if self.reported is None:
+            return ()
+        drawn = [str(each) for each in self.places if find_world(each) is not None]
+        if drawn or set(num_test) != {REPORTED_PICTURES[self.reported]}:
+            found = f"drawn ones, of {drawn[0]}" if drawn else f"{max(num_test)} others"
+            raise ConfigError(
+                f"--reported {self.reported}: those numbers are of "
+                f"{REPORTED_PICTURES[self.reported]} test pictures, and these are {found}: leave "
+                "it out"
+            )
+        return REPORTED[self.reported]
 
 
 def open_ranking(plan: ReconstructionPlan, bank: EmbeddingBank) -> Ranking | None:

@@ -17,49 +17,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurohorizon.configs.reconstruction_judges import Judges, features_of
 from neurohorizon.configs.reconstruction_pictures import RunPictures
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Sources, open_ranking
 from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of
 from neurohorizon.configs.reconstruction_starts import Starts
 from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_retrieval import case_of
-from neurohorizon.errors import ConfigError, DataError
+from neurohorizon.errors import DataError
 from neurohorizon.evaluation.pictures.distributions import DistributionScore, distribution_scores
-from neurohorizon.evaluation.pictures.features import EncoderFeatures, FeatureNetwork, PixelFeatures
+from neurohorizon.evaluation.pictures.features import FeatureNetwork
 from neurohorizon.evaluation.pictures.gate import (
     OracleGate,
     oracle_gate,
-    require_other_network,
     require_passed,
     shuffled_order,
 )
-from neurohorizon.evaluation.pictures.judge import Judge, open_judge
 from neurohorizon.evaluation.pictures.result_files import RECONSTRUCTION, save_reconstruction
 from neurohorizon.evaluation.pictures.results import PictureMetric, ReconstructionResult
-from neurohorizon.evaluation.pictures.scoring import (
-    Scores,
-    score_features,
-    score_judged,
-    score_pixels,
-)
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER
-from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.drawn import draw_to_folder
 from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import open_generator
-from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.pictures import Pixels
-from neurohorizon.imaging.spaces import spaces_of
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.training.image_encoder.labels import find_world, read_world_labels
 
 Progress = Callable[[str, int, int], None]
 PICTURES, SCORES, GATE = "pictures", "scores", "gate"
-#: How often a judge must be right about true pictures to be asked about drawn ones.
-LEAST_RIGHT = 0.9
 #: Pictures that the gate looks at, at most.
 MOST_GATED = 300
 #: Orders of shuffled embeddings: one alone may put like beside like, or beside unlike.
@@ -108,12 +92,10 @@ def reconstruct_run(
         embeddings=found.bank.fingerprint,
     )
     name = plan.generator.stem
-    judge = None if plan.judge is None else open_judge(plan.judge, device=plan.device)
-    network = _network(judge, generator)
-    require_other_network(network.fingerprint, generator.needs)
     hashes = sorted({one for each in found.sessions for one in hashes_of(each, "test")})
     _require_unseen(generator, hashes, plan.generator)
-    labels = _labels(judge, plan.places, found.bank, hashes)
+    judges = Judges.open(plan, generator, found.bank, hashes)
+    reported = plan.reported_rows([len(hashes_of(each, "test")) for each in found.sessions])
     ranking = open_ranking(plan, found.bank)
     sources = Sources.of(folder, plan, generator, progress)
     for bank in sources.true:
@@ -137,7 +119,7 @@ def reconstruct_run(
         starts_ISS3=starts.of_true(hashes),
         progress=progress,
     )
-    gate = _gate(drawer, network, hashes, seen, oracle, progress)
+    gate = _gate(drawer, judges.first, hashes, seen, oracle, progress)
     require_passed(gate, str(plan.generator))
     row_of = {one: number for number, one in enumerate(hashes)}
     scores: dict[tuple[str, str, str], FloatArray] = {}
@@ -150,16 +132,14 @@ def reconstruct_run(
         mine = drawer.draw(session, progress=progress)
         mine[TRUE_EMBEDDING] = [[each[row_of[one]] for one in test] for each in oracle]
         truth[recording] = [seen[one] for one in test]
-        true_features = _features(network, truth[recording])
-        code = {key: values[[row_of[one] for one in test]] for key, values in labels.items()}
+        true_features = judges.see(truth[recording])
+        rows = [row_of[one] for one in test]
         for number, (each, by_seed) in enumerate(mine.items()):
-            found_here, features = _score(
-                by_seed, truth[recording], true_features, network, judge, code
-            )
+            found_here, features = judges.score(by_seed, truth[recording], true_features, rows)
             for metric, values in found_here.items():
                 metrics.setdefault(metric.name, metric)
                 scores[each, recording, metric.name] = values
-            for what, score in distribution_scores(features, true_features).items():
+            for what, score in distribution_scores(features, true_features[0]).items():
                 distributions[each, recording, what] = score
             drawn[recording, each] = by_seed[0]
             if progress:
@@ -169,14 +149,15 @@ def reconstruct_run(
         title=f"{run.config.run.name}: drawn by {name} from what {sources.row} predicts",
         rows=[each for each in drawer.rows() if each.name in there],
         cases=[
-            replace(case, notes=(*case.notes, *_not_judged(judge)))
+            replace(case, notes=(*case.notes, *judges.notes()))
             for case in map(case_of, found.sessions)
         ],
         metrics=list(metrics.values()),
         scores=scores,
         distributions=distributions,
-        networks={network.name: network.fingerprint},
+        networks=judges.fingerprints,
         gates={name: gate},
+        reported=reported,
     )
     save_reconstruction(result, into / SCORES)
     return Reconstructed(result, sources.row, truth, drawn, into)
@@ -205,35 +186,14 @@ def _gate(
             starts_ISS3=drawer.starts.of_true(moved),
             progress=progress,
         )
-    truth = _features(network, [seen[one] for one in some])
+    truth = features_of(network, [seen[one] for one in some])
     return oracle_gate(
         truth,
-        [_features(network, [each[row] for row in rows]) for each in oracle],
-        [_features(network, each) for each in shuffled],
+        [features_of(network, [each[row] for row in rows]) for each in oracle],
+        [features_of(network, each) for each in shuffled],
         network=network.fingerprint,
         conditioning=drawer.generator.needs,
     )
-
-
-def _score(
-    by_seed: Sequence[Sequence[Pixels]],
-    truth: Sequence[Pixels],
-    true_features: NDArray[np.floating],
-    network: FeatureNetwork,
-    judge: Judge | None,
-    code: Mapping[str, NDArray[np.int64]],
-) -> tuple[Scores, NDArray[np.floating]]:
-    """Score one row of one recording; return features of the first seed, too."""
-    scores = score_pixels(by_seed, truth)
-    features = [_features(network, each) for each in by_seed]
-    scores |= score_features(features, true_features, name=network.name)
-    if judge is not None and code:
-        scores |= score_judged([judge(each) for each in by_seed], code)
-    return scores, features[0]
-
-
-def _features(network: FeatureNetwork, pictures: Sequence[Pixels]) -> NDArray[np.floating]:
-    return next(iter(network.features(list(pictures)).values()))
 
 
 def _require_unseen(generator: Generator, hashes: Sequence[str], path: Path) -> None:
@@ -243,46 +203,3 @@ def _require_unseen(generator: Generator, hashes: Sequence[str], path: Path) -> 
             f"{path}: was trained on {len(known)} of the {len(hashes)} pictures that are tested on "
             "here: train it without them (--exclude)"
         )
-
-
-def _network(judge: Judge | None, generator: Generator) -> FeatureNetwork:
-    """Return what identifies pictures: a judge, the layout, or pixels where that is drawn from."""
-    layout = LayoutEncoder()
-    if judge is not None:
-        return judge
-    if layout.fingerprint.encoder in [space.encoder for space in spaces_of(generator.needs)]:
-        return PixelFeatures()
-    return EncoderFeatures(layout)
-
-
-def _not_judged(judge: Judge | None) -> list[str]:
-    """Say what the judge is not asked about."""
-    known = {} if judge is None else judge.known_accuracy
-    return [
-        f"{name} is not scored: the judge is right about {100 * right:.0f} % of true pictures"
-        for name, right in known.items()
-        if right < LEAST_RIGHT
-    ]
-
-
-def _labels(
-    judge: Judge | None, places: Sequence[Path], bank: EmbeddingBank, hashes: Sequence[str]
-) -> dict[str, NDArray[np.int64]]:
-    """Return what is true of the pictures, in the judge's words, (I,) by what is judged."""
-    if judge is None:
-        return {}
-    world = next(filter(None, map(find_world, places)), None)
-    if world is None:
-        raise ConfigError(
-            "--judge is for the pictures of a drawn world, whose truth says what they show: give "
-            "the world's folder as --pictures, or leave the judge out"
-        )
-    table = read_world_labels(world)
-    name_of = dict(zip(bank.hashes, bank.names, strict=True))
-    columns = table.of([name_of[one] for one in hashes])
-    codes = {}
-    for name, column in columns.items():
-        if name in judge.words and judge.known_accuracy.get(name, 0.0) >= LEAST_RIGHT:
-            where = {word: number for number, word in enumerate(judge.words[name])}
-            codes[name] = np.array([where[column.words[each]] for each in column.code])
-    return codes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,7 @@ TVSD: tuple[ReportedRow, ...] = (
         "100 pictures",
     ),
 )
+ReportedSet = Literal["tvsd"]
+REPORTED: Mapping[ReportedSet, tuple[ReportedRow, ...]] = {"tvsd": TVSD}
+REPORTED_PICTURES: Mapping[ReportedSet, int] = {"tvsd": 100}
+"""How many test pictures the numbers are of."""
