@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bridge_worlds import embeddings_of, write_world
+from bridge_worlds import NUM_DIMENSIONS, embeddings_of, write_world
+from diffusion_world import TOKEN_WIDTH, write_base, write_ip_adapter
 from neurohorizon.cli.app import main
 from neurohorizon.configs.reconstruction_judges import Judges, default_network, labels_of
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan
@@ -23,7 +24,10 @@ from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.imaging.generators.open import open_generator
 from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.pictures import open_pictures
+from neurohorizon.imaging.stable_diffusion import find_base
+from neurohorizon.models.pictures.files import save_adapter
 from neurohorizon.models.pictures.judge import JudgeNetwork
+from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.simulate.ventral import VentralPlan, load_ventral_truth, write_ventral_stream
 
 NUM, TEST = 180, 30
@@ -154,7 +158,7 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     refused("has no row 'MLP InfoNCE': there are", "--row", "MLP InfoNCE")
     refused("--other-row without --other-run", "--other-row", "ridge")
     refused("draws from 1 of the spaces of 2 runs", "--other-run", str(run))
-    refused("a direct decoder, which knows no steps: leave it out", "--steps", "4")
+    refused("a direct decoder, which knows no steps and no base", "--steps", "4", "--base", "x")
     refused("expected 1 or more", "--seeds", "0")
     refused("the network layout is named twice", "--network", "layout", "--network", "layout")
     refused("unknown image encoder 'alexnet'", "--network", "alexnet")
@@ -219,6 +223,90 @@ def test_a_flow_told_of_two_spaces_that_starts_at_pictures(
             candidate = drawn / slug(row) / str(number) / f"{one}.png"
             if candidate.is_file():  # of what was moved, the first alone
                 assert (best / "0" / f"{one}.png").read_bytes() == candidate.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def base(world):
+    pytest.importorskip("diffusers")
+    return write_base(world / "base", clear=True)
+
+
+@pytest.fixture(scope="module")
+def adapter(world, base):
+    network = TokenAdapter(
+        num_dimensions=NUM_DIMENSIONS, num_outputs=TOKEN_WIDTH, num_tokens=2, width=32
+    )
+    made = {"base": find_base(base).digest, "size_px": 64}
+    needs = Fingerprint("made up").to_json()
+    save_adapter(network, world / "adapter.safetensors", needs=needs, **made)
+    return world / "adapter.safetensors"
+
+
+def test_a_diffusion_starts_at_what_the_embedding_retrieves(run, world, base, adapter):
+    words = ["--base", str(base), "--start", "retrieved", "--strength", "0.2", "--steps", "5"]
+    words += ["--seeds", "1", "--scheduler", "ddim", "--guidance", "1"]
+    assert reconstruct(run, world, adapter, *words) == 0
+    folder = run / "results" / "reconstruction" / "adapter"
+    result = load_reconstruction(folder / "scores")
+    assert [row.name for row in result.rows] == ["adapter, from responses", *ROWS[1:]]
+    told = {row.name: row.about for row in result.rows}
+    for row in ("adapter, from responses", "from true embeddings"):
+        assert told[row].endswith(", started at the retrieved picture")
+    # The denoiser knows nothing, the start alone shows a picture: shuffled embeddings are at chance
+    # because they retrieve others.
+    gate = result.gates["adapter"]
+    assert gate.passed
+    assert abs(gate.from_shuffled.value - 0.5) < 0.1
+    shown = folder / "pictures" / "one"
+    drawn, starts = (
+        [np.asarray(Image.open(each)).astype(float) for each in sorted(where.glob("0/*.png"))]
+        for where in (shown / "adapter-from-responses", shown / "retrieved-picture")
+    )
+    assert {each.shape for each in (*drawn, *starts)} == {(64, 64, 3)}
+    like = [np.corrcoef(*map(np.ravel, pair))[0, 1] for pair in zip(drawn, starts, strict=True)]
+    unlike = [
+        np.corrcoef(*map(np.ravel, pair))[0, 1] for pair in zip(drawn[1:], starts[:-1], strict=True)
+    ]
+    assert np.mean(like) > 0.8
+    assert np.mean(unlike) < 0.4
+    assert (folder / "index.html").is_file()
+
+
+def test_true_embeddings_are_not_helped_by_what_responses_drew(run, world, base, adapter, capsys):
+    words = ["--base", str(base), "--start", "low-level", "--strength", "0.5", "--steps", "2"]
+    # That start would show the picture whatever the embedding says; from noise nothing does.
+    assert reconstruct(run, world, adapter, *words, "--seeds", "1") == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert "no result is reported, the oracle gate failed: two-way identification" in error
+    gate = run / "results" / "reconstruction" / "adapter" / "pictures" / "gate"
+    for each in ("true", "shuffled-0"):
+        made = json.loads((gate / each / "made_by.json").read_text())
+        assert json.loads(made["generator"])["settings"]["strength"] is None
+
+
+def test_bad_input_of_adapters_is_one_line(run, world, base, adapter, tmp_path, capsys):
+    def refused(told, *words, generator=adapter, through=base):
+        given = [] if through is None else ["--base", str(through)]
+        assert reconstruct(run, world, generator, *given, *words) == 2
+        *_, error = capsys.readouterr().err.splitlines()
+        assert told in error
+
+    refused("draws through Stable Diffusion: give its base, a folder or a hub id", through=None)
+    refused("expected were the files unet/config.json, unet/diffusion_", through=tmp_path)
+    refused("tried was the hub id no/body, that of Stable Diffusion 1.5 is", through="no/body")
+    refused("through another diffusion model", through=write_base(tmp_path / "other", seed=1))
+    refused("strength is 0.5 without a start", "--strength", "0.5")
+    refused("size_px is 100: expected a multiple of 64", "--size", "100")
+    refused("offload moves parts off a GPU, and the device is cpu", "--offload")
+    refused("draws from 1 of the spaces of 2 runs", "--other-run", str(run))
+    network = TokenAdapter(num_dimensions=5, num_outputs=TOKEN_WIDTH, num_tokens=2, width=32)
+    of_others = tmp_path / "of_others.safetensors"
+    made = {"base": find_base(base).digest, "size_px": 64, "needs": Fingerprint("other").to_json()}
+    save_adapter(network, of_others, **made)
+    refused("was made with other embeddings: encoder other against made", generator=of_others)
+    prompt = write_ip_adapter(tmp_path / "ip-adapter_sd15.safetensors", base)
+    refused("embeddings of clip-vit-h14, the bank holds None ones of made up", generator=prompt)
+    assert not (run / "results" / "reconstruction" / "of_others").exists()
 
 
 def test_what_made_the_embeddings_does_not_judge_them(run, world, direct):

@@ -28,7 +28,7 @@ from neurohorizon.imaging.generators.best_of import Ranking
 from neurohorizon.imaging.generators.direct import DirectGenerator
 from neurohorizon.imaging.generators.drawn import draw_to_folder, save_picture
 from neurohorizon.imaging.generators.generator import Generator, select_embeddings
-from neurohorizon.imaging.generators.moved import NUM_CANDIDATES, Moved, move_retrieved
+from neurohorizon.imaging.generators.moved import NUM_CANDIDATES, Move, find_moves
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.imaging.pictures import Pixels
@@ -167,21 +167,24 @@ class RowDrawer:
             [blend(one, other) for one, other in zip(each, low_level, strict=True)]
             for each in drawn[row]
         ]
-        moved = self._move(train, predicted, drawn[BLENDED][0], num_best)
-        drawn[MOVED] = [[each.pictures_NSS3[0] for each in moved]]
+        moves = self._moves(train, predicted, drawn[BLENDED][0], num_best)
+        drawn[MOVED] = [self._show([each[0] for each in moves])]
         shown = [RETRIEVED, NEAREST, LOW_LEVEL, MOVED]
         if self.ranking is not None:
-            candidates = {MOVED: [list(each.pictures_NSS3) for each in moved]}
-            if random:
-                some = by_seed[:num_best]
-                candidates[row] = [list(each) for each in zip(*some, strict=True)]
             mean = self.sources.true[0].select(train).mean(axis=0)
-            for name, of_row in candidates.items():
-                chosen = self.ranking.choose(of_row, predicted, mean).tolist()
-                best = self.best(name)
-                shown.append(best)
-                drawn[best] = [[each[one] for each, one in zip(of_row, chosen, strict=True)]]
-                write_json(into / slug(best) / CHOSEN, dict(zip(test, chosen, strict=True)))
+            best = self.best(MOVED)
+            several = [[move.show(small[one]) for one, move in each] for each in moves]
+            chosen = {best: self.ranking.choose(several, predicted, mean).tolist()}
+            of_each = zip(moves, chosen[best], strict=True)
+            drawn[best] = [self._show([each[number] for each, number in of_each])]
+            if random:
+                best, several = self.best(row), list(zip(*by_seed[:num_best], strict=True))
+                chosen[best] = self.ranking.choose(several, predicted, mean).tolist()
+                of_each = zip(several, chosen[best], strict=True)
+                drawn[best] = [[each[number] for each, number in of_each]]
+            for best, numbers in chosen.items():
+                write_json(into / slug(best) / CHOSEN, dict(zip(test, numbers, strict=True)))
+            shown += chosen
         for each in shown:
             (into / slug(each) / "0").mkdir(parents=True, exist_ok=True)
             for one, picture in zip(test, drawn[each][0], strict=True):
@@ -209,22 +212,29 @@ class RowDrawer:
             num_nearest=min(num_nearest, len(train)),
         )
 
-    def _move(
+    def _moves(
         self,
         train: Sequence[str],
         predicted_ID: NDArray[np.float32],
         blobs: Sequence[Pixels],
         num_best: int,
-    ) -> list[Moved]:
-        """Move the nearest training pictures to where something is drawn."""
-        small, size_px = self.pictures.small, self.pictures.small_px
+    ) -> list[list[tuple[str, Move]]]:
+        """Return which training pictures fit best, and where they are moved to, best first."""
+        small = self.pictures.small
         nearest = self._retrieval(train, NUM_CANDIDATES).nearest(predicted_ID)
-        blobs_ISS3 = stack_pictures(blobs, size_px=size_px)
-        moved = []
+        blobs_ISS3 = stack_pictures(blobs, size_px=self.pictures.small_px)
+        found = []
         for rows, shares, blob in zip(*nearest, blobs_ISS3, strict=True):
-            candidates = np.stack([small[train[int(each)]] for each in rows])
-            moved.append(move_retrieved(candidates, np.log(shares), blob, num_best=num_best))
-        return moved
+            names = [train[int(each)] for each in rows]
+            candidates = np.stack([small[one] for one in names])
+            moves = find_moves(candidates, np.log(shares), blob, num_best=num_best)
+            found.append([(names[move.row], move) for move in moves])
+        return found
+
+    def _show(self, moves: Sequence[tuple[str, Move]]) -> list[Pixels]:
+        """Return training pictures where they are moved to, as large as what is drawn."""
+        pictures = self.pictures.in_full([one for one, _ in moves])
+        return [move.show(each) for each, (_, move) in zip(pictures, moves, strict=True)]
 
     def _references(
         self, session: BridgeSession, train: Sequence[str], test: Sequence[str]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohorizon.errors import ConfigError
+from neurohorizon.imaging.small import stack_pictures
 
 #: Of these many nearest pictures one is taken.
 NUM_CANDIDATES = 48
@@ -20,36 +21,48 @@ NUM_CANDIDATES = 48
 FARTHEST, STEP = 3 / 8, 1 / 16
 #: What a correlation of 1 with the blob is worth, in nats of the softmax over cosines.
 WORTH = 10.0
-_BLUR = 1.5 / 32  # of the width: a blob knows no more
+#: Pictures are compared in this width at most: a blob knows no more.
+MOST_PX = 32
+_BLUR = 1.5 / 32  # of the width
 
 
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """Candidates as they were moved, those that fit best first.
+@dataclass(frozen=True)
+class Move:
+    """A candidate, and where it is moved to.
 
     Parameters
     ----------
-    pictures_NSS3 : (N, S, S, 3) array of uint8
-    rows_N : (N,) array of int
-        Which of the candidates they are.
-    moves_N2 : (N, 2) array of int
-        By how many pixels, down and to the right.
+    row : int
+        Of the candidate.
+    down, right : float
+        By which share of its width.
     """
 
-    pictures_NSS3: NDArray[np.uint8]
-    rows_N: NDArray[np.int64]
-    moves_N2: NDArray[np.int64]
+    row: int
+    down: float
+    right: float
+
+    def show(self, picture_SS3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the candidate, in any size, where it is moved to.
+
+        What a move uncovers is filled with the nearest pixel of the edge.
+        """
+        size = len(picture_SS3)
+        down, right = round(self.down * size), round(self.right * size)
+        farthest = max(abs(down), abs(right))
+        padded = _padded(picture_SS3[None], farthest)
+        return np.ascontiguousarray(_window(padded, down, right, farthest, size)[0])
 
 
-def move_retrieved(
+def find_moves(
     candidates_KSS3: NDArray[np.uint8],
     log_weights_K: NDArray[np.floating],
     blob_SS3: NDArray[np.uint8],
     *,
     num_best: int = 1,
     worth: float = WORTH,
-) -> Moved:
-    """Move each candidate to where it fits best, and return those that fit best of all.
+) -> list[Move]:
+    """Find where each candidate fits best, and return those that fit best of all, best first.
 
     Parameters
     ----------
@@ -66,7 +79,7 @@ def move_retrieved(
 
     Notes
     -----
-    What a move uncovers is filled with the nearest pixel of the edge.
+    What is larger than :data:`MOST_PX` is looked at in that size.
 
     Raises
     ------
@@ -81,11 +94,12 @@ def move_retrieved(
         raise ConfigError(
             f"candidates of shape {candidates_KSS3.shape}: expected {expected}, one or more"
         )
+    size = min(size, MOST_PX)
     sigma = _BLUR * size
 
     def blurred(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        smooth = gaussian_filter(pictures.astype(np.float32), (0, sigma, sigma, 0))
-        return np.asarray(smooth, np.float32)
+        seen = stack_pictures(list(pictures), size_px=size).astype(np.float32)
+        return np.asarray(gaussian_filter(seen, (0, sigma, sigma, 0)), np.float32)
 
     target = _standard(blurred(blob_SS3[None]).reshape(1, -1))[0]
     step = max(1, round(STEP * size))
@@ -93,21 +107,16 @@ def move_retrieved(
     # Nothing is moved without a reason: of equals the shortest move is taken.
     shifts = sorted(range(-farthest, farthest + 1, step), key=abs)
     padded = _padded(blurred(candidates_KSS3), farthest)
-    fit_K = np.full(len(padded), -np.inf)
-    moves_K2 = np.zeros((len(padded), 2), np.int64)
+    score_K = np.full(len(padded), -np.inf)
+    moves_K2 = np.zeros((len(padded), 2))
     for down in shifts:
         for right in shifts:
             moved = _window(padded, down, right, farthest, size).reshape(len(padded), -1)
-            fit = _standard(moved) @ target
-            better = fit > fit_K
-            fit_K[better], moves_K2[better] = fit[better], (down, right)
-    rows = np.argsort(-(log_weights_K + worth * fit_K), kind="stable")[:num_best]
-    whole = _padded(candidates_KSS3[rows], farthest)
-    pictures = [
-        _window(whole[number : number + 1], down, right, farthest, size)
-        for number, (down, right) in enumerate(moves_K2[rows].tolist())
-    ]
-    return Moved(np.concatenate(pictures), rows, moves_K2[rows])
+            score = log_weights_K + worth * (_standard(moved) @ target)
+            better = score > score_K
+            score_K[better], moves_K2[better] = score[better], (down / size, right / size)
+    rows = np.argsort(-score_K, kind="stable")[:num_best].tolist()
+    return [Move(row, *moves_K2[row].tolist()) for row in rows]
 
 
 def _padded(pictures: NDArray, farthest: int) -> NDArray:  # type: ignore[type-arg]
