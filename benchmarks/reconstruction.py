@@ -1,25 +1,28 @@
-"""What was drawn of what was seen: generators behind their gate, all rows, on simulated responses.
+"""What was drawn of what was seen: generators behind their gate, all rows.
 
-    python benchmarks/reconstruction.py            # half an hour of a core, after bridge.py
+    python benchmarks/reconstruction.py ventral_stream   # half an hour of a core, after bridge.py
+    python benchmarks/reconstruction.py macaque_v4       # likewise
 
-Takes the runs that ``python benchmarks/bridge.py ventral_stream ventral_stream_layout`` leaves
-under ``runs/bench-bridge/``: bridges to what pictures show, and to where what is how bright; and
-the encoder that embedded the first bank, ``small.safetensors``. Trains
-a judge and the generators of each study under ``runs/bench-reconstruction/`` (what is trained is
-kept), draws and scores the test pictures, and writes ``reconstruction_<study>.md`` and ``.json``
-to ``benchmarks/results/``.
+Takes the runs that ``python benchmarks/bridge.py`` leaves under ``runs/bench-bridge/``: of the
+drawn world ``ventral_stream`` and ``ventral_stream_layout``, bridges to what pictures show and to
+where what is how bright, with the encoder that embedded the first bank, ``small.safetensors``; of
+real V4 ``macaque_v4``. Trains what judges and the generators under ``runs/bench-reconstruction/`` (what is
+trained is kept), draws and scores the test pictures, and writes ``reconstruction_<study>.md`` and
+``.json`` to ``benchmarks/results/``.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
 from neurohorizon.configs.reconstruction_plan import OtherRun, ReconstructionPlan
+from neurohorizon.configs.reconstruction_rows import hashes_of
+from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_reconstruction import reconstruct_run
 from neurohorizon.evaluation.pictures.judge import open_judge
 from neurohorizon.evaluation.pictures.summary import summarise
@@ -29,7 +32,7 @@ from neurohorizon.report.reconstruction_tables import format_differences, format
 from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.generator.run import Kind, train_generator
 from neurohorizon.training.image_encoder.loop import LoopSettings
-from neurohorizon.training.image_encoder.run import train_judge
+from neurohorizon.training.image_encoder.run import train_encoder, train_judge
 
 RUNS, BRIDGES = Path("runs/bench-reconstruction"), Path("runs/bench-bridge")
 
@@ -41,64 +44,82 @@ class Study:
     Parameters
     ----------
     title : str
-    world : str
-        Folder of the drawn world, in ``data/``.
-    run, other_run : str
-        Runs of ``benchmarks/bridge.py``.
-    row, other_row : str
+    pictures : str
+        Folder of the pictures, in ``data/``; of a drawn world, its folder.
+    run : str
+        A run of ``benchmarks/bridge.py``.
+    row : str
         Whose predictions are drawn from.
     banks : tuple of str
         That the generator is told, in ``banks/``.
-    kind : {"direct", "tiny"}
     settings : LoopSettings
+        Of the generator.
+    judge : LoopSettings
+        Of the judge of a drawn world; of photographs, of a small encoder that is trained without
+        labels to compare them.
+    compared : tuple of str
+        Rows that every other one is compared with, picture by picture.
+    other_run, other_row : str, optional
+        Bridges to the space of the second bank.
+    drawn_world : bool
+    kind : {"direct", "tiny"}
+    size_px : int
     num_seeds : int
     best_of : int
         Pictures that the best is chosen of, by the encoder of the first bank.
-    encoder : path
+    encoder : path, optional
         Its checkpoint.
-    compared : tuple of str
-        Rows that every other one is compared with, picture by picture.
     """
 
     title: str
-    world: str
+    pictures: str
     run: str
-    other_run: str
     row: RowName
-    other_row: RowName
     banks: tuple[str, ...]
-    kind: Kind
     settings: LoopSettings
-    num_seeds: int
-    best_of: int
-    encoder: Path
+    judge: LoopSettings
     compared: tuple[str, ...]
+    other_run: str | None = None
+    other_row: RowName | None = None
+    drawn_world: bool = True
+    kind: Kind = "direct"
+    size_px: int = 32
+    num_seeds: int = 1
+    best_of: int = 24
+    encoder: Path | None = None
 
 
+DIRECT = LoopSettings(
+    steps=2000, batch_size=128, learning_rate=2e-3, weight_decay=0.01, precision="bfloat16"
+)
+JUDGE = LoopSettings(steps=1500, batch_size=64, learning_rate=2e-3, precision="bfloat16")
 STUDIES = {
     "ventral_stream": Study(
         title="Drawn from simulated V1, V4 and IT: a direct decoder told of two spaces",
-        world="ventral",
+        pictures="ventral",
         run="ventral_stream",
-        other_run="ventral_stream_layout",
         row="MLP BiMixCo",
+        other_run="ventral_stream_layout",
         other_row="ridge",
         banks=("ventral_stream", "ventral_stream_looks"),
-        kind="direct",
-        settings=LoopSettings(
-            steps=2000,
-            batch_size=128,
-            learning_rate=2e-3,
-            weight_decay=0.01,
-            precision="bfloat16",
-        ),
-        num_seeds=1,
-        best_of=24,
+        settings=DIRECT,
+        judge=JUDGE,
         encoder=Path("small.safetensors"),
         compared=("retrieved picture", "ventral_stream, from responses"),
     ),
+    "macaque_v4": Study(
+        title="Drawn from macaque V4, six sessions of two animals: held-out photographs",
+        pictures="macaque_v4_images",
+        run="macaque_v4",
+        row="encoding model",
+        banks=("macaque_v4",),
+        drawn_world=False,
+        size_px=64,
+        settings=replace(DIRECT, batch_size=64),
+        judge=JUDGE,
+        compared=("retrieved picture", "macaque_v4, from responses"),
+    ),
 }
-JUDGE = LoopSettings(steps=1500, batch_size=64, learning_rate=2e-3, precision="bfloat16")
 
 
 def main() -> None:
@@ -115,24 +136,36 @@ def main() -> None:
 def run(name: str, study: Study) -> None:
     """Train what a study wants, draw, score, and write."""
     RUNS.mkdir(parents=True, exist_ok=True)
-    world, judge = Path("data") / study.world, RUNS / "judge.safetensors"
-    generator = RUNS / f"{name}.safetensors"
+    pictures, generator = Path("data") / study.pictures, RUNS / f"{name}.safetensors"
     with StageProgress() as progress:
-        train_judge(judge, num_pictures=30_000, settings=JUDGE, progress=progress)
+        exclude = [] if study.drawn_world else [write_test_pictures(study, RUNS / f"{name}.txt")]
+        if study.drawn_world:
+            judge, networks = RUNS / "judge.safetensors", []
+            train_judge(judge, num_pictures=30_000, settings=study.judge, progress=progress)
+        else:
+            judge, compares = None, RUNS / f"{name}_compares.safetensors"
+            networks = [f"small={compares}"]
+            train_encoder(
+                pictures, compares, exclude=exclude, settings=study.judge, progress=progress
+            )
         train_generator(
-            world,
+            pictures,
             generator,
             banks=[Path("banks") / f"{bank}.npz" for bank in study.banks],
             kind=study.kind,
+            size_px=study.size_px,
+            exclude=exclude,
             settings=study.settings,
             progress=progress,
         )
+        others = [] if study.other_run is None else [study.other_run]
         plan = ReconstructionPlan(
             generator,
-            [world],
+            [pictures],
             row=study.row,
-            other_runs=[OtherRun(BRIDGES / study.other_run, study.other_row)],
+            other_runs=[OtherRun(BRIDGES / other, study.other_row) for other in others],
             judge=judge,
+            networks=networks,
             num_seeds=study.num_seeds,
             best_of=study.best_of,
             checkpoint=study.encoder,
@@ -140,16 +173,12 @@ def run(name: str, study: Study) -> None:
         done = reconstruct_run(BRIDGES / study.run, plan, progress=progress)
         figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")
         write_reconstruction_page(done.result, figures, done.folder / "index.html")
-    right = open_judge(judge).known_accuracy
-    about = ", ".join(f"{what} {100 * share:.1f} %" for what, share in right.items())
-    lines = [
-        f"The judge is right about new pictures: {about}.",
-        "",
-        "```text",
-        format_reconstruction(done.result).rstrip(),
-        "```",
-        "",
-    ]
+    lines, right = [], None
+    if judge is not None:
+        right = open_judge(judge).known_accuracy
+        about = ", ".join(f"{what} {100 * share:.1f} %" for what, share in right.items())
+        lines = [f"The judge is right about new pictures: {about}.", ""]
+    lines += ["```text", format_reconstruction(done.result).rstrip(), "```", ""]
     for row in study.compared:
         lines += ["```text", format_differences(done.result, named=row).rstrip(), "```", ""]
     write_results(
@@ -158,6 +187,14 @@ def run(name: str, study: Study) -> None:
         lines[:-1],
         {"judge": right, "result": summarise(done.result)},
     )
+
+
+def write_test_pictures(study: Study, path: Path) -> Path:
+    """Write which pictures a study tests on, so that nothing is trained on them."""
+    _, found = open_finished(BRIDGES / study.run)
+    hashes = {one for each in found.sessions for one in hashes_of(each, "test")}
+    path.write_text("\n".join(sorted(hashes)) + "\n", encoding="utf-8")
+    return path
 
 
 if __name__ == "__main__":
