@@ -6,9 +6,9 @@
 Takes the runs that ``python benchmarks/bridge.py`` leaves under ``runs/bench-bridge/``: of the
 drawn world ``ventral_stream`` and ``ventral_stream_layout``, bridges to what pictures show and to
 where what is how bright, with the encoder that embedded the first bank, ``small.safetensors``; of
-real V4 ``macaque_v4``. Trains what judges and the generators under ``runs/bench-reconstruction/`` (what is
-trained is kept), draws and scores the test pictures, and writes ``reconstruction_<study>.md`` and
-``.json`` to ``benchmarks/results/``.
+real V4 ``macaque_v4``. Trains what judges and the generators under ``runs/bench-reconstruction/``
+(what is trained is kept), draws and scores the test pictures, and writes
+``reconstruction_<study>.md`` and ``.json`` to ``benchmarks/results/``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from neurohorizon.report.reconstruction_tables import format_differences, format
 from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.generator.run import Kind, train_generator
 from neurohorizon.training.image_encoder.loop import LoopSettings
-from neurohorizon.training.image_encoder.run import train_encoder, train_judge
+from neurohorizon.training.image_encoder.run import NONE, train_encoder, train_judge
 
 RUNS, BRIDGES = Path("runs/bench-reconstruction"), Path("runs/bench-bridge")
 
@@ -146,7 +146,12 @@ def run(name: str, study: Study) -> None:
             judge, compares = None, RUNS / f"{name}_compares.safetensors"
             networks = [f"small={compares}"]
             train_encoder(
-                pictures, compares, exclude=exclude, settings=study.judge, progress=progress
+                pictures,
+                compares,
+                labels=NONE,
+                exclude=exclude,
+                settings=study.judge,
+                progress=progress,
             )
         train_generator(
             pictures,

@@ -15,6 +15,7 @@ from neurohorizon.cli.app import main
 from neurohorizon.configs.reconstruction_judges import Judges, default_network, labels_of
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan
 from neurohorizon.configs.reconstruction_rows import slug
+from neurohorizon.configs.run_embeddings import predict_rows
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.pictures.judge import Judge
 from neurohorizon.evaluation.pictures.result_files import load_reconstruction
@@ -160,6 +161,7 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     refused("draws from 1 of the spaces of 2 runs", "--other-run", str(run))
     refused("a direct decoder, which knows no steps and no base", "--steps", "4", "--base", "x")
     refused("expected 1 or more", "--seeds", "0")
+    refused("5 trials of each test picture: expected 1 to 4", "--trials", "5")
     refused("the network layout is named twice", "--network", "layout", "--network", "layout")
     refused("unknown image encoder 'alexnet'", "--network", "alexnet")
     refused("expected 2 or more, or 1 to leave it out", "--best-of", "0")
@@ -174,6 +176,24 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     words += ["--kind", "direct", "--steps", "1", "--batch-size", "32"]
     assert main(["bridge", "train-generator", str(world / "pictures"), *words]) == 0
     refused("was trained on 30 of the 30 pictures that are tested on", generator=leaky)
+
+
+def test_fewer_trials_tell_less(run, world, direct):
+    explained = {}
+    for num_trials in (1, 2, 4, None):
+        every = predict_rows(run, ["ridge"], num_trials=num_trials)
+        training, test = every
+        explained[num_trials] = test.score.explained
+    assert explained[1] < explained[2] < explained[4] == explained[None]
+    assert training.score == predict_rows(run, ["ridge"])[0].score
+    given = ["--trials", "1", "--seeds", "1"]
+    assert reconstruct(run, world, direct, *given) == 0
+    results = run / "results" / "reconstruction"
+    few = load_reconstruction(results / "direct-1-trials-a-picture" / "scores")
+    every = load_reconstruction(results / "direct" / "scores")
+    for row in ("direct, from responses", "low-level path", "retrieved picture"):
+        of_few, of_every = (estimate(each, row, "layout two-way").value for each in (few, every))
+        assert of_few < of_every
 
 
 @pytest.fixture(scope="module")

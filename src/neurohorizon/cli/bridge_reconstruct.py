@@ -20,6 +20,7 @@ def reconstruct(
     row: str | None = None,
     other_run: Path | None = None,
     other_row: str | None = None,
+    trials: int | None = None,
     judge: Path | None = None,
     network: tuple[str, ...] = (),
     reported: Literal["tvsd"] | None = None,
@@ -64,6 +65,8 @@ def reconstruct(
         to the space of the other one.
     other_row
         Its row; the best by default.
+    trials
+        Draw from the mean of so many trials of each test picture, drawn at random; all by default.
     judge
         Of a drawn world: what `neurohorizon bridge train-judge` wrote. It says what pictures show.
     network
@@ -140,6 +143,7 @@ def reconstruct(
         pictures,
         row=cast("RowName | None", row),
         other_runs=others,
+        num_trials=trials,
         judge=judge,
         networks=network,
         reported=reported,

@@ -68,6 +68,30 @@ class BridgeSession:
         """Training pictures whose embeddings are used."""
         return int(np.sum((self.pairs.part == "train") & self.labelled))
 
+    def test_responses(self, *, num_trials: int | None = None) -> PicturePairs:
+        """Return one response to each test picture: the mean of all trials, or of so many.
+
+        Parameters
+        ----------
+        num_trials : int, optional
+            Drawn at random for each picture, always the same ones.
+
+        Raises
+        ------
+        ConfigError
+            If a picture has fewer.
+        """
+        pairs = self.pairs.only("test")
+        if num_trials is None:
+            return pairs.mean_over_trials()
+        fewest = int(pairs.trials_per_picture.min())
+        if not 1 <= num_trials <= fewest:
+            raise ConfigError(
+                f"{pairs.id}: {num_trials} trials of each test picture: expected 1 to {fewest}, "
+                "the fewest that one has"
+            )
+        return pairs.mean_over_trials(most=num_trials, generator=np.random.default_rng(0))
+
     def training(self, bank: EmbeddingBank, *, single_trials: bool) -> Samples:
         """Return the training pictures and the responses to them."""
         pairs = self.pairs.only("train")

@@ -60,6 +60,8 @@ class ReconstructionPlan:
         of held-out training pictures.
     other_runs : sequence of OtherRun
         Of a generator that draws from several spaces.
+    num_trials : int, optional
+        Of each test picture; all by default.
     judge : path, optional
         Of a drawn world: says what pictures show, and judges the gate.
     networks : sequence of str
@@ -82,6 +84,7 @@ class ReconstructionPlan:
     places: Sequence[Path]
     row: RowName | None = None
     other_runs: Sequence[OtherRun] = ()
+    num_trials: int | None = None
     judge: Path | None = None
     networks: Sequence[str] = ()
     reported: ReportedSet | None = None
@@ -138,7 +141,11 @@ def open_ranking(plan: ReconstructionPlan, bank: EmbeddingBank) -> Ranking | Non
 
 
 def predict_best(
-    folder: Path, row: RowName | None, progress: Progress | None
+    folder: Path,
+    row: RowName | None,
+    *,
+    num_trials: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[dict[tuple[str, Predicted], PredictedBank], str]:
     """Return what a row predicts, by regression or by retrieval, and what it is called.
 
@@ -149,6 +156,8 @@ def predict_best(
     row : str or None
         None: the one that explains most of the embeddings of held-out training pictures. That
         also chooses between regression and retrieval.
+    num_trials : int, optional
+        Of each test picture; all by default.
     progress : callable or None
 
     Returns
@@ -162,7 +171,13 @@ def predict_best(
         As :func:`~neurohorizon.configs.run_embeddings.predict_rows`.
     """
     readings = get_args(Reading)
-    every = predict_rows(folder, [row] if row else (), readings=readings, progress=progress)
+    every = predict_rows(
+        folder,
+        [row] if row else (),
+        readings=readings,
+        num_trials=num_trials,
+        progress=progress,
+    )
     explained: dict[tuple[str, Reading], list[float]] = {}
     for each in every:
         if each.part == "out_of_fold":
@@ -213,7 +228,10 @@ class Sources:
                 f"{plan.generator}: draws from {len(wanted)} of the spaces of {len(runs)} runs: "
                 "leave the others out"
             )
-        found = [predict_best(run.folder, run.row, progress) for run in runs]
+        found = [
+            predict_best(run.folder, run.row, num_trials=plan.num_trials, progress=progress)
+            for run in runs
+        ]
         for run, (of_run, _) in zip(runs, found, strict=True):
             if of_run.keys() != found[0][0].keys():
                 raise ConfigError(

@@ -66,6 +66,8 @@ class RowDrawer:
     num_seeds : int
     folder : Path
         Receives what is drawn, by recording.
+    num_trials : int or None
+        Of each test picture; None for all.
     ranking : Ranking or None
         Chooses the best of several pictures, in rows of their own.
     """
@@ -77,6 +79,7 @@ class RowDrawer:
     starts: Starts
     num_seeds: int
     folder: Path
+    num_trials: int | None = None
     ranking: Ranking | None = None
 
     def best(self, row: str) -> str:
@@ -145,7 +148,8 @@ class RowDrawer:
         trained = session.pairs.only("train").mean_over_trials()
         seen = np.stack([small[one] for one in trained.hashes.tolist()])
         path = fit_low_level(trained.values, seen)
-        low_level = list(path.draw(session.pairs.only("test").mean_over_trials().values))
+        responses = session.test_responses(num_trials=self.num_trials)
+        low_level = list(path.draw(responses.values))
         drawn[LOW_LEVEL] = [low_level]
         # From the same embedding a direct decoder draws one picture, whatever the seed.
         random = not isinstance(self.generator, DirectGenerator)

@@ -114,9 +114,13 @@ def predict_rows(
     rows: Sequence[str] = (),
     *,
     readings: Sequence[Reading] = ("regression",),
+    num_trials: int | None = None,
     progress: Progress | None = None,
 ) -> list[PredictedBank]:
-    """Predict embeddings and score them, as :func:`predict_embeddings`, and write nothing."""
+    """Predict embeddings and score them, as :func:`predict_embeddings`, and write nothing.
+
+    With `num_trials`, those of test pictures from so many trials of each.
+    """
     run, found = open_finished(folder)
     require_rows(run.config, folder, rows)
     parts = [
@@ -127,17 +131,19 @@ def predict_rows(
     every = []
     for number, part in enumerate(parts):
         for reading in readings:
-            every += _predict(part, bank_of(part, found), reading)
+            every += _predict(part, bank_of(part, found), reading, num_trials)
         if progress:
             progress("rows read", number + 1, len(parts))
     return every
 
 
-def _predict(part: Part, true: EmbeddingBank, reading: Reading) -> list[PredictedBank]:
+def _predict(
+    part: Part, true: EmbeddingBank, reading: Reading, num_trials: int | None
+) -> list[PredictedBank]:
     """Predict what one row says of the pictures of one recording."""
     pairs = part.session.pairs
     train = pairs.only("train").mean_over_trials()
-    test = pairs.only("test").mean_over_trials()
+    test = part.session.test_responses(num_trials=num_trials)
     fold_of = dict(zip(pairs.hashes.tolist(), part.session.fold.tolist(), strict=True))
     fold = np.array([fold_of[one] for one in train.hashes.tolist()])
     held = np.flatnonzero(fold >= 0)

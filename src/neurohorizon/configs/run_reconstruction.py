@@ -7,8 +7,8 @@ A run folder holds, besides what `align` wrote::
     results/reconstruction/NAME/pictures/RECORDING/ROW/chosen.json     of the best of several, which
     results/reconstruction/NAME/scores/                                scores, see `result_files`
 
-NAME is that of the generator's file. ``gate``, beside the recordings, holds what the gate judged:
-``true``, and ``shuffled-0`` and so on.
+NAME is that of the generator's file, and says of how many trials if not of all. ``gate``, beside
+the recordings, holds what the gate judged: ``true``, and ``shuffled-0`` and so on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from neurohorizon.configs.reconstruction_judges import Judges, features_of
 from neurohorizon.configs.reconstruction_pictures import RunPictures
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Sources, open_ranking
-from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of
+from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of, slug
 from neurohorizon.configs.reconstruction_starts import Starts
 from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_retrieval import case_of
@@ -105,10 +105,19 @@ def reconstruct_run(
         plan.places, found.bank, {*hashes, *train}, size_px=generator.size_px, progress=progress
     )
     seen = pictures.read(hashes)
-    into = folder / RESULTS_FOLDER / RECONSTRUCTION / name
+    trials = "" if plan.num_trials is None else f", {plan.num_trials} trials a picture"
+    into = folder / RESULTS_FOLDER / RECONSTRUCTION / (name + slug(trials))
     starts = Starts.of(plan.drawing.start, generator, sources.true[0], train, pictures)
     drawer = RowDrawer(
-        name, generator, sources, pictures, starts, plan.num_seeds, into / PICTURES, ranking
+        name,
+        generator,
+        sources,
+        pictures,
+        starts,
+        plan.num_seeds,
+        into / PICTURES,
+        plan.num_trials,
+        ranking,
     )
     oracle = draw_to_folder(
         starts.judged,
@@ -146,7 +155,7 @@ def reconstruct_run(
                 progress(f"{recording}: rows scored", number + 1, len(mine))
     there = {each for each, *_ in scores}
     result = ReconstructionResult(
-        title=f"{run.config.run.name}: drawn by {name} from what {sources.row} predicts",
+        title=f"{run.config.run.name}: drawn by {name} from what {sources.row} predicts{trials}",
         rows=[each for each in drawer.rows() if each.name in there],
         cases=[
             replace(case, notes=(*case.notes, *judges.notes()))
