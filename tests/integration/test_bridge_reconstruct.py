@@ -194,6 +194,15 @@ def test_fewer_trials_tell_less(run, world, direct):
     for row in ("direct, from responses", "low-level path", "retrieved picture"):
         of_few, of_every = (estimate(each, row, "layout two-way").value for each in (few, every))
         assert of_few < of_every
+    # The report of the run shows what was drawn, and where more of it is.
+    assert main(["report", str(run)]) == 0
+    page = (run / "report" / "index.html").read_text(encoding="utf-8")
+    assert "What was drawn" in page
+    for name in ("direct", "direct-1-trials-a-picture"):
+        link = f"../results/reconstruction/{name}/index.html"
+        assert f'href="{link}"' in page
+        assert (run / "report" / link).is_file()
+        assert (run / "report" / "figures" / f"{name}_reconstruction_grid_one.png").is_file()
 
 
 @pytest.fixture(scope="module")

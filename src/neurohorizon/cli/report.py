@@ -70,6 +70,7 @@ def report_bridges(
     """Write the page of a run of bridges and return its path; score it first if need be."""
     from neurohorizon.configs.run_retrieval import retrieve_run
     from neurohorizon.configs.run_retrieval_views import load_retrieval_views
+    from neurohorizon.evaluation.pictures.result_files import RECONSTRUCTION
     from neurohorizon.evaluation.retrieval.result_files import RETRIEVAL
     from neurohorizon.evaluation.run_results import RESULTS_FOLDER
     from neurohorizon.report.retrieval_page import write_retrieval_report
@@ -84,6 +85,7 @@ def report_bridges(
         read_run_notes(run),
         run / "report" / "index.html" if out is None else out,
         pictures=pictures,
+        drawn=run / RESULTS_FOLDER / RECONSTRUCTION,
         progress=progress,
     )
 

@@ -33,7 +33,11 @@ from neurohorizon.evaluation.pictures.gate import (
     require_passed,
     shuffled_order,
 )
-from neurohorizon.evaluation.pictures.result_files import RECONSTRUCTION, save_reconstruction
+from neurohorizon.evaluation.pictures.result_files import (
+    RECONSTRUCTION,
+    SCORES_FOLDER,
+    save_reconstruction,
+)
 from neurohorizon.evaluation.pictures.results import PictureMetric, ReconstructionResult
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER
 from neurohorizon.imaging.generators.drawn import draw_to_folder
@@ -43,7 +47,7 @@ from neurohorizon.imaging.pictures import Pixels
 from neurohorizon.recordings.schema import FloatArray
 
 Progress = Callable[[str, int, int], None]
-PICTURES, SCORES, GATE = "pictures", "scores", "gate"
+PICTURES, GATE = "pictures", "gate"
 #: Pictures that the gate looks at, at most.
 MOST_GATED = 300
 #: Orders of shuffled embeddings: one alone may put like beside like, or beside unlike.
@@ -168,7 +172,7 @@ def reconstruct_run(
         gates={name: gate},
         reported=reported,
     )
-    save_reconstruction(result, into / SCORES)
+    save_reconstruction(result, into / SCORES_FOLDER)
     return Reconstructed(result, sources.row, truth, drawn, into)
 
 

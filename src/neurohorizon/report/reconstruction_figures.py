@@ -17,6 +17,9 @@ from neurohorizon.report.style import new_figure, styled
 #: Metrics side by side.
 _MOST_PANELS = 5
 
+#: Files of the pictures that were seen and drawn.
+GRID = "reconstruction_grid_{recording}"
+
 
 class ReconstructionFigures(FigureMaker):
     """One method a figure: compute, draw, save, and say what to look at."""
@@ -61,7 +64,7 @@ class ReconstructionFigures(FigureMaker):
             f"{data.row} (first seed, numbers at the bottom), equal scores in the order of the "
             "pictures' hashes."
         )
-        name = f"reconstruction_grid_{data.recording}"
+        name = GRID.format(recording=data.recording)
         title = f"Seen, and drawn from the response: {data.recording}"
         return self.saved(name, figure, data.table(), title, caption, wide=True, png=True)
 

@@ -17,6 +17,7 @@ from neurohorizon.ops.files import atomic_path
 from neurohorizon.report.page import FIGURES_FOLDER
 from neurohorizon.report.page_parts import PageTable, page_environment, page_path
 from neurohorizon.report.retrieval_categories import category_note, category_rows
+from neurohorizon.report.retrieval_drawn import Drawn, gather_drawn
 from neurohorizon.report.retrieval_gallery import CATEGORIES, Gallery, make_retrieval_figures
 from neurohorizon.report.retrieval_page_tables import (
     readings,
@@ -39,6 +40,7 @@ def write_retrieval_report(
     out: Path | str,
     *,
     pictures: Sequence[Path] = (),
+    drawn: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write the page, and its figures with their numbers into a folder beside it.
@@ -54,6 +56,8 @@ def write_retrieval_report(
         page itself needs none of them.
     pictures : sequence of Path
         Folders and archives of the pictures, for grids of what was found.
+    drawn : Path, optional
+        Folder of the run's reconstructions.
     progress : callable, optional
         Called with what is being done, steps done, and steps in all.
 
@@ -83,7 +87,14 @@ def write_retrieval_report(
         pictures=pictures,
         progress=progress,
     )
-    page = render_retrieval_page(scores, views, notes, gallery, asked=bool(pictures))
+    page = render_retrieval_page(
+        scores,
+        views,
+        notes,
+        gallery,
+        drawn=gather_drawn(drawn, out, out.parent / FIGURES_FOLDER),
+        asked=bool(pictures),
+    )
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
@@ -95,6 +106,7 @@ def render_retrieval_page(
     notes: RunNotes,
     gallery: Gallery,
     *,
+    drawn: Drawn,
     asked: bool,
 ) -> str:
     """Fill the template."""
@@ -123,6 +135,7 @@ def render_retrieval_page(
             figures=gallery.figures,
             grid_notes=gallery.grid_notes,
             asked=asked,
+            drawn=drawn,
             example_path=min(views.paths.values(), default=""),
             chosen=views.tried,
             colours={},

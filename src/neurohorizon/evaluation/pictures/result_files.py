@@ -42,7 +42,7 @@ from neurohorizon.evaluation.retrieval.summary import Estimate
 from neurohorizon.imaging.fingerprint import Fingerprint
 from neurohorizon.ops.files import atomic_path
 
-RECONSTRUCTION = "reconstruction"
+RECONSTRUCTION, SCORES_FOLDER = "reconstruction", "scores"
 FORMAT = 1
 VERB = "bridge reconstruct"
 
