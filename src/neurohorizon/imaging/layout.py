@@ -129,38 +129,57 @@ class LayoutEncoder:
         return colour, embeddings[:, cut:].reshape(-1, *shape)
 
 
-def _encode(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _encode(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     from skimage.color import rgb2lab
 
     image = Image.fromarray(np.ascontiguousarray(picture))
     small = image.resize((CANVAS_PX, CANVAS_PX), Image.Resampling.BICUBIC)
-    lab = rgb2lab(np.asarray(small).astype(np.float64) / 255)
-    colour = _cell_means(np.moveaxis(lab, 2, 0), COLOUR_CELLS) / 100
-    energy = np.sqrt(_cell_means(_amplitudes(lab[:, :, 0]), ENERGY_CELLS) / 100)
+    lab_3CC = np.moveaxis(rgb2lab(np.asarray(small, np.float32) / 255), 2, 0)
+    colour = _cell_means(lab_3CC, COLOUR_CELLS) / 100
+    energy = np.sqrt(_energies(lab_3CC[0]) / 100)
     return np.concatenate([np.moveaxis(colour, 0, 2).ravel(), energy.ravel()])
 
 
-def _amplitudes(lightness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the local amplitude in each channel, (channels, canvas, canvas)."""
-    from scipy import fft  # three times as fast as numpy's here
+def _energies(lightness: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return each channel's mean local amplitude in each cell, (channels, cells, cells)."""
+    from scipy import fft  # faster than numpy's here
 
-    flat = lightness - lightness.mean()
+    exact = lightness.astype(np.float64)
+    flat = exact - exact.mean()
     flat[np.abs(flat) < 1e-9] = 0.0  # rounding, of which the square root would make something
     spectrum = np.asarray(fft.fft2(np.pad(flat, _MARGIN_PX, mode="reflect")))
-    response = np.abs(np.asarray(fft.ifft2(_filters() * spectrum)))
+    spectrum = spectrum.astype(np.complex64)
+    # A wavelength at a time: then nothing leaves the processor's cache.
+    return np.concatenate([_energies_of(filters, spectrum) for filters in _filters()])
+
+
+def _energies_of(
+    filters: NDArray[np.float32], spectrum: NDArray[np.complex64]
+) -> NDArray[np.float32]:
+    from scipy import fft
+
     inside = slice(_MARGIN_PX, _MARGIN_PX + CANVAS_PX)
-    return response[:, inside, inside]
+    rows = np.asarray(fft.ifft(filters * spectrum, axis=2, overwrite_x=True))
+    response = np.asarray(fft.ifft(rows[:, :, inside], axis=1))[:, inside]
+    return _cell_means(np.abs(response), ENERGY_CELLS)
 
 
-def _cell_means(planes: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
+def _cell_means(planes: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
     """Average (P, canvas, canvas) planes over a square grid of cells."""
-    side = CANVAS_PX // cells
-    return planes.reshape(-1, cells, side, cells, side).mean(axis=(2, 4))
+    weights = _cell_weights(cells)
+    return weights @ planes @ weights.T
 
 
 @cache
-def _filters() -> NDArray[np.float64]:
-    """Return the filters in the frequency plane, (channels, side, side).
+def _cell_weights(cells: int) -> NDArray[np.float32]:
+    """Return what each pixel along a side is worth in each cell's mean, (cells, canvas)."""
+    side = CANVAS_PX // cells
+    return np.repeat(np.eye(cells, dtype=np.float32), side, axis=1) / side
+
+
+@cache
+def _filters() -> NDArray[np.float32]:
+    """Return the filters in the frequency plane, (wavelengths, orientations, side, side).
 
     Each covers one half of the plane only, so its response is complex: the even and the odd
     filter of a quadrature pair. The factor 2 makes its magnitude a grating's amplitude.
@@ -179,4 +198,5 @@ def _filters() -> NDArray[np.float64]:
             along = (across * np.sin(bars) + down * np.cos(bars)) / radius
             angle = np.arccos(np.clip(along, -1, 1))
             filters.append(2 * band * np.exp(-(angle**2) / (2 * np.deg2rad(_ANGLE_SD_DEG) ** 2)))
-    return np.array(filters)
+    shape = len(WAVELENGTHS_PX), len(ORIENTATIONS_DEG), side, side
+    return np.array(filters, np.float32).reshape(shape)

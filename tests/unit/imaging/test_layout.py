@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import signal
 from skimage import data, transform
 from skimage.color import rgb2lab
+from skimage.measure import block_reduce
 
 from neurohorizon.imaging.layout import ORIENTATIONS_DEG, WAVELENGTHS_PX, LayoutEncoder
 
@@ -58,6 +60,40 @@ def test_energy_is_the_root_of_the_amplitude_of_lightness():
     expected = np.sqrt((lightness.max() - lightness.min()) / 2 / 100)
     assert energy[1, 1, 3, 2:4, 2:4].mean() == pytest.approx(expected, rel=0.03)
     assert energy[0, 1, 3, 2:4, 2:4].mean() == pytest.approx(expected / 2, rel=0.03)
+
+
+def plain(picture):
+    """Encode in double precision, by convolution with each even and each odd filter."""
+    small = Image.fromarray(picture).resize((96, 96), Image.Resampling.BICUBIC)
+    lab = rgb2lab(np.asarray(small))
+    colour = block_reduce(lab, (12, 12, 1), np.mean) / 100
+    # Mirrored without repeating the edge, once around, as the circular convolution sees it.
+    mirrored = np.pad(lab[:, :, 0] - lab[:, :, 0].mean(), 16, mode="reflect")
+    tiled = np.tile(mirrored, (3, 3))[64:320, 64:320]
+    down, across = np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(128), indexing="ij")
+    frequency, direction = np.hypot(across, down), np.arctan2(down, across)
+    energy = []
+    for wavelength in (4, 8, 16, 32):
+        with np.errstate(divide="ignore"):
+            band = np.exp(-(np.log(frequency * wavelength) ** 2) / (2 * np.log(0.65) ** 2))
+        for bars in (0, 30, 60, 90, 120, 150):
+            # Light varies at right angles to the bars; rows run downwards.
+            turned = np.angle(np.exp(1j * (direction - np.deg2rad(90 - bars))))
+            gain = 2 * band * np.exp(-(np.rad2deg(turned) ** 2) / (2 * 20**2))
+            kernel = np.roll(np.fft.ifft2(gain), (64, 64), axis=(0, 1))
+            even, odd = (
+                signal.fftconvolve(tiled, each, mode="same") for each in (kernel.real, kernel.imag)
+            )
+            amplitude = np.hypot(even, odd)[81:177, 81:177]
+            energy.append(np.sqrt(block_reduce(amplitude, (16, 16), np.mean) / 100))
+    return np.concatenate([colour.ravel(), np.ravel(energy)])
+
+
+def test_numbers_are_those_of_convolutions_in_double_precision():
+    scene = data.astronaut()
+    pictures = [scene, scene[100:164, 200:264], data.coffee()[:90], grating(30, 8)]
+    found = LayoutEncoder().encode(pictures)
+    np.testing.assert_allclose(found, [plain(each) for each in pictures], rtol=1e-5, atol=2e-5)
 
 
 def test_mirroring_a_picture_mirrors_both_grids():
