@@ -77,9 +77,9 @@ def structural_similarity(
 
 
 def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    here = one.ravel().astype(np.float64)
-    there = other.ravel().astype(np.float64)
-    here, there = here - here.mean(), there - there.mean()
-    norm = np.linalg.norm(here) * np.linalg.norm(there)
+    here, there = (each.ravel() - np.float32(each.mean(dtype=np.float64)) for each in (one, other))
+    norms = [float(np.linalg.norm(each)) for each in (here, there)]
     # Of a picture of one colour, what is left after the mean is rounding.
-    return float(here @ there / norm) if norm > 1e-6 else 0.0
+    if min(norms) < 1e-6 * np.sqrt(here.size):
+        return 0.0
+    return float(here @ there) / (norms[0] * norms[1])

@@ -84,4 +84,7 @@ def test_one_colour_correlates_with_nothing():
     flat = np.full((64, 64, 3), 130, np.uint8)
     pixcorr, _ = pixel_scores([flat, SMOOTH[0]], [SMOOTH[0], flat])
     assert pixcorr.tolist() == [0, 0]
+    hardly = flat.copy()
+    hardly[20, 30] = 131  # the smallest difference that a picture can have
+    assert pixel_scores([hardly], [hardly])[0] == pytest.approx(1)
     assert [len(each) for each in pixel_scores([], [])] == [0, 0]
