@@ -272,7 +272,7 @@ def adapter(world, base):
 
 
 def test_a_diffusion_starts_at_what_the_embedding_retrieves(run, world, base, adapter):
-    words = ["--base", str(base), "--start", "retrieved", "--strength", "0.2", "--steps", "5"]
+    words = ["--base", str(base), "--start", "retrieved", "--strength", "0.1", "--steps", "10"]
     words += ["--seeds", "1", "--scheduler", "ddim", "--guidance", "1"]
     assert reconstruct(run, world, adapter, *words) == 0
     folder = run / "results" / "reconstruction" / "adapter"

@@ -8,14 +8,14 @@ shuffled embeddings the same weights draw from noise.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohorizon.configs.reconstruction_pictures import RunPictures
 from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import Start
@@ -33,31 +33,19 @@ class Starts:
     kind : {"low-level", "retrieved"}, optional
         None: at noise, or at what it draws itself.
     generator : Generator
-    retrieval : RetrievalGenerator
-        Of the training pictures of all recordings, in the generator's size.
     true : EmbeddingBank
         What is retrieved by.
+    train : sequence of str
+        Training pictures of all recordings.
+    places : sequence of Path
+        Where pictures are.
     """
 
     kind: Start | None
     generator: Generator
-    retrieval: RetrievalGenerator
     true: EmbeddingBank
-
-    @classmethod
-    def of(
-        cls,
-        kind: Start | None,
-        generator: Generator,
-        true: EmbeddingBank,
-        train: Collection[str],
-        pictures: RunPictures,
-    ) -> Starts:
-        """Return the starts of a run with these training pictures, by their hashes."""
-        retrieval = RetrievalGenerator(
-            true, sorted(train), places=pictures.places, size_px=generator.size_px
-        )
-        return cls(kind, generator, retrieval, true)
+    train: Sequence[str]
+    places: Sequence[Path]
 
     @cached_property
     def judged(self) -> Generator:
@@ -70,7 +58,7 @@ class Starts:
         """Return where the true embeddings of some pictures start, (I, S, S, 3)."""
         if self.kind != "retrieved":
             return None
-        return self.retrieval.generate(self.true.select(hashes), [0] * len(hashes))
+        return self._retrieval.generate(self.true.select(hashes), [0] * len(hashes))
 
     def of_responses(
         self, low_level: Sequence[Pixels], retrieved: Sequence[Pixels]
@@ -88,3 +76,8 @@ class Starts:
             return ", started at the low-level path's picture", ", from noise"
         retrieved = ", started at the retrieved picture"
         return retrieved, retrieved
+
+    @cached_property
+    def _retrieval(self) -> RetrievalGenerator:
+        size_px = self.generator.size_px
+        return RetrievalGenerator(self.true, self.train, places=self.places, size_px=size_px)

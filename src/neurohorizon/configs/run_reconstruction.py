@@ -111,7 +111,7 @@ def reconstruct_run(
     seen = pictures.read(hashes)
     trials = "" if plan.num_trials is None else f", {plan.num_trials} trials a picture"
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / (name + slug(trials))
-    starts = Starts.of(plan.drawing.start, generator, sources.true[0], train, pictures)
+    starts = Starts(plan.drawing.start, generator, sources.true[0], sorted(train), plan.places)
     drawer = RowDrawer(
         name,
         generator,

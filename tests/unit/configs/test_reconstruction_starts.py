@@ -33,16 +33,12 @@ class Painter:
     """Stands for a generator, of which only the size is asked here."""
 
     name, needs, known, needs_starts = "painter", Fingerprint("angle"), frozenset(), True
-    fingerprint = Fingerprint("painter")
-
-    def __init__(self, size_px):
-        self.size_px = size_px
+    fingerprint, size_px = Fingerprint("painter"), WIDTH
 
 
-def start(world, kind, size_px=WIDTH):
+def start(world, kind):
     folder, bank = world
-    pictures = RunPictures.find([folder], bank, bank.hashes, size_px=size_px)
-    return Starts.of(kind, Painter(size_px), bank, bank.hashes[2:], pictures)
+    return Starts(kind, Painter(), bank, bank.hashes[2:], [folder])
 
 
 def test_a_retrieved_start_follows_the_embedding_that_is_told(world):
