@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from neurohorizon.errors import CheckpointError, ConfigError
-from neurohorizon.models.pictures.files import load_adapter, save_adapter, save_judge
+from neurohorizon.models.pictures.files import ADAPTER, load_adapter, save_adapter, save_judge
 from neurohorizon.models.pictures.judge import JudgeNetwork
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
+from neurohorizon.models.weights_file import save_weights
 
 
 def make(**changes):
@@ -64,6 +65,11 @@ def test_what_is_saved_is_loaded_and_what_is_none_is_refused(tmp_path):
     assert not any(weight.requires_grad for weight in found.network.parameters())
     for name, weight in adapter.state_dict().items():
         assert torch.equal(found.network.state_dict()[name], weight)
+    weights = {**adapter.state_dict(), "trained_on": torch.empty(0, 32).byte()}
+    header = {**found.about, "size_px": ""}
+    save_weights(path, weights, system=ADAPTER, header=header)
+    with pytest.raises(CheckpointError, match="does not say the size of its pictures"):
+        load_adapter(path)
     save_judge(JudgeNetwork({"shape": ("a", "b")}, size_px=16), path)
     with pytest.raises(CheckpointError, match="a checkpoint of 'judge of pictures'"):
         load_adapter(path)
