@@ -115,7 +115,7 @@ STUDIES = {
         banks=("macaque_v4",),
         drawn_world=False,
         size_px=64,
-        settings=replace(DIRECT, batch_size=64),
+        settings=replace(DIRECT, steps=1000, batch_size=64),
         judge=JUDGE,
         compared=("retrieved picture", "macaque_v4, from responses"),
     ),

@@ -22,6 +22,7 @@ from neurohorizon.imaging.generators.open import Start
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.generators.stable_diffusion import StableDiffusionGenerator
 from neurohorizon.imaging.pictures import Pixels
+from neurohorizon.imaging.small import stack_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,8 @@ class Starts:
         """Return where what responses say starts, of what two rows show, (I, S, S, 3)."""
         if self.kind is None:
             return None
-        return np.stack(low_level if self.kind == "low-level" else retrieved)
+        begun = low_level if self.kind == "low-level" else retrieved
+        return stack_pictures(begun, size_px=self.generator.size_px)
 
     def about(self) -> tuple[str, str]:
         """Return what the table adds about rows from responses, and from true embeddings."""

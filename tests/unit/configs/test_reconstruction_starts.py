@@ -57,7 +57,10 @@ def test_true_embeddings_start_at_nothing_that_responses_drew(world):
     starts, (_, bank) = start(world, "low-level"), world
     assert starts.of_true(bank.hashes[:2]) is None
     low, retrieved = (np.full((2, 8, 8, 3), level, np.uint8) for level in (1, 2))
-    assert (starts.of_responses(list(low), list(retrieved)) == 1).all()
+    begun = starts.of_responses(list(low), list(retrieved))
+    assert (begun == 1).all()
+    # As large as what is drawn.
+    assert begun.shape == (2, WIDTH, WIDTH, 3)
     assert starts.about() == (", started at the low-level path's picture", ", from noise")
 
 
