@@ -186,19 +186,25 @@ def test_fewer_trials_tell_less(run, world, direct):
         explained[num_trials] = test.score.explained
     assert explained[1] < explained[2] < explained[4] == explained[None]
     assert training.score == predict_rows(run, ["ridge"])[0].score
-    given = ["--trials", "1", "--seeds", "1"]
+    given = ["--trials", "1", "--prior", "flow", "--seeds", "2"]
     assert reconstruct(run, world, direct, *given) == 0
     results = run / "results" / "reconstruction"
-    few = load_reconstruction(results / "direct-1-trials-a-picture" / "scores")
+    asked = "direct-flow-prior-1-trials-a-picture"
+    few = load_reconstruction(results / asked / "scores")
     every = load_reconstruction(results / "direct" / "scores")
     for row in ("direct, from responses", "low-level path", "retrieved picture"):
         of_few, of_every = (estimate(each, row, "layout two-way").value for each in (few, every))
         assert of_few < of_every
+    # A flow draws another embedding from each seed, and the direct decoder another picture.
+    drawn = results / asked / "pictures" / "one" / "direct-from-responses"
+    for one in (drawn / "0").glob("*.png"):
+        assert one.read_bytes() != (drawn / "1" / one.name).read_bytes()
+    assert (drawn.parent / "direct-from-responses-1.embeddings.npz").is_file()
     # The report of the run shows what was drawn, and where more of it is.
     assert main(["report", str(run)]) == 0
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert "What was drawn" in page
-    for name in ("direct", "direct-1-trials-a-picture"):
+    for name in ("direct", asked):
         link = f"../results/reconstruction/{name}/index.html"
         assert f'href="{link}"' in page
         assert (run / "report" / link).is_file()

@@ -21,6 +21,7 @@ def reconstruct(
     other_run: Path | None = None,
     other_row: str | None = None,
     trials: int | None = None,
+    prior: Literal["ridge", "flow"] = "ridge",
     judge: Path | None = None,
     network: tuple[str, ...] = (),
     reported: Literal["tvsd"] | None = None,
@@ -67,6 +68,9 @@ def reconstruct(
         Its row; the best by default.
     trials
         Draw from the mean of so many trials of each test picture, drawn at random; all by default.
+    prior
+        How predictions become embeddings such as pictures have: ridge, the nearest; flow, some that
+        could be true, another from each seed, which a small flow draws that is trained first.
     judge
         Of a drawn world: what `neurohorizon bridge train-judge` wrote. It says what pictures show.
     network
@@ -144,6 +148,7 @@ def reconstruct(
         row=cast("RowName | None", row),
         other_runs=others,
         num_trials=trials,
+        prior=prior,
         judge=judge,
         networks=network,
         reported=reported,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.image_encoder.labels import find_world
 
 Progress = Callable[[str, int, int], None]
+Prior = Literal["ridge", "flow"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ class ReconstructionPlan:
         Of a generator that draws from several spaces.
     num_trials : int, optional
         Of each test picture; all by default.
+    prior : {"ridge", "flow"}
+        How predictions become embeddings such as pictures have: the nearest, or some that could be
+        true, another one from each seed.
     judge : path, optional
         Of a drawn world: says what pictures show, and judges the gate.
     networks : sequence of str
@@ -85,6 +89,7 @@ class ReconstructionPlan:
     row: RowName | None = None
     other_runs: Sequence[OtherRun] = ()
     num_trials: int | None = None
+    prior: Prior = "ridge"
     judge: Path | None = None
     networks: Sequence[str] = ()
     reported: ReportedSet | None = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.configs.bridge_sessions import BridgeSession
 from neurohorizon.configs.reconstruction_pictures import RunPictures
-from neurohorizon.configs.reconstruction_plan import Sources
+from neurohorizon.configs.reconstruction_plan import Prior, Sources
 from neurohorizon.configs.reconstruction_starts import Starts
 from neurohorizon.evaluation.pictures.references import (
     MEAN,
@@ -27,7 +27,7 @@ from neurohorizon.imaging.bank import EmbeddingBank
 from neurohorizon.imaging.generators.best_of import Ranking
 from neurohorizon.imaging.generators.direct import DirectGenerator
 from neurohorizon.imaging.generators.drawn import draw_to_folder, save_picture
-from neurohorizon.imaging.generators.generator import Generator, select_embeddings
+from neurohorizon.imaging.generators.generator import Generator, seeds_of, select_embeddings
 from neurohorizon.imaging.generators.moved import NUM_CANDIDATES, Move, find_moves
 from neurohorizon.imaging.generators.retrieval import RetrievalGenerator
 from neurohorizon.imaging.generators.tiny import TinyGenerator
@@ -35,6 +35,7 @@ from neurohorizon.imaging.pictures import Pixels
 from neurohorizon.imaging.small import stack_pictures
 from neurohorizon.imaging.spaces import join_spaces
 from neurohorizon.ops.files import write_json
+from neurohorizon.training.generator.flow_prior import fit_flow_prior
 from neurohorizon.training.generator.low_level import fit_low_level
 from neurohorizon.training.generator.prior import fit_ridge_prior
 
@@ -66,6 +67,7 @@ class RowDrawer:
     num_seeds : int
     folder : Path
         Receives what is drawn, by recording.
+    prior : {"ridge", "flow"}
     num_trials : int or None
         Of each test picture; None for all.
     ranking : Ranking or None
@@ -79,6 +81,7 @@ class RowDrawer:
     starts: Starts
     num_seeds: int
     folder: Path
+    prior: Prior = "ridge"
     num_trials: int | None = None
     ranking: Ranking | None = None
 
@@ -136,9 +139,15 @@ class RowDrawer:
         test, train = hashes_of(session, "test"), hashes_of(session, "train")
         recording, row = session.pairs.id, self.name + FROM_RESPONSES
         into = self.folder / recording
-        mapped = self._map(recording, test)
+        # From the same embedding a direct decoder draws one picture, whatever the seed.
+        random = self.prior == "flow" or not isinstance(self.generator, DirectGenerator)
+        num_best = 1 if self.ranking is None else self.ranking.num
+        num_seeds = max(self.num_seeds, num_best) if random else self.num_seeds
+        mapped = self._map(recording, test, num_seeds, progress)
         fingerprint = join_spaces(self.sources.predicted[recording, "test"])
-        EmbeddingBank(mapped, test, test, fingerprint).save(into / f"{slug(row)}.embeddings")
+        for seed, each in enumerate(mapped):
+            told = f"{slug(row)}-{seed}" if len(mapped) > 1 else slug(row)
+            EmbeddingBank(each, test, test, fingerprint).save(into / f"{told}.embeddings")
         drawn: Drawn = {}
         small = self.pictures.small
         predicted = self.sources.predicted[recording, "test"][0].select(test)
@@ -151,21 +160,18 @@ class RowDrawer:
         responses = session.test_responses(num_trials=self.num_trials)
         low_level = list(path.draw(responses.values))
         drawn[LOW_LEVEL] = [low_level]
-        # From the same embedding a direct decoder draws one picture, whatever the seed.
-        random = not isinstance(self.generator, DirectGenerator)
-        num_best = 1 if self.ranking is None else self.ranking.num
         by_seed = draw_to_folder(
             self.generator,
-            mapped,
+            mapped if len(mapped) > 1 else mapped[0],
             test,
             into / slug(row),
-            num_seeds=max(self.num_seeds, num_best) if random else self.num_seeds,
+            num_seeds=num_seeds,
             starts_ISS3=self.starts.of_responses(low_level, drawn[RETRIEVED][0]),
             progress=None if progress is None else _named(progress, recording),
         )
         drawn[row] = by_seed[: self.num_seeds]
         if isinstance(self.generator, TinyGenerator) and self.generator.has_start:
-            drawn[START] = [list(self.generator.draw_starts(mapped))]
+            drawn[START] = [list(self.generator.draw_starts(mapped[0]))]
             drawn[TRUE_START] = [list(self.generator.draw_starts(self.true(test)))]
         drawn[BLENDED] = [
             [blend(one, other) for one, other in zip(each, low_level, strict=True)]
@@ -199,13 +205,20 @@ class RowDrawer:
         """Return the true embeddings of some pictures, as the generator reads them."""
         return select_embeddings(self.generator, self.sources.true, hashes)
 
-    def _map(self, recording: str, test: Sequence[str]) -> NDArray[np.float32]:
-        """Return what the generator draws from: what is predicted, as the prior maps it."""
+    def _map(
+        self, recording: str, test: Sequence[str], num_seeds: int, progress: Progress | None
+    ) -> NDArray[np.float32]:
+        """Return what the generator draws from, (1, I, D), or of a flow (num_seeds, I, D)."""
         known = self.sources.predicted[recording, "out_of_fold"]
         hashes = [one for one in known[0].hashes if all(one in bank for bank in known)]
-        prior = fit_ridge_prior(select_embeddings(self.generator, known, hashes), self.true(hashes))
+        foretold = select_embeddings(self.generator, known, hashes)
         of_test = self.sources.predicted[recording, "test"]
-        return prior(select_embeddings(self.generator, of_test, test))
+        predicted = select_embeddings(self.generator, of_test, test)
+        if self.prior == "ridge":
+            return fit_ridge_prior(foretold, self.true(hashes))(predicted)[None]
+        told = None if progress is None else _named(progress, f"{recording}: prior")
+        prior = fit_flow_prior(foretold, self.true(hashes), progress=told)
+        return np.stack([prior(predicted, seeds_of(test, seed)) for seed in range(num_seeds)])
 
     def _retrieval(self, train: Sequence[str], num_nearest: int) -> RetrievalGenerator:
         return RetrievalGenerator(

@@ -7,8 +7,8 @@ A run folder holds, besides what `align` wrote::
     results/reconstruction/NAME/pictures/RECORDING/ROW/chosen.json     of the best of several, which
     results/reconstruction/NAME/scores/                                scores, see `result_files`
 
-NAME is that of the generator's file, and says of how many trials if not of all. ``gate``, beside
-the recordings, holds what the gate judged: ``true``, and ``shuffled-0`` and so on.
+NAME is that of the generator's file, with what else was asked: another prior, fewer trials.
+``gate``, beside the recordings, holds what the gate judged: ``true``, and ``shuffled-0`` and so on.
 """
 
 from __future__ import annotations
@@ -109,8 +109,9 @@ def reconstruct_run(
         plan.places, found.bank, {*hashes, *train}, size_px=generator.size_px, progress=progress
     )
     seen = pictures.read(hashes)
-    trials = "" if plan.num_trials is None else f", {plan.num_trials} trials a picture"
-    into = folder / RESULTS_FOLDER / RECONSTRUCTION / (name + slug(trials))
+    asked = "" if plan.prior == "ridge" else f", {plan.prior} prior"
+    asked += "" if plan.num_trials is None else f", {plan.num_trials} trials a picture"
+    into = folder / RESULTS_FOLDER / RECONSTRUCTION / (name + slug(asked))
     starts = Starts(plan.drawing.start, generator, sources.true[0], sorted(train), plan.places)
     drawer = RowDrawer(
         name,
@@ -120,6 +121,7 @@ def reconstruct_run(
         starts,
         plan.num_seeds,
         into / PICTURES,
+        plan.prior,
         plan.num_trials,
         ranking,
     )
@@ -159,7 +161,7 @@ def reconstruct_run(
                 progress(f"{recording}: rows scored", number + 1, len(mine))
     there = {each for each, *_ in scores}
     result = ReconstructionResult(
-        title=f"{run.config.run.name}: drawn by {name} from what {sources.row} predicts{trials}",
+        title=f"{run.config.run.name}: drawn by {name} from what {sources.row} predicts{asked}",
         rows=[each for each in drawer.rows() if each.name in there],
         cases=[
             replace(case, notes=(*case.notes, *judges.notes()))

@@ -29,7 +29,7 @@ _AT_ONCE = 8
 
 def draw_to_folder(
     generator: Generator,
-    embeddings_ID: NDArray[np.float32],
+    embeddings: NDArray[np.float32],
     hashes: Sequence[str],
     folder: Path,
     *,
@@ -42,8 +42,8 @@ def draw_to_folder(
     Parameters
     ----------
     generator : Generator
-    embeddings_ID : (I, D) array
-        What each picture is drawn from.
+    embeddings : (I, D) or (S, I, D) array
+        What each picture is drawn from; the same for all seeds, or one for each.
     hashes : sequence of str
         Of the pictures that were seen; seeds are made of them.
     folder : path
@@ -63,9 +63,10 @@ def draw_to_folder(
     DataError
         If a picture that was drawn before cannot be read.
     """
-    _claim(folder, _request(generator, embeddings_ID, hashes, starts_ISS3))
+    _claim(folder, _request(generator, embeddings, hashes, starts_ISS3))
     drawn, done = [], 0
     for seed in range(num_seeds):
+        told_ID = embeddings if embeddings.ndim == 2 else embeddings[seed]
         into = folder / str(seed)
         into.mkdir(parents=True, exist_ok=True)
         paths = [into / f"{one}.png" for one in hashes]
@@ -75,7 +76,7 @@ def draw_to_folder(
         for first in range(0, len(missing), _AT_ONCE):
             rows = missing[first : first + _AT_ONCE]
             pictures = generator.generate(
-                embeddings_ID[rows],
+                told_ID[rows],
                 [seeds[row] for row in rows],
                 starts_ISS3=None if starts_ISS3 is None else starts_ISS3[rows],
             )
@@ -128,14 +129,14 @@ def _claim(folder: Path, request: dict[str, str]) -> None:
 
 def _request(
     generator: Generator,
-    embeddings_ID: NDArray[np.float32],
+    embeddings: NDArray[np.float32],
     hashes: Sequence[str],
     starts_ISS3: NDArray[np.uint8] | None,
 ) -> dict[str, str]:
     starts = b"" if starts_ISS3 is None else np.ascontiguousarray(starts_ISS3).tobytes()
     return {
         "generator": generator.fingerprint.to_json(),
-        "embeddings": hashlib.sha256(np.ascontiguousarray(embeddings_ID).tobytes()).hexdigest(),
+        "embeddings": hashlib.sha256(np.ascontiguousarray(embeddings).tobytes()).hexdigest(),
         "pictures": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
         "starts": hashlib.sha256(starts).hexdigest(),
     }
