@@ -86,7 +86,7 @@ def train(world, out, *more):
 @pytest.fixture(scope="module")
 def direct(world):
     path = world / "direct.safetensors"
-    assert train(world, path, "--kind", "direct", "--steps", "150") == 0
+    assert train(world, path, "--kind", "direct", "--steps", "100") == 0
     return path
 
 
@@ -169,13 +169,13 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     refused("no encoder that more pictures could be embedded by", "--best-of", "4")
     (tmp_path / "few").mkdir()
     Image.new("RGB", (16, 16)).save(tmp_path / "few" / "other.png")
-    refused("180 of 180 pictures are not there", pictures=tmp_path / "few")
+    refused(f"{NUM} of {NUM} pictures are not there", pictures=tmp_path / "few")
     refused("no checkpoint there", generator=tmp_path / "nothing.safetensors")
     leaky = tmp_path / "leaky.safetensors"
     words = ["--bank", str(world / "bank.npz"), "--out", str(leaky), "--size", "16"]
     words += ["--kind", "direct", "--steps", "1", "--batch-size", "32"]
     assert main(["bridge", "train-generator", str(world / "pictures"), *words]) == 0
-    refused("was trained on 30 of the 30 pictures that are tested on", generator=leaky)
+    refused(f"was trained on {TEST} of the {TEST} pictures that are tested on", generator=leaky)
 
 
 def test_fewer_trials_tell_less(run, world, direct):
@@ -192,23 +192,14 @@ def test_fewer_trials_tell_less(run, world, direct):
     asked = "direct-flow-prior-1-trials-a-picture"
     few = load_reconstruction(results / asked / "scores")
     every = load_reconstruction(results / "direct" / "scores")
-    for row in ("direct, from responses", "low-level path", "retrieved picture"):
-        of_few, of_every = (estimate(each, row, "layout two-way").value for each in (few, every))
+    for row in ("direct, from responses", "low-level path"):
+        of_few, of_every = (estimate(each, row, "PixCorr").value for each in (few, every))
         assert of_few < of_every
     # A flow draws another embedding from each seed, and the direct decoder another picture.
     drawn = results / asked / "pictures" / "one" / "direct-from-responses"
     for one in (drawn / "0").glob("*.png"):
         assert one.read_bytes() != (drawn / "1" / one.name).read_bytes()
     assert (drawn.parent / "direct-from-responses-1.embeddings.npz").is_file()
-    # The report of the run shows what was drawn, and where more of it is.
-    assert main(["report", str(run)]) == 0
-    page = (run / "report" / "index.html").read_text(encoding="utf-8")
-    assert "What was drawn" in page
-    for name in ("direct", asked):
-        link = f"../results/reconstruction/{name}/index.html"
-        assert f'href="{link}"' in page
-        assert (run / "report" / link).is_file()
-        assert (run / "report" / "figures" / f"{name}_reconstruction_grid_one.png").is_file()
 
 
 @pytest.fixture(scope="module")

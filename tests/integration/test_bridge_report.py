@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import shutil
 import zipfile
@@ -13,9 +14,11 @@ from PIL import Image
 from bridge_worlds import write_world
 from neurohorizon.cli.app import main
 from neurohorizon.configs.run_retrieval_views import load_retrieval_views
+from neurohorizon.evaluation.pictures.result_files import save_reconstruction
 from neurohorizon.evaluation.retrieval.identification import count_better
 from neurohorizon.evaluation.retrieval.result_files import load_retrieval, load_summary
 from neurohorizon.recordings.pictures import picture_hash
+from picture_results import make_picture_result
 
 NUM_PICTURES, NUM_TEST = 100, 36
 SMALL = [
@@ -65,10 +68,31 @@ def run(world):
     data.append(f"data.grey_bank={bank}")
     words = ["bridge", "align", "macaque-v4", *SMALL, *data, "--out", str(world / "run")]
     assert main(words) == 0
+    write_reconstruction(world / "run" / "results" / "reconstruction" / "tiny")
     # Nothing was scored yet: the page does it.
     places = [str(world / "pictures" / "rest.zip"), "--pictures", str(world / "pictures")]
     assert main(["report", str(world / "run"), "--pictures", *places]) == 0
     return world / "run"
+
+
+def write_reconstruction(folder):
+    """Write what `bridge reconstruct` leaves: scores, a page, and a grid."""
+    save_reconstruction(make_picture_result({"one": 40}), folder / "scores")
+    (folder / "index.html").write_text("")
+    (folder / "figures").mkdir()
+    Image.fromarray(drawn(0)).save(folder / "figures" / "reconstruction_grid_one.png")
+    for kind in ("svg", "csv"):
+        (folder / "figures" / f"reconstruction_grid_one.{kind}").write_text("")
+
+
+def test_the_page_shows_what_was_drawn_and_where_more_of_it_is(run):
+    page = (run / "report" / "index.html").read_text()
+    assert '<h2 id="drawn">' in page
+    link = "../results/reconstruction/tiny/index.html"
+    assert f'href="{link}"' in page
+    assert (run / "report" / link).is_file()
+    copied = run / "report" / "figures" / "tiny_reconstruction_grid_one.png"
+    assert base64.b64encode(copied.read_bytes()).decode() in page
 
 
 def read(run, name):
@@ -85,7 +109,7 @@ def test_the_page_holds_every_section(run):
     assert '<h2 id="regions">' not in page, "nothing was scored by region"
     assert "finds the one that was seen" in page
     assert "excludes 0" in page or "does not exclude 0" in page
-    assert page.count("data:image/png;base64,") == 4, "two grids, two matrices"
+    assert page.count("data:image/png;base64,") == 5, "two grids, two matrices"
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "ridge, grey pictures" in page
     names = {each.stem for each in (run / "report" / "figures").glob("*.csv")}
