@@ -64,6 +64,11 @@ VERBS: tuple[Verb, ...] = (
         "Simulate reaches, train POYO, score it beside simple decoders, and report.",
     ),
     Verb(
+        "demo bridge",
+        "demo_bridge:bridge",
+        "Simulate a monkey that looks at pictures, draw them from its responses, and report.",
+    ),
+    Verb(
         "data list",
         "data_list:list_sources",
         "List the public data sets and the formats that can be prepared.",

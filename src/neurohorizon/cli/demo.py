@@ -1,4 +1,4 @@
-"""``neurohorizon demo``: the whole way, from simulated spikes to a report."""
+"""``neurohorizon demo``: the whole way, from a simulated world to a report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def forecast(*overrides: str, out: Path | None = None) -> None:
         progress.say("3/3 draw the report")
         page = report_run(folder, command_line=command_line, progress=progress)
     print(format_scores(load_run_results(folder / RESULTS_FOLDER).first.rows))
-    _say_end(page, started)
+    say_end(page, started)
 
 
 def decode(*overrides: str, out: Path | None = None, max_steps: int = 200) -> None:
@@ -87,7 +87,7 @@ def decode(*overrides: str, out: Path | None = None, max_steps: int = 200) -> No
     for result in (*load_results(folder).values(), load_few_shot(folder)):
         if result is not None:
             print(format_decoding(result))
-    _say_end(page, started)
+    say_end(page, started)
 
 
 def _train(loaded: LoadedConfig[Any], progress: StageProgress) -> None:
@@ -101,6 +101,7 @@ def _train(loaded: LoadedConfig[Any], progress: StageProgress) -> None:
     train_run(loaded, resume=True, command_line=command_line, progress=progress, on_epoch=say_epoch)
 
 
-def _say_end(page: Path, started: float) -> None:
+def say_end(page: Path, started: float) -> None:
+    """Print how long a demo took, and where its page is."""
     print(f"done in {(time.monotonic() - started) / 60:.1f} minutes")
     print(f"open the report: {page}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from neurohorizon.errors import ConfigError
 
@@ -31,3 +31,12 @@ def open_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(f"device {device!r} cannot be used here: choose another, cpu") from error
     return opened
+
+
+def quick_precision() -> Literal["float32", "bfloat16"]:
+    """Return bfloat16 where this processor multiplies such numbers itself, else float32."""
+    import torch
+
+    # Before 2.11 torch did not tell: float32 is right everywhere.
+    told = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bfloat16" if told.get("avx512_bf16") or told.get("amx_bf16") else "float32"
