@@ -43,15 +43,13 @@ def test_the_demo_of_seeing_goes_the_whole_way(tmp_path, capsys, monkeypatch):
     assert grid.width > 500
     drawn = list((into / "pictures").rglob("decoder-from-responses/0/*.png"))
     assert len(drawn) == SMALL["--test-images"]
-    # The world is there, so is what was learned of it: given again, only scores are written.
+    # What is simulated, trained and drawn is kept; it is scored and reported anew.
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     assert demo(out, *OVERRIDES) == 0
-    after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    assert after.keys() == before.keys()
-    written = [path for path, when in after.items() if when != before[path]]
-    assert {path.relative_to(out).parts[:4] for path in written} <= {
-        (*into.relative_to(out).parts, part) for part in ("scores", "figures", "index.html")
-    }
+    again = {path for path, when in before.items() if path.stat().st_mtime_ns != when}
+    assert page in again
+    assert all(path.is_relative_to(into) for path in again)
+    assert not again & set(drawn)
     # Another world in the same folder would mix two.
     assert demo(out, *OVERRIDES, **{"--noise": 2}) == 2
     *_, error = capsys.readouterr().err.splitlines()
