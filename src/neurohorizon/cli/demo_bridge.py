@@ -150,10 +150,14 @@ def bridge(
             progress=progress,
         )
     with _step("7/7 draw test pictures from the responses to them, score, report") as progress:
-        plan = ReconstructionPlan(
-            decoder, [world], other_runs=[OtherRun(out / "where")], judge=judge, num_seeds=1
+        asked = ReconstructionPlan(
+            decoder,
+            [world],
+            other_runs=[OtherRun(to_where.config.run.folder)],
+            judge=judge,
+            num_seeds=1,
         )
-        done = reconstruct_run(out / "what", plan, progress=progress)
+        done = reconstruct_run(to_what.config.run.folder, asked, progress=progress)
         figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")
         page = write_reconstruction_page(done.result, figures, done.folder / "index.html")
     print(format_reconstruction(done.result))

@@ -129,7 +129,7 @@ class LayoutEncoder:
         return colour, embeddings[:, cut:].reshape(-1, *shape)
 
 
-def _encode(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _encode(picture: NDArray[np.uint8]) -> NDArray[np.floating]:
     from skimage.color import rgb2lab
 
     image = Image.fromarray(np.ascontiguousarray(picture))
@@ -140,7 +140,7 @@ def _encode(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([np.moveaxis(colour, 0, 2).ravel(), energy.ravel()])
 
 
-def _energies(lightness: NDArray[np.float32]) -> NDArray[np.float32]:
+def _energies(lightness: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return each channel's mean local amplitude in each cell, (channels, cells, cells)."""
     from scipy import fft  # faster than numpy's here
 
@@ -155,7 +155,7 @@ def _energies(lightness: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _energies_of(
     filters: NDArray[np.float32], spectrum: NDArray[np.complex64]
-) -> NDArray[np.float32]:
+) -> NDArray[np.floating]:
     from scipy import fft
 
     inside = slice(_MARGIN_PX, _MARGIN_PX + CANVAS_PX)
@@ -164,14 +164,14 @@ def _energies_of(
     return _cell_means(np.abs(response), ENERGY_CELLS)
 
 
-def _cell_means(planes: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
+def _cell_means(planes: NDArray[np.floating], cells: int) -> NDArray[np.floating]:
     """Average (P, canvas, canvas) planes over a square grid of cells."""
     weights = _cell_weights(cells)
     return weights @ planes @ weights.T
 
 
 @cache
-def _cell_weights(cells: int) -> NDArray[np.float32]:
+def _cell_weights(cells: int) -> NDArray[np.floating]:
     """Return what each pixel along a side is worth in each cell's mean, (cells, canvas)."""
     side = CANVAS_PX // cells
     return np.repeat(np.eye(cells, dtype=np.float32), side, axis=1) / side
