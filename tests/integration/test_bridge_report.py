@@ -109,7 +109,7 @@ def test_the_page_holds_every_section(run):
     assert '<h2 id="regions">' not in page, "nothing was scored by region"
     assert "finds the one that was seen" in page
     assert "excludes 0" in page or "does not exclude 0" in page
-    assert page.count("data:image/png;base64,") == 5, "two grids, two matrices"
+    assert page.count("data:image/png;base64,") == 5, "two grids, two matrices, what was drawn"
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "ridge, grey pictures" in page
     names = {each.stem for each in (run / "report" / "figures").glob("*.csv")}
@@ -179,7 +179,7 @@ def test_a_second_page_needs_neither_pictures_nor_recordings(run, world, tmp_pat
     assert main(["report", str(moved), "--out", str(tmp_path / "page" / "again.html")]) == 0
     page = (tmp_path / "page" / "again.html").read_text()
     assert "--pictures FOLDER_OR_ZIP" in page
-    assert page.count("data:image/png;base64,") == 2, "matrices, no grids"
+    assert page.count("data:image/png;base64,") == 3, "matrices, what was drawn, no grids"
     assert "rows scored" not in capsys.readouterr().err, "nothing is scored again"
     again = main(["report", str(run), "--pictures", str(world / "pictures" / "rest.zip")])
     assert again == 2, "half of the pictures are elsewhere"
