@@ -53,6 +53,12 @@ EXPERIMENTS = {
         told="Ten epochs each, with which the first row is not yet at its best: differences are "
         "between models that have learned for as long, not between the best of each kind.",
     ),
+    "scaling_sessions": Experiment(
+        title="What more training sessions buy: the same held-out sessions, simulated world",
+        words=("data.num_sessions=1,2,4,8,16,24", "training.max_epochs=20"),
+        told="Twenty epochs of as many steps each, whatever the number of sessions: what differs "
+        "is what there is to learn from, not how long.",
+    ),
 }
 SETS: dict[SetName, str] = {
     "held-out": "Sessions held out from training, zero-shot from 120 s of reference",

@@ -26,8 +26,7 @@ from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_reconstruction import reconstruct_run
 from neurohorizon.evaluation.pictures.judge import open_judge
 from neurohorizon.evaluation.pictures.summary import summarise
-from neurohorizon.report.reconstruction_figures import draw_reconstruction
-from neurohorizon.report.reconstruction_page import write_reconstruction_page
+from neurohorizon.report.reconstruction_page import report_reconstruction
 from neurohorizon.report.reconstruction_tables import format_differences, format_reconstruction
 from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.generator.run import Kind, train_generator
@@ -176,8 +175,7 @@ def run(name: str, study: Study) -> None:
             checkpoint=study.encoder,
         )
         done = reconstruct_run(BRIDGES / study.run, plan, progress=progress)
-        figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")
-        write_reconstruction_page(done.result, figures, done.folder / "index.html")
+        report_reconstruction(done.result, done.seen, done.drawn, done.folder)
     lines, right = [], None
     if judge is not None:
         right = open_judge(judge).known_accuracy

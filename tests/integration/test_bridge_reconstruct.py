@@ -143,10 +143,16 @@ def test_pictures_are_drawn_scored_and_kept(run, world, direct, capsys):
 def test_a_generator_that_does_not_read_its_embedding_is_not_reported(run, world, tmp_path, capsys):
     path = tmp_path / "untrained.safetensors"
     assert train(world, path, "--kind", "direct", "--steps", "1", "--learning-rate", "1e-6") == 0
+    folder = run / "results" / "reconstruction" / "untrained"
+    for earlier in ("scores/scores.csv", "figures/grid.png", "index.html", "pictures/gate/kept"):
+        (folder / earlier).parent.mkdir(parents=True, exist_ok=True)
+        (folder / earlier).touch()
     assert reconstruct(run, world, path, "--seeds", "1") == 2
     *_, error = capsys.readouterr().err.splitlines()
     assert "no result is reported, the oracle gate failed: two-way identification" in error
-    assert not (run / "results" / "reconstruction" / "untrained" / "scores").exists()
+    # Nor does what an earlier generator of that name was reported to draw stay beside it.
+    assert [each.name for each in folder.iterdir()] == ["pictures"]
+    assert (folder / "pictures" / "gate" / "kept").is_file()
 
 
 def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):

@@ -118,8 +118,7 @@ def reconstruct(
     from neurohorizon.configs.run_reconstruction import reconstruct_run
     from neurohorizon.errors import ConfigError
     from neurohorizon.imaging.generators.open import DrawSettings
-    from neurohorizon.report.reconstruction_figures import draw_reconstruction
-    from neurohorizon.report.reconstruction_page import write_reconstruction_page
+    from neurohorizon.report.reconstruction_page import report_reconstruction
     from neurohorizon.report.reconstruction_tables import format_reconstruction
 
     if seeds < 1:
@@ -160,7 +159,6 @@ def reconstruct(
     )
     with StageProgress() as progress:
         done = reconstruct_run(run, plan, progress=progress)
-        figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")
-        page = write_reconstruction_page(done.result, figures, done.folder / "index.html")
+        page = report_reconstruction(done.result, done.seen, done.drawn, done.folder)
     print(format_reconstruction(done.result))
     print(f"report: {page}")

@@ -77,8 +77,7 @@ def bridge(
     from neurohorizon.imaging.embedding import embed_pictures
     from neurohorizon.imaging.encoders import open_encoder
     from neurohorizon.imaging.pictures import open_pictures
-    from neurohorizon.report.reconstruction_figures import draw_reconstruction
-    from neurohorizon.report.reconstruction_page import write_reconstruction_page
+    from neurohorizon.report.reconstruction_page import report_reconstruction
     from neurohorizon.report.reconstruction_tables import format_reconstruction
     from neurohorizon.simulate.ventral.plan import VentralPlan
     from neurohorizon.simulate.ventral.write import PICTURES, write_ventral_stream
@@ -158,8 +157,7 @@ def bridge(
             num_seeds=1,
         )
         done = reconstruct_run(to_what.config.run.folder, asked, progress=progress)
-        figures = draw_reconstruction(done.result, done.seen, done.drawn, done.folder / "figures")
-        page = write_reconstruction_page(done.result, figures, done.folder / "index.html")
+        page = report_reconstruction(done.result, done.seen, done.drawn, done.folder)
     print(format_reconstruction(done.result))
     say_end(page, started)
 

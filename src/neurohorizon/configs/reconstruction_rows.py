@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ from neurohorizon.training.generator.low_level import fit_low_level
 from neurohorizon.training.generator.prior import fit_ridge_prior
 
 Progress = Callable[[str, int, int], None]
+Candidate = TypeVar("Candidate")
 Drawn = dict[str, list[list[Pixels]]]
 """Pictures of each row, by seed."""
 FROM_RESPONSES = ", from responses"
@@ -181,20 +183,21 @@ class RowDrawer:
         drawn[MOVED] = [self._show([each[0] for each in moves])]
         shown = [RETRIEVED, NEAREST, LOW_LEVEL, MOVED]
         if self.ranking is not None:
+            best_moved, best_drawn = self.best(MOVED), self.best(row)
             mean = self.sources.true[0].select(train).mean(axis=0)
-            best = self.best(MOVED)
-            several = [[move.show(small[one]) for one, move in each] for each in moves]
-            chosen = {best: self.ranking.choose(several, predicted, mean).tolist()}
-            of_each = zip(moves, chosen[best], strict=True)
-            drawn[best] = [self._show([each[number] for each, number in of_each])]
+            candidates: dict[str, Sequence[Sequence[Pixels]]] = {
+                best_moved: [[move.show(small[one]) for one, move in each] for each in moves]
+            }
             if random:
-                best, several = self.best(row), list(zip(*by_seed[:num_best], strict=True))
-                chosen[best] = self.ranking.choose(several, predicted, mean).tolist()
-                of_each = zip(several, chosen[best], strict=True)
-                drawn[best] = [[each[number] for each, number in of_each]]
-            for best, numbers in chosen.items():
-                write_json(into / slug(best) / CHOSEN, dict(zip(test, numbers, strict=True)))
-            shown += chosen
+                candidates[best_drawn] = list(zip(*by_seed[:num_best], strict=True))
+            for best, several in candidates.items():
+                chosen = self.ranking.choose(several, predicted, mean).tolist()
+                write_json(into / slug(best) / CHOSEN, dict(zip(test, chosen, strict=True)))
+                if best == best_drawn:
+                    drawn[best] = [_take(several, chosen)]
+                else:
+                    drawn[best] = [self._show(_take(moves, chosen))]
+            shown += candidates
         for each in shown:
             (into / slug(each) / "0").mkdir(parents=True, exist_ok=True)
             for one, picture in zip(test, drawn[each][0], strict=True):
@@ -283,6 +286,11 @@ def hashes_of(session: BridgeSession, part: str) -> list[str]:
 def slug(row: str) -> str:
     """Return what a row's folder is called."""
     return row.replace(",", "").replace(" ", "-")
+
+
+def _take(several: Sequence[Sequence[Candidate]], chosen: Sequence[int]) -> list[Candidate]:
+    """Return the one of each that was chosen."""
+    return [each[number] for each, number in zip(several, chosen, strict=True)]
 
 
 def _named(progress: Progress, recording: str) -> Progress:

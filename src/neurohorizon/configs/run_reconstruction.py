@@ -13,6 +13,7 @@ NAME is that of the generator's file, with what else was asked: another prior, f
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,16 +115,16 @@ def reconstruct_run(
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / (name + slug(asked))
     starts = Starts(plan.drawing.start, generator, sources.true[0], sorted(train), plan.places)
     drawer = RowDrawer(
-        name,
-        generator,
-        sources,
-        pictures,
-        starts,
-        plan.num_seeds,
-        into / PICTURES,
-        plan.prior,
-        plan.num_trials,
-        ranking,
+        name=name,
+        generator=generator,
+        sources=sources,
+        pictures=pictures,
+        starts=starts,
+        num_seeds=plan.num_seeds,
+        folder=into / PICTURES,
+        prior=plan.prior,
+        num_trials=plan.num_trials,
+        ranking=ranking,
     )
     oracle = draw_to_folder(
         starts.judged,
@@ -135,6 +136,8 @@ def reconstruct_run(
         progress=progress,
     )
     gate = _gate(drawer, judges.first, hashes, seen, oracle, progress)
+    if not gate.passed:
+        _forget_result(into)
     require_passed(gate, str(plan.generator))
     row_of = {one: number for number, one in enumerate(hashes)}
     scores: dict[tuple[str, str, str], FloatArray] = {}
@@ -209,6 +212,15 @@ def _gate(
         network=network.fingerprint,
         conditioning=drawer.generator.needs,
     )
+
+
+def _forget_result(folder: Path) -> None:
+    """Take away what an earlier generator of the same name was reported to draw."""
+    for each in folder.iterdir():
+        if each.is_dir() and each.name != PICTURES:
+            shutil.rmtree(each)
+        elif each.is_file():
+            each.unlink()
 
 
 def _require_unseen(generator: Generator, hashes: Sequence[str], path: Path) -> None:

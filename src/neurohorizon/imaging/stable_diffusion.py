@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from neurohorizon.errors import DataError, MissingExtraError
 from neurohorizon.imaging.checkpoints import find_checkpoint, hash_weights
@@ -200,6 +200,10 @@ def find_base(base: Path | str = HUB_ID, *, text: bool = False) -> DiffusionBase
                 pickles = sorted(each.name for each in (folder / name).parent.glob("*.bin"))
                 found = f" ({pickles[0]} is pickled, which is never opened)" if pickles else ""
             raise DataError(f"{folder}: {name} is missing{found}; {listed}")
+    for part, weights in _WEIGHTS.items():
+        if f"{part}/{weights}" in expected:  # a file that is cut short is seen without reading it
+            with _readable(folder / part), safe_open(folder / part / weights, framework="pt"):
+                pass
     made = DiffusionBase(folder)
     for part, layout in _LAYOUT.items():
         _check_layout(folder / part, made.config(part), layout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from neurohorizon import __version__
@@ -12,9 +12,11 @@ from neurohorizon.evaluation.pictures.results import (
     ReconstructionResult,
 )
 from neurohorizon.evaluation.pictures.summary import control_of, estimate, surely
+from neurohorizon.imaging.pictures import Pixels
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.report.page_figure import PageFigure
 from neurohorizon.report.page_parts import PageTable, page_environment, page_path
+from neurohorizon.report.reconstruction_figures import draw_reconstruction
 from neurohorizon.report.reconstruction_tables import (
     HEADINGS,
     heading,
@@ -23,7 +25,33 @@ from neurohorizon.report.reconstruction_tables import (
 )
 from neurohorizon.report.tables import Cell, TableRow
 
+PAGE_FILE, FIGURES_FOLDER = "index.html", "figures"
 _MARKS = {"better": "above", "worse": "below", "": ""}
+
+
+def report_reconstruction(
+    result: ReconstructionResult,
+    seen: Mapping[str, Sequence[Pixels]],
+    drawn: Mapping[tuple[str, str], Sequence[Pixels]],
+    folder: Path,
+) -> Path:
+    """Draw all figures of a reconstruction, and write its page beside them.
+
+    Parameters
+    ----------
+    result : ReconstructionResult
+    seen, drawn
+        As :func:`~neurohorizon.report.reconstruction_figures.draw_reconstruction`.
+    folder : Path
+        Receives ``index.html`` and ``figures/``.
+
+    Returns
+    -------
+    Path
+        Of the page.
+    """
+    figures = draw_reconstruction(result, seen, drawn, folder / FIGURES_FOLDER)
+    return write_reconstruction_page(result, figures, folder / PAGE_FILE)
 
 
 def write_reconstruction_page(

@@ -11,9 +11,11 @@ from pathlib import Path
 from neurohorizon.evaluation.pictures.result_files import SCORES_FOLDER, load_reconstruction
 from neurohorizon.report.page_figure import KINDS, PageFigure
 from neurohorizon.report.reconstruction_figures import GRID
-from neurohorizon.report.reconstruction_page import reconstruction_answer
-
-PAGE, FIGURES = "index.html", "figures"
+from neurohorizon.report.reconstruction_page import (
+    FIGURES_FOLDER,
+    PAGE_FILE,
+    reconstruction_answer,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def gather_drawn(folder: Path | None, out: Path, figures_folder: Path) -> Drawn:
         If scores are damaged.
     """
     found, figures = [], []
-    pages = sorted(folder.glob(f"*/{PAGE}")) if folder is not None else []
+    pages = sorted(folder.glob(f"*/{PAGE_FILE}")) if folder is not None else []
     for page in pages:
         name, result = page.parent.name, load_reconstruction(page.parent / SCORES_FOLDER)
         answer, margin = reconstruction_answer(result)
@@ -77,7 +79,7 @@ def gather_drawn(folder: Path | None, out: Path, figures_folder: Path) -> Drawn:
         found.append(Reconstruction(name, result.title, answer, margin, link))
         for case in result.cases:
             grid = GRID.format(recording=case.recording)
-            files = [page.parent / FIGURES / f"{grid}.{kind}" for kind in KINDS]
+            files = [page.parent / FIGURES_FOLDER / f"{grid}.{kind}" for kind in KINDS]
             if not all(file.is_file() for file in files):
                 continue
             figures_folder.mkdir(parents=True, exist_ok=True)

@@ -37,8 +37,12 @@ class Conditioning(Protocol):
         """Return what enters the fingerprint of what is drawn."""
         ...
 
+    def check_base(self, base: DiffusionBase) -> None:
+        """Refuse a base that the weights are not of, before any of it is loaded."""
+        ...
+
     def attach(self, pipeline: Any, base: DiffusionBase, device: torch.device) -> None:
-        """Put weights where they are wanted; refuse a base that they are not of."""
+        """Put weights where they are wanted."""
         ...
 
     def words(self, embeddings_BD: NDArray[np.float32], *, guided: bool) -> dict[str, Any]:
@@ -92,8 +96,7 @@ class TokenConditioning:
             )
 
     def attach(self, pipeline: Any, base: DiffusionBase, device: torch.device) -> None:
-        """Move the adapter to the device, once its base is known to be this one."""
-        self.check_base(base)
+        """Move the adapter to the device."""
         self.network = self.network.to(device)
         self._dtype = pipeline.unet.dtype
 
@@ -165,6 +168,20 @@ class ImagePromptConditioning:
             "scale": self.scale,
         }
 
+    def check_base(self, base: DiffusionBase) -> None:
+        """Refuse a denoiser that reads tokens of another width.
+
+        Raises
+        ------
+        CheckpointError
+        """
+        width = self._weights["image_proj"]["norm.weight"].numel()
+        if width != base.token_width:
+            raise CheckpointError(
+                f"{self.path}: makes tokens of width {width}, {base.folder} reads "
+                f"{base.token_width}: give the file for Stable Diffusion 1.5 ({PUBLISHED})"
+            )
+
     def attach(self, pipeline: Any, base: DiffusionBase, device: torch.device) -> None:
         """Give the denoiser the adapter's weights.
 
@@ -173,12 +190,6 @@ class ImagePromptConditioning:
         CheckpointError
             If they do not fit it.
         """
-        width = self._weights["image_proj"]["norm.weight"].numel()
-        if width != base.token_width:
-            raise CheckpointError(
-                f"{self.path}: makes tokens of width {width}, {base.folder} reads "
-                f"{base.token_width}: give the file for Stable Diffusion 1.5 ({PUBLISHED})"
-            )
         try:
             with quiet("transformers", "diffusers"):
                 pipeline.load_ip_adapter(

@@ -148,6 +148,7 @@ class StableDiffusionGenerator:
         self.conditioning = conditioning
         self.needs, self.known = conditioning.needs, conditioning.known
         self.base = find_base(base, text=conditioning.needs_text)
+        conditioning.check_base(self.base)
         self._pipeline = _open_pipeline(
             self.base,
             scheduler=self.sampling.scheduler,

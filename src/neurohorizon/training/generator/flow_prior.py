@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.models.pictures.vector_flow import VectorFlow
 from neurohorizon.recordings.schema import FloatArray
-from neurohorizon.training.generator.prior import RidgePrior, fit_ridge_prior
+from neurohorizon.training.generator.prior import LEAST_SPREAD, RidgePrior, fit_ridge_prior
 from neurohorizon.training.image_encoder.loop import LoopSettings, Progress, train
 
 NUM_COMPONENTS = 192
@@ -23,7 +23,6 @@ SETTINGS = LoopSettings(steps=400, batch_size=256, learning_rate=1e-3, weight_de
 STEPS = 16
 #: Times nearer to the end weigh as this one.
 _LEAST_TIME_LEFT = 0.3
-_LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ class FlowPrior:
         self, predicted: NDArray[np.floating], seeds: Sequence[int]
     ) -> NDArray[np.float32]:
         """Draw one embedding for each prediction, (I, D), and seed."""
-        told = self._standard(self.ridge(predicted))
+        told = self.standard(self.ridge(predicted))
         shape = (self.network.num_dimensions,)
         noise = [
             torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds
@@ -67,7 +66,8 @@ class FlowPrior:
         drawn = values.double().numpy() * self.spread @ self.components + self.centre
         return drawn.astype(np.float32)
 
-    def _standard(self, embeddings: NDArray[np.floating]) -> torch.Tensor:
+    def standard(self, embeddings: NDArray[np.floating]) -> torch.Tensor:
+        """Return scores on the components, each by its spread, (I, C)."""
         scores = (embeddings - self.centre) @ self.components.T / self.spread
         return torch.from_numpy(scores.astype(np.float32))
 
@@ -105,7 +105,7 @@ def fit_flow_prior(
     num_components = min(NUM_COMPONENTS, *true.shape)
     pca = PCA(num_components, svd_solver="randomized", random_state=settings.seed)
     scores = pca.fit_transform(true.astype(np.float64))
-    spread = np.maximum(scores.std(axis=0), _LEAST_SPREAD)
+    spread = np.maximum(scores.std(axis=0), LEAST_SPREAD)
     torch.manual_seed(settings.seed)
     prior = FlowPrior(
         VectorFlow(num_components),
@@ -114,8 +114,8 @@ def fit_flow_prior(
         np.asarray(pca.components_, np.float64),
         spread,
     )
-    told = prior._standard(ridge(predicted)).to(settings.device)
-    ends_NC = prior._standard(true).to(settings.device)
+    told = prior.standard(ridge(predicted)).to(settings.device)
+    ends_NC = prior.standard(true).to(settings.device)
     weight = torch.from_numpy((spread / spread.mean()).astype(np.float32)).to(settings.device)
     generator = torch.Generator().manual_seed(settings.seed + 1)
 

@@ -17,7 +17,8 @@ from neurohorizon.recordings.schema import FloatArray
 
 PENALTIES = tuple(10.0**power for power in np.arange(-2, 5.5, 0.5))
 FEWEST_PICTURES = 20
-_LEAST_SPREAD = 1e-6
+#: Below it a dimension has no spread.
+LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def fit_ridge_prior(
         )
     mean = predicted.mean(axis=0, dtype=np.float64)
     centre = true.mean(axis=0, dtype=np.float64)
-    scale = max(float((predicted - mean).std()), _LEAST_SPREAD)
+    scale = max(float((predicted - mean).std()), LEAST_SPREAD)
     model = RidgeCV(alphas=PENALTIES, alpha_per_target=true.shape[1] > 1, fit_intercept=False)
     model.fit((predicted - mean) / scale, true - centre)
     weight = np.atleast_2d(np.asarray(model.coef_)).T / scale
@@ -87,6 +88,6 @@ def fit_ridge_prior(
     if keep_spread:
         mapped = ((predicted - mean) @ weight).std(axis=0)
         spread = (true - centre).std(axis=0)
-        known = mapped > _LEAST_SPREAD * np.maximum(spread, _LEAST_SPREAD)
+        known = mapped > LEAST_SPREAD * np.maximum(spread, LEAST_SPREAD)
         stretch = np.where(known, spread / np.where(known, mapped, 1.0), 1.0)
     return RidgePrior(weight, mean, centre, stretch)
