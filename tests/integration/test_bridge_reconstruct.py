@@ -192,16 +192,18 @@ def test_fewer_trials_tell_less(run, world, direct):
         explained[num_trials] = test.score.explained
     assert explained[1] < explained[2] < explained[4] == explained[None]
     assert training.score == predict_rows(run, ["ridge"])[0].score
-    given = ["--trials", "1", "--prior", "flow", "--seeds", "2"]
+    given = ["--trials", "1", "--prior", "flow", "--low-level", "network", "--seeds", "2"]
     assert reconstruct(run, world, direct, *given) == 0
     results = run / "results" / "reconstruction"
-    asked = "direct-flow-prior-1-trials-a-picture"
+    asked = "direct-flow-prior-1-trials-a-picture-low-level-network"
     few = load_reconstruction(results / asked / "scores")
     every = load_reconstruction(results / "direct" / "scores")
     for row in ("direct, from responses", "low-level path"):
         of_few, of_every = (estimate(each, row, "PixCorr").value for each in (few, every))
         assert of_few < of_every
     # A flow draws another embedding from each seed, and the direct decoder another picture.
+    about = {row.name: row.about for row in few.rows}
+    assert "convolutional decoder" in about["low-level path"]
     drawn = results / asked / "pictures" / "one" / "direct-from-responses"
     for one in (drawn / "0").glob("*.png"):
         assert one.read_bytes() != (drawn / "1" / one.name).read_bytes()

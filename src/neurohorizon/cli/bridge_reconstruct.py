@@ -22,6 +22,7 @@ def reconstruct(
     other_row: str | None = None,
     trials: int | None = None,
     prior: Literal["ridge", "flow"] = "ridge",
+    low_level: Literal["ridge", "network"] = "ridge",
     judge: Path | None = None,
     network: tuple[str, ...] = (),
     reported: Literal["tvsd"] | None = None,
@@ -71,6 +72,9 @@ def reconstruct(
     prior
         How predictions become embeddings such as pictures have: ridge, the nearest; flow, some that
         could be true, another from each seed, which a small flow draws that is trained first.
+    low_level
+        What draws straight from responses: a ridge regression; or network, that and a small
+        convolutional decoder in shares that held-out pictures say, which wants thousands of them.
     judge
         Of a drawn world: what `neurohorizon bridge train-judge` wrote. It says what pictures show.
     network
@@ -148,6 +152,7 @@ def reconstruct(
         other_runs=others,
         num_trials=trials,
         prior=prior,
+        low_level=low_level,
         judge=judge,
         networks=network,
         reported=reported,

@@ -29,6 +29,7 @@ from neurohorizon.training.image_encoder.labels import find_world
 
 Progress = Callable[[str, int, int], None]
 Prior = Literal["ridge", "flow"]
+LowLevel = Literal["ridge", "network"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ class ReconstructionPlan:
     prior : {"ridge", "flow"}
         How predictions become embeddings such as pictures have: the nearest, or some that could be
         true, another one from each seed.
+    low_level : {"ridge", "network"}
+        What draws from responses without an embedding: a regression, or that and a convolutional
+        decoder.
     judge : path, optional
         Of a drawn world: says what pictures show, and judges the gate.
     networks : sequence of str
@@ -90,6 +94,7 @@ class ReconstructionPlan:
     other_runs: Sequence[OtherRun] = ()
     num_trials: int | None = None
     prior: Prior = "ridge"
+    low_level: LowLevel = "ridge"
     judge: Path | None = None
     networks: Sequence[str] = ()
     reported: ReportedSet | None = None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurohorizon.configs.bridge_sessions import BridgeSession
 from neurohorizon.configs.reconstruction_pictures import RunPictures
-from neurohorizon.configs.reconstruction_plan import Prior, Sources
+from neurohorizon.configs.reconstruction_plan import LowLevel, Prior, Sources
 from neurohorizon.configs.reconstruction_starts import Starts
 from neurohorizon.evaluation.pictures.references import (
     MEAN,
@@ -38,6 +38,7 @@ from neurohorizon.imaging.spaces import join_spaces
 from neurohorizon.ops.files import write_json
 from neurohorizon.training.generator.flow_prior import fit_flow_prior
 from neurohorizon.training.generator.low_level import fit_low_level
+from neurohorizon.training.generator.low_level_network import fit_low_level_network
 from neurohorizon.training.generator.prior import fit_ridge_prior
 
 Progress = Callable[[str, int, int], None]
@@ -51,6 +52,10 @@ MOVED = "retrieved, moved to what is drawn"
 LOW_LEVEL, BLENDED = "low-level path", "blended with the low-level path"
 #: Of a row of the best: which of its candidates was chosen for each picture; of drawn ones, a seed.
 CHOSEN = "chosen.json"
+_LOW_LEVEL_TOLD: dict[LowLevel, str] = {
+    "ridge": "ridge regression from responses to pixels",
+    "network": "ridge regression and a convolutional decoder, from responses to pixels",
+}
 TRUE_EMBEDDING, TRUE_PICTURE = "from true embeddings", "true pictures, as small"
 
 
@@ -70,6 +75,7 @@ class RowDrawer:
     folder : Path
         Receives what is drawn, by recording.
     prior : {"ridge", "flow"}
+    low_level : {"ridge", "network"}
     num_trials : int or None
         Of each test picture; None for all.
     ranking : Ranking or None
@@ -84,6 +90,7 @@ class RowDrawer:
     num_seeds: int
     folder: Path
     prior: Prior = "ridge"
+    low_level: LowLevel = "ridge"
     num_trials: int | None = None
     ranking: Ranking | None = None
 
@@ -100,7 +107,7 @@ class RowDrawer:
                 self.best(drawn), "generator", "that whose embedding is most like the predicted one"
             ),
             ReconstructionRow(START, "generator", "what the flow starts at, from responses"),
-            ReconstructionRow(LOW_LEVEL, "generator", "ridge regression from responses to pixels"),
+            ReconstructionRow(LOW_LEVEL, "generator", _LOW_LEVEL_TOLD[self.low_level]),
             ReconstructionRow(BLENDED, "generator", "three quarters drawn, a quarter low-level"),
             ReconstructionRow(
                 MOVED, "generator", "of the nearest, moved, the one that fits the blend"
@@ -156,11 +163,7 @@ class RowDrawer:
         for control, num_nearest in ((RETRIEVED, 1), (NEAREST, 10)):
             retrieval = self._retrieval(train, num_nearest)
             drawn[control] = [list(retrieval.generate(predicted, [0] * len(test)))]
-        trained = session.pairs.only("train").mean_over_trials()
-        seen = np.stack([small[one] for one in trained.hashes.tolist()])
-        path = fit_low_level(trained.values, seen)
-        responses = session.test_responses(num_trials=self.num_trials)
-        low_level = list(path.draw(responses.values))
+        low_level = self._draw_low_level(session, progress)
         drawn[LOW_LEVEL] = [low_level]
         by_seed = draw_to_folder(
             self.generator,
@@ -207,6 +210,18 @@ class RowDrawer:
     def true(self, hashes: Sequence[str]) -> NDArray[np.float32]:
         """Return the true embeddings of some pictures, as the generator reads them."""
         return select_embeddings(self.generator, self.sources.true, hashes)
+
+    def _draw_low_level(self, session: BridgeSession, progress: Progress | None) -> list[Pixels]:
+        """Draw the test pictures from responses, without an embedding."""
+        trained = session.pairs.only("train").mean_over_trials()
+        seen = np.stack([self.pictures.small[one] for one in trained.hashes.tolist()])
+        areas = session.pairs.units.area.tolist()
+        if self.low_level == "ridge":
+            path = fit_low_level(trained.values, seen, areas=areas)
+        else:
+            told = None if progress is None else _named(progress, f"{session.pairs.id}: low level")
+            path = fit_low_level_network(trained.values, seen, areas=areas, progress=told)
+        return list(path.draw(session.test_responses(num_trials=self.num_trials).values))
 
     def _map(
         self, recording: str, test: Sequence[str], num_seeds: int, progress: Progress | None

@@ -112,6 +112,7 @@ def reconstruct_run(
     seen = pictures.read(hashes)
     asked = "" if plan.prior == "ridge" else f", {plan.prior} prior"
     asked += "" if plan.num_trials is None else f", {plan.num_trials} trials a picture"
+    asked += "" if plan.low_level == "ridge" else f", low-level {plan.low_level}"
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / (name + slug(asked))
     starts = Starts(plan.drawing.start, generator, sources.true[0], sorted(train), plan.places)
     drawer = RowDrawer(
@@ -123,6 +124,7 @@ def reconstruct_run(
         num_seeds=plan.num_seeds,
         folder=into / PICTURES,
         prior=plan.prior,
+        low_level=plan.low_level,
         num_trials=plan.num_trials,
         ranking=ranking,
     )

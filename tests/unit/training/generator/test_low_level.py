@@ -48,6 +48,29 @@ def test_missing_values_and_silent_units_count_as_the_mean():
     assert np.abs(nothing - pictures[:200].mean(axis=0)).max() < 1.5
 
 
+def test_units_of_an_area_that_tells_less_count_less():
+    responses, pictures = world(num=400)
+    noise = np.random.default_rng(2).normal(scale=3, size=(400, 60))
+    both, areas = np.hstack([responses, noise]), ["V1"] * 12 + ["IT"] * 60
+    plain = fit_low_level(both[:200], pictures[:200])
+    path = fit_low_level(both[:200], pictures[:200], areas=areas)
+    assert plain.area_weights == {}
+    assert path.area_weights["V1"] / path.area_weights["IT"] >= 2
+
+    def error(drawn):
+        return np.square(drawn.astype(float) - pictures[200:]).mean()
+
+    assert error(path.draw(both[200:])) < error(plain.draw(both[200:]))
+    # It is the same whether a weight is in the fit or in the responses.
+    scale = np.array([path.area_weights[each] for each in areas])
+    read = path.standardise(both) / scale
+    assert np.allclose(read.std(axis=0)[:12], plain.standardise(both).std(axis=0)[:12])
+    alone = fit_low_level(both[:200], pictures[:200], areas=["V1"] * 72)
+    assert (alone.draw(both) == plain.draw(both)).all()
+    with pytest.raises(DataError, match="3 areas of 72 units"):
+        fit_low_level(both, pictures, areas=["V1", "V4", "IT"])
+
+
 def test_what_does_not_belong_together_is_refused():
     responses, pictures = world(num=10)
     with pytest.raises(DataError, match="9 responses and 10 pictures"):
