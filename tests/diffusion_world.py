@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
+
+from neurohorizon.training.generator.adapter import Denoiser
 
 TOKEN_WIDTH = 24
 DOWN = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
@@ -126,6 +130,37 @@ def _clear(vae: Any) -> None:
     vae.encoder.conv_out.bias.data[4:] = -20  # the logarithm of the variance
     passing(vae.decoder.conv_in, pairs * scale)
     passing(vae.decoder.conv_out, 0.5 * pairs.T)
+
+
+def teach_denoiser(denoiser: Denoiser) -> tuple[Tensor, Tensor]:
+    """Teach a denoiser six flat latents by a text of four tokens each; return both.
+
+    What is to be told is the channel and its sign. Afterwards it is frozen.
+    """
+    flat = torch.zeros(6, 4, 8, 8)
+    for row in range(6):
+        flat[row, row % 4] = 3.0 if row < 4 else -3.0
+    network = denoiser.network.requires_grad_(True)
+    torch.manual_seed(0)
+    texts = torch.randn(6, 4, TOKEN_WIDTH)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    for _ in range(60):
+        rows, times = torch.randint(6, (12,)), torch.randint(300, 1000, (12,))
+        loss = denoiser.loss(flat[rows], texts[rows], times, torch.randn(12, 4, 8, 8))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.requires_grad_(False)
+    return flat, texts
+
+
+@torch.inference_mode()
+def denoiser_error(denoiser: Denoiser, latents: Tensor, tokens: Tensor) -> float:
+    """Return the mean loss of some latents, told by some tokens, at the same times and noise."""
+    torch.manual_seed(9)
+    num = len(latents)
+    draws = [(torch.randint(1000, (num,)), torch.randn(latents.shape)) for _ in range(8)]
+    return float(np.mean([float(denoiser.loss(latents, tokens, *each)) for each in draws]))
 
 
 def write_ip_adapter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from neurohorizon.cli.app import main
 from neurohorizon.configs.reconstruction_judges import Judges, default_network, labels_of
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan
 from neurohorizon.configs.reconstruction_rows import slug
-from neurohorizon.configs.run_embeddings import predict_rows
+from neurohorizon.configs.run_embeddings import Reading, predict_rows
 from neurohorizon.errors import ConfigError
 from neurohorizon.evaluation.pictures.judge import Judge
 from neurohorizon.evaluation.pictures.result_files import load_reconstruction
@@ -26,7 +27,7 @@ from neurohorizon.imaging.generators.open import open_generator
 from neurohorizon.imaging.layout import LayoutEncoder
 from neurohorizon.imaging.pictures import open_pictures
 from neurohorizon.imaging.stable_diffusion import find_base
-from neurohorizon.models.pictures.files import save_adapter
+from neurohorizon.models.pictures.files import load_adapter, save_adapter
 from neurohorizon.models.pictures.judge import JudgeNetwork
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.simulate.ventral import VentralPlan, load_ventral_truth, write_ventral_stream
@@ -208,6 +209,13 @@ def test_fewer_trials_tell_less(run, world, direct):
     for one in (drawn / "0").glob("*.png"):
         assert one.read_bytes() != (drawn / "1" / one.name).read_bytes()
     assert (drawn.parent / "direct-from-responses-1.embeddings.npz").is_file()
+    # A generator that learned from predictions is given them as they are.
+    assert reconstruct(run, world, direct, "--row", "ridge", "--prior", "none", "--seeds", "1") == 0
+    plain = results / "direct-no-prior" / "pictures" / "one"
+    told = EmbeddingBank.load(plain / "direct-from-responses.embeddings")
+    every = predict_rows(run, ["ridge"], readings=get_args(Reading))
+    said = [each.bank.select(told.hashes) for each in every if each.part == "test"]
+    assert any(np.array_equal(told.embeddings, each) for each in said)
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +324,53 @@ def test_true_embeddings_are_not_helped_by_what_responses_drew(run, world, base,
     for each in ("true", "shuffled-0"):
         made = json.loads((gate / each / "made_by.json").read_text())
         assert json.loads(made["generator"])["settings"]["strength"] is None
+
+
+def test_an_adapter_trained_end_to_end_draws_from_responses(run, world, base, tmp_path, capsys):
+    out = tmp_path / "heard.safetensors"
+    words = ["--bank", str(world / "bank.npz"), "--base", str(base), "--out", str(out)]
+    words += ["--size", "64", "--tokens", "2", "--batch-size", "4", "--run", str(run)]
+    words += ["--exclude", str(world / "test.txt")]
+
+    def fit(*more):
+        return main(["bridge", "train-adapter", str(world / "pictures"), *words, *more])
+
+    capsys.readouterr()
+    assert fit("--steps", "1") == 0
+    assert f"trained on {NUM - TEST} pictures, {TEST} left out" in capsys.readouterr().out
+    assert fit("--steps", "1") == 0
+    assert "is trained already" in capsys.readouterr().out
+    given = ["--base", str(base), "--start", "retrieved", "--strength", "0.1", "--steps", "10"]
+    given += ["--seeds", "1", "--scheduler", "ddim", "--guidance", "1"]
+    assert reconstruct(run, world, out, *given) == 0
+    folder = run / "results" / "reconstruction" / "heard"
+    rows = {row.name: row.about for row in load_reconstruction(folder / "scores").rows}
+    assert rows["heard, from responses"].startswith("from responses, end to end")
+    told = EmbeddingBank.load(folder / "pictures" / "one" / "heard-from-responses.embeddings")
+    true = EmbeddingBank.load(world / "bank.npz").select(told.hashes)
+    # One step from a ridge regression: what it hears is near to the truth.
+    assert np.corrcoef(told.embeddings.ravel(), true.ravel())[0, 1] > 0.8
+
+    def refused(told, *more, verb=reconstruct):
+        line = verb(*more) if verb is fit else verb(run, world, out, *given, *more)
+        assert line == 2
+        *_, error = capsys.readouterr().err.splitlines()
+        assert told in error
+
+    refused("reads responses: there is no prediction", "--prior", "flow")
+    refused("has no recording two: there are one", "--recording", "two", verb=fit)
+    saved = load_adapter(out)
+    assert saved.head is not None
+    made = {"base": saved.base, "size_px": 64, "needs": saved.needs}
+    saved.head.recording = "two"
+    save_adapter(saved.network, out, head=saved.head, **made)
+    refused("was trained end to end with responses of two, and the run is of one")
+    saved.head.recording, saved.head.units = "one", "others"
+    save_adapter(saved.network, out, head=saved.head, **made)
+    refused("of other electrodes or bins than the")
+    words.remove("--run")
+    words.remove(str(run))
+    refused("--recording without --run", "--recording", "one", verb=fit)
 
 
 def test_bad_input_of_adapters_is_one_line(run, world, base, adapter, tmp_path, capsys):

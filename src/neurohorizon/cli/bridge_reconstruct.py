@@ -21,7 +21,7 @@ def reconstruct(
     other_run: Path | None = None,
     other_row: str | None = None,
     trials: int | None = None,
-    prior: Literal["ridge", "flow"] = "ridge",
+    prior: Literal["ridge", "flow", "none"] = "ridge",
     low_level: Literal["ridge", "network"] = "ridge",
     judge: Path | None = None,
     network: tuple[str, ...] = (),
@@ -71,7 +71,8 @@ def reconstruct(
         Draw from the mean of so many trials of each test picture, drawn at random; all by default.
     prior
         How predictions become embeddings such as pictures have: ridge, the nearest; flow, some that
-        could be true, another from each seed, which a small flow draws that is trained first.
+        could be true, another from each seed, which a small flow draws that is trained first; none,
+        as they are, of a generator that learned from predictions.
     low_level
         What draws straight from responses: a ridge regression; or network, that and a small
         convolutional decoder in shares that held-out pictures say, which wants thousands of them.

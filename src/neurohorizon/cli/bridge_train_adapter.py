@@ -18,6 +18,8 @@ def train_adapter(
     size: int = 512,
     tokens: int | None = None,
     init: Path | None = None,
+    run: Path | None = None,
+    recording: str | None = None,
     latents: Path | None = None,
     exclude: list[Path] | None = None,
     noise: float = 0.2,
@@ -59,6 +61,13 @@ def train_adapter(
         Up to 77: 16 by default. Not with --init.
     init
         An adapter to train further, on another bank of the same space.
+    run
+        Train end to end: a folder that `neurohorizon bridge align` wrote, with bridges to the
+        bank's space. A linear map from its responses to embeddings, which begins at a ridge
+        regression, is trained with the adapter, and kept in its file; of the pictures those that
+        the run trains on are learned from. --bank holds their true embeddings.
+    recording
+        Of that run, if it has several: whose responses.
     latents
         Folder to keep latents in, for every training with the same base and size; beside the
         adapter by default.
@@ -88,12 +97,16 @@ def train_adapter(
     device
         cpu, cuda or mps.
     """
+    from neurohorizon.configs.run_end_to_end import hear_training
+    from neurohorizon.errors import ConfigError
     from neurohorizon.imaging.stable_diffusion import HUB_ID
     from neurohorizon.training.generator.adapter_run import AdapterPlan
     from neurohorizon.training.generator.adapter_run import train_adapter as train
     from neurohorizon.training.generator.fit import Blur
     from neurohorizon.training.image_encoder.loop import LoopSettings
 
+    if recording is not None and run is None:
+        raise ConfigError("--recording without --run: name the run that it is of")
     settings = LoopSettings(
         steps=steps,
         batch_size=batch_size,
@@ -110,6 +123,7 @@ def train_adapter(
         init=init,
         latents=latents,
         min_snr=min_snr,
+        heard=None if run is None else hear_training(run, recording=recording),
         recompute=recompute,
     )
     with StageProgress() as progress:

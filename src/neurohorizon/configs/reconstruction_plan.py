@@ -28,7 +28,7 @@ from neurohorizon.training.bridge.names import RowName
 from neurohorizon.training.image_encoder.labels import find_world
 
 Progress = Callable[[str, int, int], None]
-Prior = Literal["ridge", "flow"]
+Prior = Literal["ridge", "flow", "none"]
 LowLevel = Literal["ridge", "network"]
 
 
@@ -64,9 +64,9 @@ class ReconstructionPlan:
         Of a generator that draws from several spaces.
     num_trials : int, optional
         Of each test picture; all by default.
-    prior : {"ridge", "flow"}
+    prior : {"ridge", "flow", "none"}
         How predictions become embeddings such as pictures have: the nearest, or some that could be
-        true, another one from each seed.
+        true, another one from each seed; or as they are, of a generator that learned from such.
     low_level : {"ridge", "network"}
         What draws from responses without an embedding: a regression, or that and a convolutional
         decoder.

@@ -14,6 +14,7 @@ from neurohorizon.configs.bridge_sessions import BridgeSession
 from neurohorizon.configs.reconstruction_pictures import RunPictures
 from neurohorizon.configs.reconstruction_plan import LowLevel, Prior, Sources
 from neurohorizon.configs.reconstruction_starts import Starts
+from neurohorizon.configs.run_end_to_end import hear_test
 from neurohorizon.evaluation.pictures.references import (
     MEAN,
     RANDOM,
@@ -35,6 +36,7 @@ from neurohorizon.imaging.generators.tiny import TinyGenerator
 from neurohorizon.imaging.pictures import Pixels
 from neurohorizon.imaging.small import stack_pictures
 from neurohorizon.imaging.spaces import join_spaces
+from neurohorizon.models.pictures.response_head import ResponseHead
 from neurohorizon.ops.files import write_json
 from neurohorizon.training.generator.flow_prior import fit_flow_prior
 from neurohorizon.training.generator.low_level import fit_low_level
@@ -74,10 +76,12 @@ class RowDrawer:
     num_seeds : int
     folder : Path
         Receives what is drawn, by recording.
-    prior : {"ridge", "flow"}
+    prior : {"ridge", "flow", "none"}
     low_level : {"ridge", "network"}
     num_trials : int or None
         Of each test picture; None for all.
+    head : ResponseHead or None
+        Of a generator that was trained end to end: it reads responses, in place of any prediction.
     ranking : Ranking or None
         Chooses the best of several pictures, in rows of their own.
     """
@@ -92,6 +96,7 @@ class RowDrawer:
     prior: Prior = "ridge"
     low_level: LowLevel = "ridge"
     num_trials: int | None = None
+    head: ResponseHead | None = None
     ranking: Ranking | None = None
 
     def best(self, row: str) -> str:
@@ -101,8 +106,9 @@ class RowDrawer:
     def rows(self) -> list[ReconstructionRow]:
         """Return all rows in the order of the tables."""
         drawn, (begun, oracle) = self.name + FROM_RESPONSES, self.starts.about()
+        told = f"what {self.sources.row} predicts" if self.head is None else "responses, end to end"
         return [
-            ReconstructionRow(drawn, "generator", f"from what {self.sources.row} predicts{begun}"),
+            ReconstructionRow(drawn, "generator", f"from {told}{begun}"),
             ReconstructionRow(
                 self.best(drawn), "generator", "that whose embedding is most like the predicted one"
             ),
@@ -152,7 +158,7 @@ class RowDrawer:
         random = self.prior == "flow" or not isinstance(self.generator, DirectGenerator)
         num_best = 1 if self.ranking is None else self.ranking.num
         num_seeds = max(self.num_seeds, num_best) if random else self.num_seeds
-        mapped = self._map(recording, test, num_seeds, progress)
+        mapped = self._map(session, test, num_seeds, progress)
         fingerprint = join_spaces(self.sources.predicted[recording, "test"])
         for seed, each in enumerate(mapped):
             told = f"{slug(row)}-{seed}" if len(mapped) > 1 else slug(row)
@@ -224,14 +230,23 @@ class RowDrawer:
         return list(path.draw(session.test_responses(num_trials=self.num_trials).values))
 
     def _map(
-        self, recording: str, test: Sequence[str], num_seeds: int, progress: Progress | None
+        self,
+        session: BridgeSession,
+        test: Sequence[str],
+        num_seeds: int,
+        progress: Progress | None,
     ) -> NDArray[np.float32]:
         """Return what the generator draws from, (1, I, D), or of a flow (num_seeds, I, D)."""
+        if self.head is not None:
+            return hear_test(self.head, session, num_trials=self.num_trials)[None]
+        recording = session.pairs.id
         known = self.sources.predicted[recording, "out_of_fold"]
         hashes = [one for one in known[0].hashes if all(one in bank for bank in known)]
         foretold = select_embeddings(self.generator, known, hashes)
         of_test = self.sources.predicted[recording, "test"]
         predicted = select_embeddings(self.generator, of_test, test)
+        if self.prior == "none":
+            return predicted[None]
         if self.prior == "ridge":
             return fit_ridge_prior(foretold, self.true(hashes))(predicted)[None]
         told = None if progress is None else _named(progress, f"{recording}: prior")

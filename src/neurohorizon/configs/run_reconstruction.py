@@ -24,8 +24,9 @@ from neurohorizon.configs.reconstruction_plan import ReconstructionPlan, Sources
 from neurohorizon.configs.reconstruction_rows import TRUE_EMBEDDING, RowDrawer, hashes_of, slug
 from neurohorizon.configs.reconstruction_starts import Starts
 from neurohorizon.configs.run_bridges import open_finished
+from neurohorizon.configs.run_end_to_end import require_heard
 from neurohorizon.configs.run_retrieval import case_of
-from neurohorizon.errors import DataError
+from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.pictures.distributions import DistributionScore, distribution_scores
 from neurohorizon.evaluation.pictures.features import FeatureNetwork
 from neurohorizon.evaluation.pictures.gate import (
@@ -99,6 +100,14 @@ def reconstruct_run(
     name = plan.generator.stem
     hashes = sorted({one for each in found.sessions for one in hashes_of(each, "test")})
     _require_unseen(generator, hashes, plan.generator)
+    head = getattr(generator, "head", None)
+    if head is not None:
+        require_heard(head, found.sessions, what=str(plan.generator))
+        if plan.prior != "ridge":
+            raise ConfigError(
+                f"{plan.generator}: was trained end to end, and reads responses: there is no "
+                "prediction that a prior could map: leave --prior out"
+            )
     judges = Judges.open(plan, generator, found.bank, hashes)
     reported = plan.reported_rows([len(hashes_of(each, "test")) for each in found.sessions])
     ranking = open_ranking(plan, found.bank)
@@ -110,7 +119,7 @@ def reconstruct_run(
         plan.places, found.bank, {*hashes, *train}, size_px=generator.size_px, progress=progress
     )
     seen = pictures.read(hashes)
-    asked = "" if plan.prior == "ridge" else f", {plan.prior} prior"
+    asked = {"ridge": "", "flow": ", flow prior", "none": ", no prior"}[plan.prior]
     asked += "" if plan.num_trials is None else f", {plan.num_trials} trials a picture"
     asked += "" if plan.low_level == "ridge" else f", low-level {plan.low_level}"
     into = folder / RESULTS_FOLDER / RECONSTRUCTION / (name + slug(asked))
@@ -126,6 +135,7 @@ def reconstruct_run(
         prior=plan.prior,
         low_level=plan.low_level,
         num_trials=plan.num_trials,
+        head=head,
         ranking=ranking,
     )
     oracle = draw_to_folder(

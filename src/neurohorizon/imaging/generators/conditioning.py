@@ -17,6 +17,7 @@ from neurohorizon.imaging.generators.trained import as_floats, read_needs
 from neurohorizon.imaging.quiet import quiet
 from neurohorizon.imaging.stable_diffusion import DiffusionBase
 from neurohorizon.models.pictures.files import load_adapter
+from neurohorizon.models.pictures.response_head import ResponseHead
 from neurohorizon.ops.files import checksum
 
 IMAGE_ENCODER, READOUT = "clip-vit-h14", "projected"
@@ -32,6 +33,7 @@ class Conditioning(Protocol):
     num_dimensions: int
     size_px: int
     needs_text: bool
+    head: ResponseHead | None
 
     def settings(self, base: DiffusionBase) -> dict[str, Setting]:
         """Return what enters the fingerprint of what is drawn."""
@@ -74,6 +76,7 @@ class TokenConditioning:
         self.network = saved.network
         self.num_dimensions = saved.network.num_dimensions
         self.size_px = saved.size_px
+        self.head = saved.head
         self._digest = saved.digest
         self._dtype = torch.float32
 
@@ -140,6 +143,7 @@ class ImagePromptConditioning:
     """
 
     needs_text = True
+    head: ResponseHead | None = None
     known: frozenset[str] = frozenset()
     size_px = 512
 

@@ -147,6 +147,7 @@ class StableDiffusionGenerator:
         self.batch_size = batch_size
         self.conditioning = conditioning
         self.needs, self.known = conditioning.needs, conditioning.known
+        self.head = conditioning.head
         self.base = find_base(base, text=conditioning.needs_text)
         conditioning.check_base(self.base)
         self._pipeline = _open_pipeline(

@@ -15,6 +15,7 @@ from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.pictures.direct import DirectNetwork
 from neurohorizon.models.pictures.flow import FlowNetwork
 from neurohorizon.models.pictures.judge import JudgeNetwork
+from neurohorizon.models.pictures.response_head import ResponseHead
 from neurohorizon.models.pictures.small import SmallNetwork
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.models.weights_file import build, read_weights, save_weights
@@ -23,7 +24,7 @@ ENCODER, JUDGE = "image encoder", "judge of pictures"
 FLOW, DIRECT = "flow to pictures", "direct decoder of pictures"
 ADAPTER = "token adapter of a diffusion model"
 _TRAINED_ON = "trained_on"
-_START = "start."
+_START, _HEAD = "start.", "head."
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,8 @@ class SavedAdapter:
         SHA-256 of the weights of the diffusion model that it was trained through.
     size_px : int
         Width and height of the pictures that it was trained on.
+    head : ResponseHead or None
+        Of an adapter that was trained end to end: what reads the responses of a recording.
     path, needs, about, trained_on, digest
         As of :class:`SavedGenerator`.
     """
@@ -263,6 +266,7 @@ class SavedAdapter:
     network: TokenAdapter
     base: str
     size_px: int
+    head: ResponseHead | None
     needs: str
     about: dict[str, str]
     trained_on: frozenset[str]
@@ -276,6 +280,7 @@ def save_adapter(
     base: str,
     size_px: int,
     needs: str,
+    head: ResponseHead | None = None,
     trained_on: Sequence[str] = (),
     about: Mapping[str, str] | None = None,
 ) -> None:
@@ -285,6 +290,10 @@ def save_adapter(
     weights = {**network.state_dict(), _TRAINED_ON: _pack(trained_on)}
     header = {**(about or {}), "base": base, "size_px": str(size_px), "needs": needs}
     header["made_of"] = json.dumps(made_of)
+    if head is not None:
+        weights |= {f"{_HEAD}{name}": each for name, each in head.state_dict().items()}
+        names = ("num_values", "num_dimensions", "recording", "units")
+        header["head"] = json.dumps({name: getattr(head, name) for name in names})
     save_weights(path, weights, system=ADAPTER, header=header)
 
 
@@ -300,13 +309,19 @@ def load_adapter(path: Path | str) -> SavedAdapter:
         path, systems=[ADAPTER], writer="neurohorizon bridge train-adapter"
     )
     trained_on = _unpack(path, weights)
+    digest = digest_weights(weights)
+    head = None
+    if "head" in header:
+        names = [name for name in weights if name.startswith(_HEAD)]
+        read = {name.removeprefix(_HEAD): weights.pop(name) for name in names}
+        head = build(lambda: ResponseHead(**json.loads(header["head"])), path, read, header)
+        head = head.requires_grad_(False)
     network = build(lambda: TokenAdapter(**json.loads(header["made_of"])), path, weights, header)
     network = network.requires_grad_(False)
     base, size_px, needs = (header.get(name, "") for name in ("base", "size_px", "needs"))
     if not size_px.isdecimal():
         raise CheckpointError(f"{path}: does not say the size of its pictures: train it again")
-    digest = digest_weights(weights)
-    return SavedAdapter(path, network, base, int(size_px), needs, header, trained_on, digest)
+    return SavedAdapter(path, network, base, int(size_px), head, needs, header, trained_on, digest)
 
 
 def _pack(hashes: Sequence[str]) -> Tensor:

@@ -81,6 +81,29 @@ class Denoiser:
         return (self.weights(times_B) * errors_B).mean()
 
 
+def loss_told(
+    adapter: TokenAdapter,
+    denoiser: Denoiser,
+    latents_BCHW: Tensor,
+    embeddings_BD: Tensor,
+    blur: Blur,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return the denoiser's loss at random times, told by embeddings on the device of training."""
+    device, num_pictures = embeddings_BD.device, len(embeddings_BD)
+    wanted = latents_BCHW.to(device, torch.float32)
+    num_times = len(denoiser.levels_T)
+    times = torch.randint(num_times, (num_pictures,), generator=generator).to(device)
+    noise = torch.randn(wanted.shape, generator=generator).to(device)
+    known = torch.rand(num_pictures, generator=generator) >= blur.unknown
+    told = adapter.tell(
+        embeddings_BD,
+        noise_BD=blur.draw_noise(embeddings_BD, generator),
+        known_B=known.to(device),
+    )
+    return denoiser.loss(wanted, adapter(told), times, noise)
+
+
 def fit_adapter(
     latents: Tensor,
     embeddings_ND: Tensor,
@@ -123,20 +146,10 @@ def fit_adapter(
     generator = generator or draws_of(settings)
     torch.manual_seed(settings.seed)
     device = settings.device
-    num_times = len(denoiser.levels_T)
 
     def loss_of(adapter: TokenAdapter, rows: Tensor) -> Tensor:
-        wanted = latents[rows].to(device, torch.float32)
-        times = torch.randint(num_times, (len(rows),), generator=generator).to(device)
-        noise = torch.randn(wanted.shape, generator=generator).to(device)
-        known = torch.rand(len(rows), generator=generator) >= blur.unknown
         embeddings = embeddings_ND[rows].to(device)
-        told = adapter.tell(
-            embeddings,
-            noise_BD=blur.draw_noise(embeddings, generator),
-            known_B=known.to(device),
-        )
-        return denoiser.loss(wanted, adapter(told), times, noise)
+        return loss_told(adapter, denoiser, latents[rows], embeddings, blur, generator)
 
     fitted, curve = train(
         adapter.to(device),

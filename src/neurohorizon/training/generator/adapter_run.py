@@ -21,6 +21,12 @@ from neurohorizon.models.pictures.files import save_adapter
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.training.generator import run
 from neurohorizon.training.generator.adapter import Denoiser, fit_adapter
+from neurohorizon.training.generator.end_to_end import (
+    EndToEnd,
+    Heard,
+    begin_head,
+    fit_end_to_end,
+)
 from neurohorizon.training.generator.fit import Blur, draws_of
 from neurohorizon.training.generator.latents import LatentCache
 from neurohorizon.training.image_encoder.loop import LoopSettings, Progress
@@ -51,6 +57,8 @@ class AdapterPlan:
         Folder of latents; beside the adapter by default.
     min_snr : float, optional
         See :class:`~neurohorizon.training.generator.adapter.Denoiser`.
+    heard : Heard, optional
+        Train end to end, from the responses of a recording; of its training pictures alone.
     recompute : bool
         Compute what the denoiser found on the way once more, going back, instead of keeping it: a
         third slower, and a fraction of the memory.
@@ -62,6 +70,7 @@ class AdapterPlan:
     init: Path | str | None = None
     latents: Path | str | None = None
     min_snr: float | None = None
+    heard: Heard | None = None
     recompute: bool = False
 
     def __post_init__(self) -> None:
@@ -113,7 +122,11 @@ def train_adapter(
     # The smallest size: only hashes are wanted of all pictures, of which some are encoded below.
     place, forbidden = open_allowed(pictures, exclude=exclude)
     found = gather_pictures(place, size_px=_LEAST_PX, without=forbidden, progress=progress)
-    kept = run.take(found, run.rows_with_embedding(found, [opened], pictures))
+    rows = run.rows_with_embedding(found, [opened], pictures)
+    if plan.heard is not None:
+        heard_of = set(plan.heard.hashes)
+        rows = [row for row in rows if found.hashes[row] in heard_of]
+    kept = run.take(found, rows)
     unknown = len(found.hashes) - len(kept.hashes)
     outcome = run.Outcome(out, True, len(kept.hashes), kept.num_left_out, unknown)
     made_by: dict[str, Any] = {
@@ -126,6 +139,7 @@ def train_adapter(
         "num_tokens": plan.num_tokens,
         "init": before.settings(base) if before else None,
         "min_snr": plan.min_snr,
+        "heard": None if plan.heard is None else plan.heard.digest,
     }
     if is_made(out, made_by):
         return outcome
@@ -139,6 +153,7 @@ def train_adapter(
             num_tokens=NUM_TOKENS if plan.num_tokens is None else plan.num_tokens,
         )
         adapter.standardise.fit(embeddings_ND)
+    heard = None if plan.heard is None else plan.heard.of(kept.hashes)
     cache = LatentCache(
         plan.latents or out.with_name(out.stem + LATENTS_SUFFIX),
         base,
@@ -154,22 +169,41 @@ def train_adapter(
     levels = base.noise_levels().to(settings.device)
     generator = draws_of(settings)
     resume = run.resume_point(out, made_by, generator, settings)
-    fitted = fit_adapter(
-        cache.select(kept.hashes),
-        embeddings_ND,
-        adapter=adapter,
-        denoiser=Denoiser(unet, levels, base.prediction, plan.min_snr),
-        settings=settings,
-        blur=blur,
-        generator=generator,
-        resume=resume,
-        progress=progress,
-    )
+    latents = cache.select(kept.hashes)
+    denoiser = Denoiser(unet, levels, base.prediction, plan.min_snr)
+    if heard is None:
+        fitted = fit_adapter(
+            latents,
+            embeddings_ND,
+            adapter=adapter,
+            denoiser=denoiser,
+            settings=settings,
+            blur=blur,
+            generator=generator,
+            resume=resume,
+            progress=progress,
+        )
+        network, head = fitted.network, None
+    else:
+        fitted = fit_end_to_end(
+            latents,
+            embeddings_ND,
+            torch.from_numpy(heard.values),
+            both=EndToEnd(adapter, begin_head(heard, embeddings_ND.numpy())),
+            denoiser=denoiser,
+            settings=settings,
+            blur=blur,
+            generator=generator,
+            resume=resume,
+            progress=progress,
+        )
+        network, head = fitted.network.adapter, fitted.network.head
     known = {*kept.hashes, *(before.known if before else ())}
     about = {MADE_BY: json.dumps(made_by), "curve": json.dumps(fitted.curve)}
     save_adapter(
-        fitted.network,
+        network,
         out,
+        head=head,
         base=base.digest,
         size_px=plan.size_px,
         needs=needs.to_json(),

@@ -172,7 +172,7 @@ def _fit_ridge(standard_IN: FloatArray, scores_IC: FloatArray) -> tuple[FloatArr
     several = scores_IC.shape[1] > 1
     model = RidgeCV(alphas=PENALTIES, alpha_per_target=several, fit_intercept=False)
     model.fit(standard_IN, scores_IC)
-    return np.atleast_2d(np.asarray(model.coef_)).T, float(np.sum(model.best_score_))
+    return np.atleast_2d(np.asarray(model.coef_)).T, float(np.sum(np.asarray(model.best_score_)))
 
 
 def _flat(responses: NDArray[np.floating]) -> FloatArray:

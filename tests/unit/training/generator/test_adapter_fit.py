@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_world import TOKEN_WIDTH, write_base
+from diffusion_world import TOKEN_WIDTH, denoiser_error, teach_denoiser, write_base
 from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.imaging.pictures import open_pictures
 from neurohorizon.imaging.stable_diffusion import find_base
@@ -129,21 +129,9 @@ def test_what_is_computed_twice_gives_the_same_gradients(base, denoiser, latents
 
 
 def test_tokens_are_worth_what_the_texts_were_that_the_denoiser_learned_with(base, denoiser):
-    flat = torch.zeros(6, 4, 8, 8)
-    for row in range(6):  # what is to be told is the channel and its sign
-        flat[row, row % 4] = 3.0 if row < 4 else -3.0
-    network = base.load_unet(torch.float32).requires_grad_(True)
-    mine = Denoiser(network, denoiser.levels_T)
-    torch.manual_seed(0)
-    texts = torch.randn(6, 4, TOKEN_WIDTH)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for _ in range(60):
-        rows, times = torch.randint(6, (12,)), torch.randint(300, 1000, (12,))
-        loss = mine.loss(flat[rows], texts[rows], times, torch.randn(12, 4, 8, 8))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    before = digest(network.requires_grad_(False))
+    mine = Denoiser(base.load_unet(torch.float32), denoiser.levels_T)
+    flat, texts = teach_denoiser(mine)
+    before = digest(mine.network)
     adapter = make()
     adapter.standardise.fit(EMBEDDINGS)
     fitted = fit_adapter(
@@ -154,14 +142,11 @@ def test_tokens_are_worth_what_the_texts_were_that_the_denoiser_learned_with(bas
         settings=LoopSettings(steps=50, batch_size=6, learning_rate=1e-2, weight_decay=0.0),
         blur=EXACT,
     )
-    assert digest(network) == before
+    assert digest(mine.network) == before
     assert not fitted.network.training
 
-    @torch.inference_mode()
     def error(tokens):
-        torch.manual_seed(9)
-        draws = [(torch.randint(1000, (6,)), torch.randn(6, 4, 8, 8)) for _ in range(8)]
-        return np.mean([float(mine.loss(flat, tokens, *each)) for each in draws])
+        return denoiser_error(mine, flat, tokens)
 
     with torch.inference_mode():
         tokens = fitted.network(fitted.network.tell(EMBEDDINGS))
