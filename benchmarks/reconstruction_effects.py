@@ -11,7 +11,8 @@ with less noise, of the same pictures, is taken from ``data/`` if it is there::
     neurohorizon data prepare tvsd data/ventral_noise_0.5 --out data/ventral_stream_noise_0.5 \\
         images=data/ventral
 
-Writes ``reconstruction_effects.md`` and ``.json`` to ``benchmarks/results/``.
+Writes ``reconstruction_effects.md`` and ``.json`` to ``benchmarks/results/``, and a grid of what is
+drawn from each area to ``runs/bench-effects/figures/``.
 """
 
 from __future__ import annotations
@@ -33,17 +34,22 @@ from neurohorizon.configs.run_bridges import align_run
 from neurohorizon.configs.run_reconstruction import Reconstructed, reconstruct_run
 from neurohorizon.evaluation.pictures.results import ReconstructionResult
 from neurohorizon.evaluation.pictures.summary import estimate
+from neurohorizon.report.reconstruction_bars import style_reconstruction
+from neurohorizon.report.reconstruction_figures import ReconstructionFigures
+from neurohorizon.report.reconstruction_grids import SEEN, compute_picture_grid
 from neurohorizon.training.bridge.names import RowName
 
 RUNS = Path("runs/bench-effects")
 WORLD = STUDIES["ventral_stream"]
 WHAT: RowName = "encoding model"
 WHERE: RowName = "ridge"
-ROWS = (
-    "ventral_stream, from responses",
-    f"retrieved, moved to what is drawn, best of {WORLD.best_of}",
-    "retrieved picture",
-)
+DRAWN = "ventral_stream, from responses"
+MOVED = f"retrieved, moved to what is drawn, best of {WORLD.best_of}"
+ROWS = {
+    DRAWN: "Drawn by the direct decoder",
+    MOVED: f"Retrieved, moved to what is drawn, best of {WORLD.best_of}",
+    "retrieved picture": "Retrieved picture",
+}
 METRICS = ("PixCorr", "judge two-way", "shape", "hue")
 
 
@@ -90,6 +96,7 @@ def main() -> None:
         found[effect.name] = draw(effect)
         print(effect.name, "done", flush=True)
     write(found)
+    draw_grid(found)
 
 
 def draw(effect: Effect) -> Reconstructed:
@@ -124,8 +131,8 @@ def write(found: dict[str, Reconstructed]) -> None:
         "",
     ]
     content: dict[str, Any] = {}
-    for row in ROWS:
-        lines += [f"## {row[0].upper()}{row[1:]}", ""]
+    for row, heading in ROWS.items():
+        lines += [f"## {heading}", ""]
         lines += ["| | electrodes | " + " | ".join(METRICS) + " |"]
         lines += ["|---|---:|" + "---:|" * len(METRICS)]
         for name, done in found.items():
@@ -147,6 +154,33 @@ def write(found: dict[str, Reconstructed]) -> None:
         lines[:-1],
         content,
     )
+
+
+def draw_grid(found: dict[str, Reconstructed]) -> None:
+    """Draw what all electrodes and those of each area speak for, for the same pictures."""
+    every = found[EFFECTS[0].name]
+    (case,) = every.result.cases
+    metric = every.result.metric("judge two-way")
+    data = compute_picture_grid(
+        every.result.scores[DRAWN, case.recording, metric.name][0],
+        metric,
+        case.hashes,
+        row=DRAWN,
+        recording="areas",
+        num_each=3,
+    )
+    lines = {SEEN: every.seen[case.recording]}
+    for name in ("all", "V1", "V4", "IT"):
+        done = every if name == "all" else found[name]
+        (of_case,) = done.result.cases
+        assert of_case.hashes.tolist() == case.hashes.tolist()
+        lines[f"drawn: {name}"] = done.drawn[case.recording, DRAWN]
+    for name in ("all", "V1", "V4", "IT"):
+        done = every if name == "all" else found[name]
+        lines[f"moved: {name}"] = done.drawn[case.recording, MOVED]
+    styles = style_reconstruction(every.result)
+    grid = ReconstructionFigures(RUNS / "figures", styles).grid(data, lines)
+    print(f"wrote {grid.svg}")
 
 
 def told(result: ReconstructionResult, row: str, metric: str) -> str:
