@@ -1,6 +1,7 @@
 """Tables of whole experiments on the simulated world: what each part of the model is worth.
 
-    python benchmarks/experiments.py ablations   # 90 trainings of 10 epochs, some six hours
+    python benchmarks/experiments.py ablations          # 90 trainings of 10 epochs, some six hours
+    python benchmarks/experiments.py scaling_sessions   # 18 trainings of 20 epochs, two hours
     python benchmarks/experiments.py --now ablations
 
 Each experiment of `neurohorizon sweep` is run below ``sweeps/bench-NAME``, one training at a time,
@@ -175,6 +176,8 @@ def as_markdown(name: str, plan: SweepPlan, results: SweepResults) -> list[str]:
         "all rows (Holm).",
         "",
     ]
+    if results.finished[0].also:
+        lines += [f"The same as `{first}`: {', '.join(results.finished[0].also)}.", ""]
     if results.num_missing:
         lines += [f"{results.num_missing} of {len(plan.runs)} runs are not done yet.", ""]
     for of_set, told in SETS.items():

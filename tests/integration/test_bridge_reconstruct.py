@@ -359,6 +359,11 @@ def test_an_adapter_trained_end_to_end_draws_from_responses(run, world, base, tm
 
     refused("reads responses: there is no prediction", "--prior", "flow")
     refused("has no recording two: there are one", "--recording", "two", verb=fit)
+    said = predict_rows(run, ["ridge"])[0].bank
+    said.save(tmp_path / "said")
+    words[1] = str(tmp_path / "said.npz")
+    refused("hears the responses themselves", verb=fit)
+    words[1] = str(world / "bank.npz")
     saved = load_adapter(out)
     assert saved.head is not None
     made = {"base": saved.base, "size_px": 64, "needs": saved.needs}

@@ -117,6 +117,11 @@ def train_adapter(
     require_name(out)
     opened = EmbeddingBank.load(bank)
     needs = opened.fingerprint.space
+    if plan.heard is not None and needs != opened.fingerprint:
+        raise ConfigError(
+            f"{bank}: holds embeddings that responses predict; end to end an adapter hears the "
+            "responses themselves: give the bank of true embeddings"
+        )
     base = find_base(plan.base)
     before = None if plan.init is None else _open_init(plan.init, base, opened)
     # The smallest size: only hashes are wanted of all pictures, of which some are encoded below.
