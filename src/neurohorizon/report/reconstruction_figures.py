@@ -54,9 +54,9 @@ class ReconstructionFigures(FigureMaker):
         lines: Mapping[str, Sequence[NDArray[np.uint8]]],
     ) -> PageFigure:
         """Draw what was seen above what was drawn and found."""
-        height_mm = reconstruction_grids.grid_height_mm(data, len(lines), WIDE_MM)
+        height_mm = reconstruction_grids.grid_height_mm(data, lines, WIDE_MM)
         figure = new_figure(WIDE_MM, height_mm)
-        reconstruction_grids.draw_picture_grid(data, figure.subplots(), lines)
+        reconstruction_grids.draw_picture_grid(data, figure.subplots(), lines, width_mm=WIDE_MM)
         each = len(data.chosen) // len(GROUPS)
         caption = (
             f"Top: what was seen; below, each row's picture of it. Chosen by rule: the {each} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,10 @@ SEEN = "seen"
 _GAP, _BELOW = 0.35, 0.16
 #: Half of a picture's width, nearly.
 _HALF = 0.47
-#: Room for the names of the lines and above the pictures, in widths of a picture.
-_NAMES, _ABOVE, _UNDER = 1.45, 0.75, 0.5
+#: Room above and below the pictures, in widths of a picture.
+_ABOVE, _UNDER = 0.75, 0.5
+#: Of names: letters are so wide, on the average, and stand so far from the pictures.
+_LETTER_MM, _ASIDE = 1.3, 0.12
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,11 @@ def compute_picture_grid(
 
 
 def draw_picture_grid(
-    data: PictureGrid, ax: Axes, lines: Mapping[str, Sequence[NDArray[np.uint8]]]
+    data: PictureGrid,
+    ax: Axes,
+    lines: Mapping[str, Sequence[NDArray[np.uint8]]],
+    *,
+    width_mm: float,
 ) -> None:
     """Draw what was seen in the first line, and each other row's picture of it below.
 
@@ -134,6 +140,8 @@ def draw_picture_grid(
     lines : mapping of str to sequence of (H, W, 3) arrays of uint8
         All test pictures of each row, in the order of the grid's hashes; first those that were
         seen, under :data:`SEEN`.
+    width_mm : float
+        Of the figure.
 
     Raises
     ------
@@ -145,22 +153,27 @@ def draw_picture_grid(
     for place, (name, pictures) in enumerate(lines.items()):
         down = place + _BELOW * (place > 0)
         weight = "bold" if name in (SEEN, data.row) else "normal"
-        told = two_lines(name, most=18)
-        ax.text(-0.62, down, told, ha="right", va="center", fontsize=7, fontweight=weight)
+        ax.text(
+            -0.5 - _ASIDE,
+            down,
+            two_lines(name, most=18),
+            ha="right",
+            va="center",
+            fontsize=7,
+            fontweight=weight,
+        )
         for x, each in zip(across, data.chosen, strict=True):
             draw_picture(ax, pictures[each.index], x, down)
     bottom = len(lines) - 1 + _BELOW
     for x, each in zip(across, data.chosen, strict=True):
         told = f"{100 * each.score:.0f}" if data.metric.share else f"{each.score:.2f}"
         ax.text(x, bottom + 0.55, told, ha="center", va="top", fontsize=6.5)
-    unit = " (%)" * data.metric.share
-    label = two_lines(f"{data.metric.name}{unit} of {data.row}", most=20)
-    ax.text(-0.62, bottom + 0.55, label, ha="right", va="top", fontsize=6.5)
+    ax.text(-0.5 - _ASIDE, bottom + 0.55, _scored(data), ha="right", va="top", fontsize=6.5)
     for group in GROUPS:
         of = [x for x, each in zip(across, data.chosen, strict=True) if each.group == group]
         ax.plot([of[0] - _HALF, of[-1] + _HALF], [-0.6, -0.6], color=BLACK, linewidth=0.6)
         ax.text((of[0] + of[-1]) / 2, -0.66, group, ha="center", va="bottom", fontsize=7.5)
-    ax.set_xlim(-0.5 - _NAMES, across[-1] + 0.5)
+    ax.set_xlim(-0.5 - _name_width(data, lines, width_mm), across[-1] + 0.5)
     ax.set_ylim(bottom + 0.5 + _UNDER, -0.5 - _ABOVE + 0.25)
     ax.set_aspect("equal")
     ax.set_axis_off()
@@ -171,11 +184,24 @@ def grid_places(data: PictureGrid) -> list[float]:
     return [number + _GAP * GROUPS.index(each.group) for number, each in enumerate(data.chosen)]
 
 
-def grid_height_mm(data: PictureGrid, num_lines: int, width_mm: float) -> float:
-    """Return how tall a figure of this width must be."""
-    across = grid_places(data)[-1] + 1 + _NAMES
-    down = num_lines + _BELOW + _UNDER + _ABOVE - 0.25
+def grid_height_mm(data: PictureGrid, names: Collection[str], width_mm: float) -> float:
+    """Return how tall a figure of this width and of these lines must be."""
+    across = grid_places(data)[-1] + 1 + _name_width(data, names, width_mm)
+    down = len(names) + _BELOW + _UNDER + _ABOVE - 0.25
     return width_mm * down / across + 2
+
+
+def _scored(data: PictureGrid) -> str:
+    """Say what the numbers at the bottom are."""
+    unit = " (%)" * data.metric.share
+    return two_lines(f"{data.metric.name}{unit} of {data.row}", most=20)
+
+
+def _name_width(data: PictureGrid, names: Collection[str], width_mm: float) -> float:
+    """Return how much room names need beside the pictures, in widths of one."""
+    told = [_scored(data), *(two_lines(name, most=18) for name in names)]
+    letters = max(len(line) for each in told for line in each.split("\n"))
+    return (grid_places(data)[-1] + 1) / (width_mm / (_LETTER_MM * letters) - 1) + _ASIDE
 
 
 def _require_lines(data: PictureGrid, lines: Mapping[str, Sequence[NDArray[np.uint8]]]) -> None:

@@ -152,7 +152,7 @@ def test_the_grid_shows_the_pictures_chosen():
     }
     with styled():
         ax = new_figure(100, 80).subplots()
-        draw_picture_grid(grid, ax, lines)
+        draw_picture_grid(grid, ax, lines, width_mm=183)
     shown = {
         (round(np.mean(image.get_extent()[:2]), 3), round(np.mean(image.get_extent()[2:]), 2)): int(
             np.asarray(image.get_array())[0, 0, 0]
@@ -171,9 +171,9 @@ def test_the_grid_shows_the_pictures_chosen():
     ]
     assert "0.92" in told
     with pytest.raises(DataError, match="11 pictures of tiny, expected one for each of 12"):
-        draw_picture_grid(grid, ax, lines | {"tiny": lines["tiny"][1:]})
+        draw_picture_grid(grid, ax, lines | {"tiny": lines["tiny"][1:]}, width_mm=183)
     with pytest.raises(DataError, match="first line"):
-        draw_picture_grid(grid, ax, {"tiny": lines["tiny"]})
+        draw_picture_grid(grid, ax, {"tiny": lines["tiny"]}, width_mm=183)
 
 
 def test_row_scores_are_marked_against_the_control(result):
