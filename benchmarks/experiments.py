@@ -47,6 +47,7 @@ class Experiment:
     told: str = ""
 
 
+LENGTH = "Twenty epochs each: between models that have learned for as long."
 EXPERIMENTS = {
     "ablations": Experiment(
         title="What each part of the model is worth: one factor at a time, simulated world",
@@ -59,6 +60,21 @@ EXPERIMENTS = {
         words=("data.num_sessions=1,2,4,8,16,24", "training.max_epochs=20"),
         told="Twenty epochs of as many steps each, whatever the number of sessions: what differs "
         "is what there is to learn from, not how long.",
+    ),
+    "scaling_parameters": Experiment(
+        title="What more parameters buy: the tiny model narrower and wider, simulated world",
+        words=("model.width=16,32,64,128", "training.max_epochs=20"),
+        told=LENGTH,
+    ),
+    "horizons": Experiment(
+        title="How far ahead: one model for a second, and models for less, simulated world",
+        words=("training.max_epochs=20",),
+        told=LENGTH,
+    ),
+    "teacher_forcing": Experiment(
+        title="Counts fed back: roll-outs, and the same models told the true counts",
+        words=("training.max_epochs=20",),
+        told=LENGTH,
     ),
 }
 SETS: dict[SetName, str] = {

@@ -17,6 +17,8 @@ from neurohorizon.cli.demo import say_end
 
 #: Pictures that are drawn for the judge alone, at most.
 MOST_JUDGED = 12_000
+#: Of so many retrieved and moved pictures, the one that agrees most with the response is shown.
+BEST_OF = 24
 Steps = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
 
@@ -155,6 +157,8 @@ def bridge(
             other_runs=[OtherRun(to_where.config.run.folder)],
             judge=judge,
             num_seeds=1,
+            best_of=BEST_OF,
+            checkpoint=encoder,
         )
         done = reconstruct_run(to_what.config.run.folder, asked, progress=progress)
         page = report_reconstruction(done.result, done.seen, done.drawn, done.folder)
