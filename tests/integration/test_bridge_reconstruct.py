@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from bridge_worlds import NUM_DIMENSIONS, embeddings_of, write_world
 from diffusion_world import TOKEN_WIDTH, write_base, write_ip_adapter
 from neurohorizon.cli.app import main
+from neurohorizon.configs import reconstruction_rows
 from neurohorizon.configs.reconstruction_judges import Judges, default_network, labels_of
 from neurohorizon.configs.reconstruction_plan import ReconstructionPlan
 from neurohorizon.configs.reconstruction_rows import slug
@@ -31,6 +33,7 @@ from neurohorizon.models.pictures.files import load_adapter, save_adapter
 from neurohorizon.models.pictures.judge import JudgeNetwork
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.simulate.ventral import VentralPlan, load_ventral_truth, write_ventral_stream
+from neurohorizon.training.generator import flow_prior
 
 NUM, TEST = 180, 30
 ROWS = [
@@ -185,7 +188,10 @@ def test_bad_input_is_one_line(run, world, direct, tmp_path, capsys):
     refused(f"was trained on {TEST} of the {TEST} pictures that are tested on", generator=leaky)
 
 
-def test_fewer_trials_tell_less(run, world, direct):
+def test_fewer_trials_tell_less(run, world, direct, monkeypatch):
+    short = replace(flow_prior.SETTINGS, steps=40)
+    quick = partial(flow_prior.fit_flow_prior, settings=short)
+    monkeypatch.setattr(reconstruction_rows, "fit_flow_prior", quick)
     explained = {}
     for num_trials in (1, 2, 4, None):
         every = predict_rows(run, ["ridge"], num_trials=num_trials)

@@ -45,6 +45,7 @@ from neurohorizon.evaluation.run_results import RESULTS_FOLDER
 from neurohorizon.imaging.generators.drawn import draw_to_folder
 from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import open_generator
+from neurohorizon.imaging.generators.stable_diffusion import StableDiffusionGenerator
 from neurohorizon.imaging.pictures import Pixels
 from neurohorizon.recordings.schema import FloatArray
 
@@ -100,7 +101,7 @@ def reconstruct_run(
     name = plan.generator.stem
     hashes = sorted({one for each in found.sessions for one in hashes_of(each, "test")})
     _require_unseen(generator, hashes, plan.generator)
-    head = getattr(generator, "head", None)
+    head = generator.head if isinstance(generator, StableDiffusionGenerator) else None
     if head is not None:
         require_heard(head, found.sessions, what=str(plan.generator))
         if plan.prior != "ridge":
