@@ -453,5 +453,8 @@ def test_a_judge_is_asked_what_it_is_right_about(tmp_path):
     photographs = replace(told, places=[tmp_path / "photographs"])
     with pytest.raises(ConfigError, match="of 100 test pictures, and these are 30 others"):
         photographs.reported_rows([30])
-    assert [row.name for row in photographs.reported_rows([100, 100])] == ["TVSD, published"]
+    assert [row.name for row in photographs.reported_rows([100, 100])] == [
+        "TVSD, published",
+        "MonkeySee, published",
+    ]
     assert not plan.reported_rows([30])

@@ -19,7 +19,9 @@ from neurohorizon.report.page_parts import PageTable, page_environment, page_pat
 from neurohorizon.report.reconstruction_figures import draw_reconstruction
 from neurohorizon.report.reconstruction_tables import (
     HEADINGS,
+    REPORTED_NOTE,
     heading,
+    reported_text,
     score_text,
     shown_metrics,
 )
@@ -97,6 +99,8 @@ def write_reconstruction_page(
                 if shown_metrics(result, group)
             ],
             about=[row for row in result.rows if row.about],
+            reported={row.name: reported_text(row) for row in result.reported},
+            reported_note=REPORTED_NOTE,
             cases=result.cases,
             networks={
                 name: f"{each.encoder}, weights {each.weights[:16] or 'none'}"

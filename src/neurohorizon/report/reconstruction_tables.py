@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from neurohorizon.evaluation.pictures.reported import ReportedRow
 from neurohorizon.evaluation.pictures.results import (
     GROUPS,
     Group,
@@ -27,6 +28,7 @@ HEADINGS: dict[Group, str] = {
     "features": "features of a network (identification in percent)",
     "judge": "what an independent judge sees (percent right)",
 }
+REPORTED_NOTE = "other generators, no intervals, not computed here"
 #: Metrics of a group that fit into a line.
 MOST_METRICS = 4
 _MARKS = {"better": "+", "worse": "-", "": ""}
@@ -238,12 +240,18 @@ def _distributions(result: ReconstructionResult) -> list[str]:
 def _reported(result: ReconstructionResult) -> list[str]:
     if not result.reported:
         return []
-    lines = ["", "as reported elsewhere (other generators, no intervals, not computed here)"]
-    for row in result.reported:
-        numbers = [
-            f"{name} {low:g}" + (f" to {high:g}" if high != low else "")
-            for name, (low, high) in row.values.items()
-        ]
-        about = f"; {row.about}" if row.about else ""
-        lines.append(f"{row.name} ({row.source}{about}): {', '.join(numbers)}")
-    return lines
+    return [
+        "",
+        f"as reported elsewhere ({REPORTED_NOTE})",
+        *(f"{row.name} {reported_text(row)}" for row in result.reported),
+    ]
+
+
+def reported_text(row: ReportedRow) -> str:
+    """Say where a published row is from, and its numbers."""
+    numbers = [
+        f"{name} {low:g}" + (f" to {high:g}" if high != low else "")
+        for name, (low, high) in row.values.items()
+    ]
+    about = f"; {row.about}" if row.about else ""
+    return f"({row.source}{about})" + (f": {', '.join(numbers)}" if numbers else "")

@@ -22,6 +22,7 @@ from neurohorizon.report.reconstruction_grids import (
     draw_picture_grid,
     grid_places,
 )
+from neurohorizon.report.reconstruction_page import write_reconstruction_page
 from neurohorizon.report.reconstruction_tables import (
     format_differences,
     format_picture_categories,
@@ -82,6 +83,7 @@ def test_the_table_says_what_was_refused_reported_and_judged(table):
     reported = table[table.index("as reported elsewhere") :]
     assert "PixCorr 0.14 to 0.156" in reported
     assert "arXiv:2601.11108" in reported
+    assert "none of the scores here)\n" in f"{reported}\n"
     assert "tiny (generator): flow matching, 8 steps" in table
     assert "one: made up" in table
 
@@ -214,3 +216,15 @@ def test_long_labels_break_between_words():
     assert two_lines("PixCorr", most=3) == "PixCorr"
     assert two_lines("one two three", most=20) == "one two three"
     assert two_lines("one two three", most=10) == "one two\nthree"
+
+
+def test_the_page_says_what_was_reported_elsewhere(result, tmp_path):
+    page = write_reconstruction_page(result, [], tmp_path / "index.html").read_text()
+    told = page[page.index("As reported elsewhere") :]
+    assert (
+        "<em>TVSD, published</em> (arXiv:2601.11108; 100 pictures): PixCorr 0.14 to 0.156" in told
+    )
+    assert "<em>MonkeySee, published</em> (Le et al. 2024" in told
+    without = replace(result, reported=())
+    page = write_reconstruction_page(without, [], tmp_path / "index.html").read_text()
+    assert "As reported elsewhere" not in page

@@ -46,6 +46,11 @@ TVSD: tuple[ReportedRow, ...] = (
         },
         "100 pictures",
     ),
+    ReportedRow(
+        "MonkeySee, published",
+        "Le et al. 2024, NeurIPS 37",
+        about="correlations of features by layer of AlexNet alone, none of the scores here",
+    ),
 )
 ReportedSet = Literal["tvsd"]
 REPORTED: Mapping[ReportedSet, tuple[ReportedRow, ...]] = {"tvsd": TVSD}
