@@ -375,7 +375,7 @@ def test_an_adapter_trained_end_to_end_draws_from_responses(run, world, base, tm
     made = {"base": saved.base, "size_px": 64, "needs": saved.needs}
     saved.head.recording = "two"
     save_adapter(saved.network, out, head=saved.head, **made)
-    refused("was trained end to end with responses of two, and the run is of one")
+    refused("trained end to end with responses of two, and the run has one: draw from a run of two")
     saved.head.recording, saved.head.units = "one", "others"
     save_adapter(saved.network, out, head=saved.head, **made)
     refused("of other electrodes or bins than the")

@@ -65,7 +65,7 @@ def require_heard(head: ResponseHead, sessions: Sequence[BridgeSession], *, what
         if pairs.id != head.recording:
             raise ConfigError(
                 f"{what}: was trained end to end with responses of {head.recording}, and the run "
-                f"is of {pairs.id}, too: draw from a run of that recording alone (data.recordings)"
+                f"has {pairs.id}: draw from a run of {head.recording} alone (data.recordings)"
             )
         num_values = int(np.prod(pairs.values.shape[1:]))
         if digest_units(pairs.units.id.tolist()) != head.units or num_values != head.num_values:

@@ -176,8 +176,9 @@ def reconstruct_run(
             if progress:
                 progress(f"{recording}: rows scored", number + 1, len(mine))
     there = {each for each, *_ in scores}
+    told = f"what {sources.row} predicts" if head is None else "responses, end to end"
     result = ReconstructionResult(
-        title=f"{run.config.run.name}: drawn by {name} from what {sources.row} predicts{asked}",
+        title=f"{run.config.run.name}: drawn by {name} from {told}{asked}",
         rows=[each for each in drawer.rows() if each.name in there],
         cases=[
             replace(case, notes=(*case.notes, *judges.notes()))

@@ -28,6 +28,8 @@ _HALF = 0.47
 _ABOVE, _UNDER = 0.75, 0.5
 #: Of names: letters are so wide, on the average, and stand so far from the pictures.
 _LETTER_MM, _ASIDE = 1.3, 0.12
+#: Share of a grid's width that names take at most.
+_MOST_NAMES = 0.4
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,9 @@ def _name_width(data: PictureGrid, names: Collection[str], width_mm: float) -> f
     """Return how much room names need beside the pictures, in widths of one."""
     told = [_scored(data), *(two_lines(name, most=18) for name in names)]
     letters = max(len(line) for each in told for line in each.split("\n"))
-    return (grid_places(data)[-1] + 1) / (width_mm / (_LETTER_MM * letters) - 1) + _ASIDE
+    # A name without end must leave room for the pictures.
+    share = min(_LETTER_MM * letters / width_mm, _MOST_NAMES)
+    return (grid_places(data)[-1] + 1) * share / (1 - share) + _ASIDE
 
 
 def _require_lines(data: PictureGrid, lines: Mapping[str, Sequence[NDArray[np.uint8]]]) -> None:

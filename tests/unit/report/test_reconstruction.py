@@ -20,6 +20,7 @@ from neurohorizon.report.reconstruction_grids import (
     SEEN,
     compute_picture_grid,
     draw_picture_grid,
+    grid_height_mm,
     grid_places,
 )
 from neurohorizon.report.reconstruction_page import write_reconstruction_page
@@ -228,3 +229,21 @@ def test_the_page_says_what_was_reported_elsewhere(result, tmp_path):
     without = replace(result, reported=())
     page = write_reconstruction_page(without, [], tmp_path / "index.html").read_text()
     assert "As reported elsewhere" not in page
+
+
+@pytest.mark.parametrize("letters", [1, 30, 400])
+def test_a_grid_has_room_for_pictures_whatever_they_are_called(result, letters):
+    score = RNG.random(100)
+    row = "a" * letters
+    grid = compute_picture_grid(
+        score, PIXCORR, result.cases[0].hashes, row=row, recording="one", num_each=2
+    )
+    pictures = list(RNG.integers(256, size=(100, 8, 8, 3), dtype=np.uint8))
+    lines = {SEEN: pictures, row: pictures}
+    height_mm = grid_height_mm(grid, lines, 183)
+    assert 30 < height_mm < 90
+    ax = new_figure(183, height_mm).subplots()
+    draw_picture_grid(grid, ax, lines, width_mm=183)
+    left, right = ax.get_xlim()
+    assert left < -0.5
+    assert (right + 0.5) / (right - left) > 0.55

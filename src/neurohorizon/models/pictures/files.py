@@ -318,6 +318,11 @@ def load_adapter(path: Path | str) -> SavedAdapter:
         head = head.requires_grad_(False)
     network = build(lambda: TokenAdapter(**json.loads(header["made_of"])), path, weights, header)
     network = network.requires_grad_(False)
+    if head is not None and head.num_dimensions != network.num_dimensions:
+        raise CheckpointError(
+            f"{path}: responses become embeddings of {head.num_dimensions} dimensions, and its "
+            f"adapter reads {network.num_dimensions}: train it again"
+        )
     base, size_px, needs = (header.get(name, "") for name in ("base", "size_px", "needs"))
     if not size_px.isdecimal():
         raise CheckpointError(f"{path}: does not say the size of its pictures: train it again")

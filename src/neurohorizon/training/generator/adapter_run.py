@@ -150,6 +150,8 @@ def train_adapter(
         return outcome
     embeddings_ND = torch.from_numpy(opened.select(kept.hashes))
     torch.manual_seed(settings.seed)
+    heard = None if plan.heard is None else plan.heard.of(kept.hashes)
+    head = None if heard is None else begin_head(heard, embeddings_ND.numpy())
     adapter = before.network.requires_grad_() if before else None
     if adapter is None:
         adapter = TokenAdapter(
@@ -158,7 +160,6 @@ def train_adapter(
             num_tokens=NUM_TOKENS if plan.num_tokens is None else plan.num_tokens,
         )
         adapter.standardise.fit(embeddings_ND)
-    heard = None if plan.heard is None else plan.heard.of(kept.hashes)
     cache = LatentCache(
         plan.latents or out.with_name(out.stem + LATENTS_SUFFIX),
         base,
@@ -176,7 +177,7 @@ def train_adapter(
     resume = run.resume_point(out, made_by, generator, settings)
     latents = cache.select(kept.hashes)
     denoiser = Denoiser(unet, levels, base.prediction, plan.min_snr)
-    if heard is None:
+    if heard is None or head is None:
         fitted = fit_adapter(
             latents,
             embeddings_ND,
@@ -188,13 +189,13 @@ def train_adapter(
             resume=resume,
             progress=progress,
         )
-        network, head = fitted.network, None
+        network = fitted.network
     else:
         fitted = fit_end_to_end(
             latents,
             embeddings_ND,
             torch.from_numpy(heard.values),
-            both=EndToEnd(adapter, begin_head(heard, embeddings_ND.numpy())),
+            both=EndToEnd(adapter, head),
             denoiser=denoiser,
             settings=settings,
             blur=blur,
