@@ -154,7 +154,7 @@ def test_a_generator_that_does_not_read_its_embedding_is_not_reported(run, world
     assert reconstruct(run, world, path, "--seeds", "1") == 2
     *_, error = capsys.readouterr().err.splitlines()
     assert "no result is reported, the oracle gate failed: two-way identification" in error
-    # Nor does what an earlier generator of that name was reported to draw stay beside it.
+    # Nor does what another generator of that name was reported to draw stay beside its pictures.
     assert [each.name for each in folder.iterdir()] == ["pictures"]
     assert (folder / "pictures" / "gate" / "kept").is_file()
 

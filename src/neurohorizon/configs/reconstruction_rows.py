@@ -240,13 +240,13 @@ class RowDrawer:
         if self.head is not None:
             return hear_test(self.head, session, num_trials=self.num_trials)[None]
         recording = session.pairs.id
-        known = self.sources.predicted[recording, "out_of_fold"]
-        hashes = [one for one in known[0].hashes if all(one in bank for bank in known)]
-        foretold = select_embeddings(self.generator, known, hashes)
         of_test = self.sources.predicted[recording, "test"]
         predicted = select_embeddings(self.generator, of_test, test)
         if self.prior == "none":
             return predicted[None]
+        known = self.sources.predicted[recording, "out_of_fold"]
+        hashes = [one for one in known[0].hashes if all(one in bank for bank in known)]
+        foretold = select_embeddings(self.generator, known, hashes)
         if self.prior == "ridge":
             return fit_ridge_prior(foretold, self.true(hashes))(predicted)[None]
         told = None if progress is None else _named(progress, f"{recording}: prior")

@@ -42,7 +42,7 @@ from neurohorizon.evaluation.pictures.result_files import (
 )
 from neurohorizon.evaluation.pictures.results import PictureMetric, ReconstructionResult
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER
-from neurohorizon.imaging.generators.drawn import draw_to_folder
+from neurohorizon.imaging.generators.drawn import draw_to_folder, is_drawn_by
 from neurohorizon.imaging.generators.generator import Generator
 from neurohorizon.imaging.generators.open import open_generator
 from neurohorizon.imaging.generators.stable_diffusion import StableDiffusionGenerator
@@ -139,18 +139,20 @@ def reconstruct_run(
         head=head,
         ranking=ranking,
     )
+    true, begun = drawer.true(hashes), starts.of_true(hashes)
+    drawn_true = into / PICTURES / GATE / "true"
+    if not is_drawn_by(starts.judged, true, hashes, drawn_true, starts_ISS3=begun):
+        _forget_result(into)
     oracle = draw_to_folder(
         starts.judged,
-        drawer.true(hashes),
+        true,
         hashes,
-        into / PICTURES / GATE / "true",
+        drawn_true,
         num_seeds=plan.num_seeds,
-        starts_ISS3=starts.of_true(hashes),
+        starts_ISS3=begun,
         progress=progress,
     )
     gate = _gate(drawer, judges.first, hashes, seen, oracle, progress)
-    if not gate.passed:
-        _forget_result(into)
     require_passed(gate, str(plan.generator))
     row_of = {one: number for number, one in enumerate(hashes)}
     scores: dict[tuple[str, str, str], FloatArray] = {}
@@ -230,7 +232,7 @@ def _gate(
 
 def _forget_result(folder: Path) -> None:
     """Take away what an earlier generator of the same name was reported to draw."""
-    for each in folder.iterdir():
+    for each in folder.iterdir() if folder.is_dir() else ():
         if each.is_dir() and each.name != PICTURES:
             shutil.rmtree(each)
         elif each.is_file():

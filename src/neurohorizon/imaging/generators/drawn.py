@@ -89,6 +89,18 @@ def draw_to_folder(
     return drawn
 
 
+def is_drawn_by(
+    generator: Generator,
+    embeddings: NDArray[np.float32],
+    hashes: Sequence[str],
+    folder: Path,
+    *,
+    starts_ISS3: NDArray[np.uint8] | None = None,
+) -> bool:
+    """Tell whether a folder holds what :func:`draw_to_folder` draws of the same, or some of it."""
+    return _read_claim(folder) == _request(generator, embeddings, hashes, starts_ISS3)
+
+
 def save_picture(picture: Pixels, path: Path) -> None:
     """Write a picture as PNG, all of it or nothing."""
     with atomic_path(path) as temporary:
@@ -114,17 +126,20 @@ def read_picture(path: Path) -> Pixels:
 
 def _claim(folder: Path, request: dict[str, str]) -> None:
     """Make the folder that of a request; what another one drew there is removed."""
-    path = folder / MADE_BY
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = None
-    if before == request:
+    if _read_claim(folder) == request:
         return
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    write_json(path, request)
+    write_json(folder / MADE_BY, request)
+
+
+def _read_claim(folder: Path) -> object:
+    """Return what drew a folder; None if nothing says so."""
+    try:
+        return json.loads((folder / MADE_BY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _request(
