@@ -35,10 +35,11 @@ class Standardise(nn.Module):
         self.register_buffer("spread_D", torch.ones(num_dimensions))
 
     def fit(self, vectors_ND: Tensor) -> None:
-        """Take mean and spread from the vectors of training pictures."""
-        spread = vectors_ND.std(dim=0, correction=0)
+        """Take mean and spread from the vectors of training pictures; NaN is left out."""
+        mean = vectors_ND.nanmean(dim=0).nan_to_num()
+        spread = (vectors_ND - mean).square().nanmean(dim=0).sqrt().nan_to_num()
         largest = float(spread.max())
-        self.mean_D.copy_(vectors_ND.mean(dim=0))
+        self.mean_D.copy_(mean)
         self.spread_D.copy_(spread.clamp(min=_LEAST_SPREAD * largest) if largest else spread + 1)
 
     def forward(self, vectors_BD: Tensor) -> Tensor:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurohorizon.errors import ConfigError
 from neurohorizon.imaging.stable_diffusion import Prediction
+from neurohorizon.models.pictures.response_head import ResponseHead
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.training.generator.fit import (
     CURVE_POINTS,
+    PREDICTED_SHARE,
     Blur,
     Fitted,
     draws_of,
@@ -27,6 +29,9 @@ from neurohorizon.training.generator.fit import (
 )
 from neurohorizon.training.image_encoder.loop import LoopSettings, Progress, train
 from neurohorizon.training.image_encoder.resume_point import ResumePoint
+
+#: Share of the electrodes that are not told, in training: what is heard twice is not missed.
+DROPOUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,20 @@ class Denoiser:
         return (self.weights(times_B) * errors_B).mean()
 
 
+class EndToEnd(nn.Module):
+    """An adapter, and what reads responses for it, if anything does.
+
+    Parameters
+    ----------
+    adapter : TokenAdapter
+    head : ResponseHead, optional
+    """
+
+    def __init__(self, adapter: TokenAdapter, head: ResponseHead | None = None) -> None:
+        super().__init__()
+        self.adapter, self.head = adapter, head
+
+
 def loss_told(
     adapter: TokenAdapter,
     denoiser: Denoiser,
@@ -108,14 +127,15 @@ def fit_adapter(
     latents: Tensor,
     embeddings_ND: Tensor,
     *,
-    adapter: TokenAdapter,
+    network: EndToEnd,
     denoiser: Denoiser,
     settings: LoopSettings,
+    responses_NU: Tensor | None = None,
     blur: Blur | None = None,
     generator: torch.Generator | None = None,
     resume: ResumePoint | None = None,
     progress: Progress | None = None,
-) -> Fitted[TokenAdapter]:
+) -> Fitted[EndToEnd]:
     """Train a token adapter; its mean and spread of embeddings stay as they are.
 
     Parameters
@@ -123,10 +143,14 @@ def fit_adapter(
     latents : (n, 4, H, W) Tensor
         Scaled to a spread of about 1.
     embeddings_ND : Tensor
-    adapter : TokenAdapter
-        Untrained, standardised by the training's embeddings; or trained before.
+        True ones. Where responses are heard, they are told for three pictures of ten all the same,
+        so that the adapter can still be judged by them.
+    network : EndToEnd
+        Its adapter is untrained, standardised by the training's embeddings, or trained before.
     denoiser : Denoiser
     settings : LoopSettings
+    responses_NU : Tensor, optional
+        To the same pictures, for the head, which is trained with the adapter.
     blur : Blur, optional
     generator, resume, progress
         As of :func:`~neurohorizon.training.generator.fit.fit_direct`.
@@ -134,9 +158,12 @@ def fit_adapter(
     Raises
     ------
     ConfigError
-        If latents, embeddings and adapter do not fit together.
+        If latents, embeddings and adapter do not fit together, or responses and head.
     """
+    adapter = network.adapter
     require_pairs(latents, embeddings_ND)
+    if (network.head is None) != (responses_NU is None):
+        raise ConfigError("responses and a head that reads them: expected both or neither")
     if adapter.num_dimensions != embeddings_ND.shape[1]:
         raise ConfigError(
             f"embeddings of {embeddings_ND.shape[1]} dimensions, the adapter reads "
@@ -147,12 +174,17 @@ def fit_adapter(
     torch.manual_seed(settings.seed)
     device = settings.device
 
-    def loss_of(adapter: TokenAdapter, rows: Tensor) -> Tensor:
-        embeddings = embeddings_ND[rows].to(device)
-        return loss_told(adapter, denoiser, latents[rows], embeddings, blur, generator)
+    def loss_of(network: EndToEnd, rows: Tensor) -> Tensor:
+        told = embeddings_ND[rows].to(device)
+        if network.head is not None and responses_NU is not None:
+            heard = responses_NU[rows].to(device)
+            said = network.head(heard, dropout=DROPOUT, generator=generator)
+            true = torch.rand(len(rows), generator=generator) >= PREDICTED_SHARE
+            told = torch.where(true.to(device)[:, None], told, said)
+        return loss_told(network.adapter, denoiser, latents[rows], told, blur, generator)
 
     fitted, curve = train(
-        adapter.to(device),
+        network.to(device),
         loss_of,
         num_pictures=len(latents),
         settings=settings,

@@ -20,13 +20,8 @@ from neurohorizon.imaging.stable_diffusion import HUB_ID, DiffusionBase, find_ba
 from neurohorizon.models.pictures.files import save_adapter
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
 from neurohorizon.training.generator import run
-from neurohorizon.training.generator.adapter import Denoiser, fit_adapter
-from neurohorizon.training.generator.end_to_end import (
-    EndToEnd,
-    Heard,
-    begin_head,
-    fit_end_to_end,
-)
+from neurohorizon.training.generator.adapter import Denoiser, EndToEnd, fit_adapter
+from neurohorizon.training.generator.end_to_end import Heard, begin_head
 from neurohorizon.training.generator.fit import Blur, draws_of
 from neurohorizon.training.generator.latents import LatentCache
 from neurohorizon.training.image_encoder.loop import LoopSettings, Progress
@@ -175,41 +170,24 @@ def train_adapter(
     levels = base.noise_levels().to(settings.device)
     generator = draws_of(settings)
     resume = run.resume_point(out, made_by, generator, settings)
-    latents = cache.select(kept.hashes)
-    denoiser = Denoiser(unet, levels, base.prediction, plan.min_snr)
-    if heard is None or head is None:
-        fitted = fit_adapter(
-            latents,
-            embeddings_ND,
-            adapter=adapter,
-            denoiser=denoiser,
-            settings=settings,
-            blur=blur,
-            generator=generator,
-            resume=resume,
-            progress=progress,
-        )
-        network = fitted.network
-    else:
-        fitted = fit_end_to_end(
-            latents,
-            embeddings_ND,
-            torch.from_numpy(heard.values),
-            both=EndToEnd(adapter, head),
-            denoiser=denoiser,
-            settings=settings,
-            blur=blur,
-            generator=generator,
-            resume=resume,
-            progress=progress,
-        )
-        network, head = fitted.network.adapter, fitted.network.head
+    fitted = fit_adapter(
+        cache.select(kept.hashes),
+        embeddings_ND,
+        network=EndToEnd(adapter, head),
+        denoiser=Denoiser(unet, levels, base.prediction, plan.min_snr),
+        settings=settings,
+        responses_NU=None if heard is None else torch.from_numpy(heard.values),
+        blur=blur,
+        generator=generator,
+        resume=resume,
+        progress=progress,
+    )
     known = {*kept.hashes, *(before.known if before else ())}
     about = {MADE_BY: json.dumps(made_by), "curve": json.dumps(fitted.curve)}
     save_adapter(
-        network,
+        fitted.network.adapter,
         out,
-        head=head,
+        head=fitted.network.head,
         base=base.digest,
         size_px=plan.size_px,
         needs=needs.to_json(),

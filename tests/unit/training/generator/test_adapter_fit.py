@@ -11,7 +11,7 @@ from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.imaging.pictures import open_pictures
 from neurohorizon.imaging.stable_diffusion import find_base
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
-from neurohorizon.training.generator.adapter import Denoiser, fit_adapter
+from neurohorizon.training.generator.adapter import Denoiser, EndToEnd, fit_adapter
 from neurohorizon.training.generator.fit import Blur, draws_of
 from neurohorizon.training.generator.latents import LatentCache
 from neurohorizon.training.image_encoder.loop import LoopSettings
@@ -137,19 +137,20 @@ def test_tokens_are_worth_what_the_texts_were_that_the_denoiser_learned_with(bas
     fitted = fit_adapter(
         flat,
         EMBEDDINGS,
-        adapter=adapter,
+        network=EndToEnd(adapter),
         denoiser=mine,
         settings=LoopSettings(steps=50, batch_size=6, learning_rate=1e-2, weight_decay=0.0),
         blur=EXACT,
     )
     assert digest(mine.network) == before
-    assert not fitted.network.training
+    trained = fitted.network.adapter
+    assert not trained.training
 
     def error(tokens):
         return denoiser_error(mine, flat, tokens)
 
     with torch.inference_mode():
-        tokens = fitted.network(fitted.network.tell(EMBEDDINGS))
+        tokens = trained(trained.tell(EMBEDDINGS))
     assert error(texts) < 0.95 * error(texts.roll(1, 0))
     assert error(tokens) < 0.95 * error(tokens.roll(1, 0))
     assert error(tokens) < 1.05 * error(texts)
@@ -161,12 +162,12 @@ def test_embeddings_that_are_not_told_teach_what_stands_for_none(denoiser, laten
         fitted = fit_adapter(
             latents,
             EMBEDDINGS,
-            adapter=make(),
+            network=EndToEnd(make()),
             denoiser=denoiser,
             settings=settings,
             blur=Blur(noise=0.0, unknown=unknown),
         )
-        assert bool(fitted.network.nothing_D.abs().max() > 0) == changed
+        assert bool(fitted.network.adapter.nothing_D.abs().max() > 0) == changed
 
 
 def test_a_training_that_was_interrupted_ends_as_one_that_was_not(denoiser, latents, tmp_path):
@@ -179,7 +180,7 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(denoiser, late
         return fit_adapter(
             latents,
             EMBEDDINGS,
-            adapter=make(),
+            network=EndToEnd(make()),
             denoiser=denoiser,
             settings=settings,
             generator=generator,
@@ -206,9 +207,18 @@ def test_what_does_not_fit_is_refused(denoiser, latents):
         fit_adapter(
             latents,
             EMBEDDINGS[:, :3],
-            adapter=make(),
+            network=EndToEnd(make()),
             denoiser=denoiser,
             settings=LoopSettings(steps=1),
+        )
+    with pytest.raises(ConfigError, match="expected both or neither"):
+        fit_adapter(
+            latents,
+            EMBEDDINGS,
+            network=EndToEnd(make()),
+            denoiser=denoiser,
+            settings=LoopSettings(steps=1),
+            responses_NU=EMBEDDINGS,
         )
 
 

@@ -13,13 +13,11 @@ from neurohorizon.imaging.stable_diffusion import find_base
 from neurohorizon.models.pictures.files import load_adapter, save_adapter
 from neurohorizon.models.pictures.response_head import ResponseHead, digest_units
 from neurohorizon.models.pictures.token_adapter import TokenAdapter
-from neurohorizon.training.generator.adapter import Denoiser, fit_adapter
+from neurohorizon.training.generator.adapter import Denoiser, EndToEnd, fit_adapter
 from neurohorizon.training.generator.end_to_end import (
     PENALTIES,
-    EndToEnd,
     Heard,
     begin_head,
-    fit_end_to_end,
 )
 from neurohorizon.training.generator.fit import Blur, draws_of
 from neurohorizon.training.image_encoder.loop import LoopSettings
@@ -96,11 +94,11 @@ def test_a_wrong_head_is_put_right_by_the_loss_of_a_frozen_denoiser(tmp_path):
     adapter = fit_adapter(
         flat,
         EMBEDDINGS,
-        adapter=make_adapter(),
+        network=EndToEnd(make_adapter()),
         denoiser=denoiser,
         settings=replace(learning, batch_size=6),
         blur=EXACT,
-    ).network.requires_grad_()
+    ).network.adapter.requires_grad_()
     given = heard()
     # It says of each picture what is true of another kind.
     head = begin_head(given, EMBEDDINGS.numpy()[(KIND + 1) % 6])
@@ -112,11 +110,11 @@ def test_a_wrong_head_is_put_right_by_the_loss_of_a_frozen_denoiser(tmp_path):
 
     wrong, right = error(adapter, head), denoiser_error(denoiser, flat, texts)
     torch.manual_seed(3)
-    fitted = fit_end_to_end(
+    fitted = fit_adapter(
         flat[KIND],
         EMBEDDINGS[KIND],
-        torch.from_numpy(given.values),
-        both=EndToEnd(adapter, head),
+        network=EndToEnd(adapter, head),
+        responses_NU=torch.from_numpy(given.values),
         denoiser=denoiser,
         settings=learning,
         blur=EXACT,
