@@ -97,7 +97,6 @@ class PackedRuns:
         return {
             "title": sums.title,
             "horizons_s": sums.horizons_s,
-            "subjects": dict(sums.subjects),
             "recordings": recordings,
         }
 
@@ -106,7 +105,7 @@ class PackedRuns:
         for name, (digest, gain) in packed["recordings"].items():
             windows = {key: np.array(value) for key, value in self.windows[digest].items()}
             recordings[name] = RecordingSums(gain=np.array(gain), **windows)
-        return SetSums(packed["title"], tuple(packed["horizons_s"]), recordings, packed["subjects"])
+        return SetSums(packed["title"], tuple(packed["horizons_s"]), recordings)
 
     def _unpack_all(self, packed: Mapping[str, Any]) -> dict[Any, SetSums]:
         return {name: self._unpack(sums) for name, sums in packed.items()}

@@ -27,6 +27,7 @@ def sweep(
     *overrides: str,
     seeds: int | None = None,
     one_at_a_time: Annotated[bool, Parameter(negative=())] = False,
+    each: str | None = None,
     reference_s: str | None = None,
     out: Path | None = None,
     launcher: Literal["local", "slurm", "ray"] = "local",
@@ -53,6 +54,9 @@ def sweep(
         How many seeds: 0, 1, ... An experiment says its own number.
     one_at_a_time
         Vary one key at a time from the recipe, instead of crossing them.
+    each
+        Train on each recording, subject, or value of another key of their metadata (such as
+        laboratory) alone, and score on all others: from whom to whom?
     reference_s
         Score with other lengths of the reference, too, in seconds: 10,30,60,120,300.
     out
@@ -78,6 +82,7 @@ def sweep(
         overrides,
         num_seeds=seeds,
         one_at_a_time=one_at_a_time,
+        each=each,
         reference_lengths_s=lengths or None,
         folder=out,
     )

@@ -21,7 +21,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -50,8 +50,9 @@ class Experiment(Section):
     """A key with its values, or a name with the settings that it stands for."""
     grid: Switch = False
     """Cross all that is varied, instead of one factor at a time from the recipe."""
-    each: Literal["recording", "subject"] | None = None
-    """Train on every one alone and hold out all others, for recordings in files."""
+    each: Text | None = None
+    """Train on each recording, subject, or value of another of their metadata (such as laboratory)
+    alone and hold out all others, for recordings in files."""
     reference_lengths_s: tuple[Annotated[float, Field(ge=10)], ...] = ()
     """Lengths of the reference that are scored beside the recipe's own, in seconds."""
 

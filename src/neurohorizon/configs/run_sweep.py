@@ -185,6 +185,7 @@ def _record(plan: SweepPlan, command_line: Sequence[str]) -> dict[str, Any]:
         "settings": plan.settings,
         "factors": plan.factors,
         "each": plan.each,
+        "groups": plan.groups,
         "command_line": list(command_line),
         "members": members,
     }

@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from neurohorizon.configs.data_schema import FilesData
 from neurohorizon.configs.experiment import Experiment, as_text, as_words, load_experiment
@@ -99,8 +99,10 @@ class SweepPlan:
         Differences are to the first.
     reference_lengths_s : tuple of float
         Scored beside the recipe's own.
-    each : {"recording", "subject"} or None
-        What every member trains on one of.
+    each : str, optional
+        What every member trains on one of: recording, subject, or a key of their metadata.
+    groups : dict of str to list of str
+        Recordings of each of those.
     """
 
     name: str
@@ -110,7 +112,8 @@ class SweepPlan:
     factors: dict[str, list[str]]
     members: list[Member]
     reference_lengths_s: tuple[float, ...] = ()
-    each: Literal["recording", "subject"] | None = None
+    each: str | None = None
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def runs(self) -> list[MemberRun]:
@@ -125,6 +128,7 @@ def plan_sweep(
     *,
     num_seeds: int | None = None,
     one_at_a_time: bool = False,
+    each: str | None = None,
     reference_lengths_s: Sequence[float] | None = None,
     folder: Path | None = None,
 ) -> SweepPlan:
@@ -140,7 +144,7 @@ def plan_sweep(
         Seeds 0, 1, ...
     one_at_a_time : bool
         Vary one key at a time from the recipe, instead of crossing all.
-    reference_lengths_s : sequence of float, optional
+    each, reference_lengths_s : str, sequence of float, optional
         In place of the experiment's.
     folder : Path, optional
         ``sweeps/NAME`` by default.
@@ -160,13 +164,15 @@ def plan_sweep(
         for key, value in experiment.vary.items()
     }
     vary |= factors
-    if experiment.each is not None:
-        vary |= _train_on_each(experiment, settings)
+    each, groups = each or experiment.each, {}
+    if each is not None:
+        groups = _groups(each, experiment.recipe, settings)
+        vary |= _train_on_each(groups)
     folder = SWEEPS / name if folder is None else folder
     grid = experiment.grid and not one_at_a_time
     base = Path(experiment.recipe).stem
     members = list(_cross(base, vary) if grid else _one_at_a_time(base, vary))
-    if experiment.each is not None and not grid:
+    if each is not None and not grid:
         members = members[1:]  # trained on all, nothing is held out
     plan = SweepPlan(
         name=name,
@@ -178,7 +184,8 @@ def plan_sweep(
         reference_lengths_s=tuple(
             experiment.reference_lengths_s if reference_lengths_s is None else reference_lengths_s
         ),
-        each=experiment.each,
+        each=each,
+        groups=groups,
     )
     return replace(plan, members=_checked(plan, members, seeds))
 
@@ -297,29 +304,40 @@ def _label(chosen: Settings, vary: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _train_on_each(experiment: Experiment, settings: Settings) -> dict[str, list[str] | Settings]:
-    """Return a member for every recording or subject, which trains on it and on nothing else."""
-    config = load_config(experiment.recipe, _words(settings)).config
+def _groups(each: str, recipe: str, settings: Settings) -> dict[str, list[str]]:
+    """Return the recordings of each recording, subject, or value of their metadata."""
+    config = load_config(recipe, _words(settings)).config
     if not isinstance(config.data, FilesData):
         raise ConfigError(
-            f"each={experiment.each} trains on recordings in files, and data.name is "
+            f"each={each} trains on recordings in files, and data.name is "
             f"{config.data.name}: make some with `neurohorizon simulate population --out FOLDER` "
             "and give data.name=files data.recordings=FOLDER"
         )
     opened = open_sessions(config)
-    every = [session.recording for session in (*opened.training, *opened.held_out)]
     groups: dict[str, list[str]] = {}
-    for recording in every:
-        of = recording.subject if experiment.each == "subject" else recording.id
-        groups.setdefault(of, []).append(recording.id)
+    for session in (*opened.training, *opened.held_out):
+        recording = session.recording
+        known = {**recording.metadata, "recording": recording.id, "subject": recording.subject}
+        if not known.get(each):
+            raise ConfigError(
+                f"each={each}: {recording.id} has no such metadata: recording, subject"
+                + "".join(f", {key}" for key in sorted(recording.metadata))
+            )
+        groups.setdefault(str(known[each]), []).append(recording.id)
     if len(groups) < 2:
-        raise ConfigError(f"only one {experiment.each} there: nothing to transfer to")
+        raise ConfigError(f"only one {each} there: nothing to transfer to")
+    return dict(sorted(groups.items()))
+
+
+def _train_on_each(groups: Mapping[str, list[str]]) -> dict[str, Settings]:
+    """Return a member for every group, which trains on it and on nothing else."""
+    every = {id for ids in groups.values() for id in ids}
     return {
         f"trained on {group}": {
             "data.hold_out.by": "id",
-            "data.hold_out.ids": as_text(sorted({each.id for each in every} - set(ids))),
+            "data.hold_out.ids": as_text(sorted(every - set(ids))),
         }
-        for group, ids in sorted(groups.items())
+        for group, ids in groups.items()
     }
 
 

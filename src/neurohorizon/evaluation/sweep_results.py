@@ -69,14 +69,11 @@ class SetSums:
     horizons_s : tuple of float
     recordings : mapping of str to RecordingSums
         Those that are scored.
-    subjects : mapping of str to str
-        Of the recordings.
     """
 
     title: str
     horizons_s: tuple[float, ...]
     recordings: Mapping[str, RecordingSums]
-    subjects: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -264,8 +261,7 @@ def sums_of(result: EvaluationResult, names: list[str]) -> SetSums:
             origin_ticks=rows[0].origin_ticks,
             origin_block=np.floor(rows[0].origin_ticks / 1e6 / result.protocol.block_s).astype(int),
         )
-    subjects = {case.recording: case.subject for case in result.cases}
-    return SetSums(result.title, result.protocol.horizons_s, recordings, subjects)
+    return SetSums(result.title, result.protocol.horizons_s, recordings)
 
 
 def _read_run(seed: int, run: Path) -> SeedResult:

@@ -277,21 +277,14 @@ def draw_horizons(rows: Sequence[SweepRow], ax: Axes) -> list[dict[str, Any]]:
 
 def compute_transfer(results: SweepResults) -> TransferMatrix | None:
     """Gather who was scored after training on whom; None if members trained on the same."""
-    by = results.record.get("each")
-    if by is None:
+    groups = results.record.get("groups")
+    if not groups:
         return None
     pooled = []
     for member in results.finished:
         runs = list(member.seeds.values())
         sets = {name: average([run.sets[name] for run in runs]) for name in runs[0].sets}
         pooled.append((member.name.removeprefix("trained on "), sets))
-    groups: dict[str, list[str]] = {}
-    for _, sets in pooled:
-        for sums in sets.values():
-            for recording, subject in sums.subjects.items():
-                names = groups.setdefault(subject if by == "subject" else recording, [])
-                if recording not in names:
-                    names.append(recording)
     columns = sorted(groups)
     value = np.full((len(pooled), len(columns)), np.nan)
     for i, (_, sets) in enumerate(pooled):

@@ -1,5 +1,6 @@
 """Members of a sweep: how values are split, crossed, named and checked before anything runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,23 @@ def test_training_on_each_subject_holds_out_all_others(tmp_path):
     plan = plan_sweep("each.yaml", ["data.recordings=data", "reference.longest_s=30"])
     assert [m.name for m in plan.members] == [f"trained on r{index}" for index in range(3)]
     assert plan.members[1].runs[0].loaded.config.data.hold_out.ids == ("r0", "r2")
+    assert plan.groups == {f"r{index}": [f"r{index}"] for index in range(3)}
     assert "trains on recordings in files" in refused("data.name=simulated", recipe="each.yaml")
+
+
+def test_training_on_each_laboratory_holds_out_all_others(tmp_path):
+    for index, lab in enumerate(["B", "A", "B"]):
+        made = poisson_recording(num_units=3, duration_s=60, seed=index, name=f"r{index}")
+        made = replace(made, metadata={**made.metadata, "laboratory": lab})
+        write_recording(made, tmp_path / "data" / f"r{index}.h5")
+    words = ["data.recordings=data", "reference.longest_s=30"]
+    plan = plan_sweep("nwb", words, each="laboratory")
+    assert [m.name for m in plan.members] == ["trained on A", "trained on B"]
+    assert plan.members[1].runs[0].loaded.config.data.hold_out.ids == ("r1",)
+    assert plan.groups == {"A": ["r1"], "B": ["r0", "r2"]}
+    message = refused(*words, recipe="nwb", each="lab")
+    assert "each=lab: r0 has no such metadata: recording, subject, " in message
+    assert ", laboratory" in message
 
 
 # Those on public data sets are planned on files of their layout: test_recipes_on_files.py.

@@ -31,7 +31,7 @@ def made(seed, better=0.0):
         )
         for number in range(9)
     }
-    sums = SetSums("held out", (0.1, 1.0), recordings, dict.fromkeys(recordings, "a"))
+    sums = SetSums("held out", (0.1, 1.0), recordings)
     return SeedResult(
         seed=seed,
         sets={"held-out": sums},

@@ -1,13 +1,14 @@
 """What a sweep's page and LaTeX table say of members whose numbers are known."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from neurohorizon.evaluation.evaluate import evaluate
 from neurohorizon.evaluation.sweep_results import SeedResult, SweepMember, SweepResults, sums_of
-from neurohorizon.evaluation.sweep_table import sweep_rows
+from neurohorizon.evaluation.sweep_table import recording_bits, sweep_rows
 from neurohorizon.report.sweep_figures import (
     compute_scaling,
     compute_transfer,
@@ -72,6 +73,26 @@ def test_scaling_is_told_by_parameters(results, rows):
     values = [record["bits_per_spike"] for record in curve.table() if record["horizon_s"] == 0.1]
     np.testing.assert_allclose(values, [row.level.value[0] for row in rows])
     assert compute_transfer(results) is None
+
+
+def test_who_was_scored_after_training_on_whom(results):
+    """Three recordings of two laboratories; a member that knows one of each by heart."""
+    of_set = results.members[0].seeds[0].sets["held-out"]
+    names = sorted(of_set.recordings)
+    groups = {"B": names[1:], "A": names[:1]}
+    members = []
+    for lab, own in groups.items():
+        parts = {
+            name: replace(of_set, recordings={one: of_set.recordings[one] for one in chosen})
+            for name, chosen in (("held-out", set(names) - set(own)), ("later", own))
+        }
+        seeds = {0: replace(results.members[0].seeds[0], sets=parts)}
+        members.append(replace(results.members[0], name=f"trained on {lab}", seeds=seeds))
+    record = {**results.record, "each": "laboratory", "groups": groups}
+    matrix = compute_transfer(SweepResults(record, members))
+    assert (matrix.trained_on, matrix.scored_on) == (["B", "A"], ["A", "B"])
+    wanted = [recording_bits(of_set, groups[lab]) for lab in "AB"]
+    np.testing.assert_allclose(matrix.value, [wanted, wanted])
 
 
 def test_all_figures_are_drawn_with_their_numbers(results, rows, tmp_path):
