@@ -1,6 +1,7 @@
-"""Tables of whole experiments on the simulated world: what each part of the model is worth.
+"""Tables of whole experiments: what each part of the model is worth, and what more of it buys.
 
     python benchmarks/experiments.py ablations          # 90 trainings of 10 epochs, some six hours
+    python benchmarks/experiments.py ablations_ca1      # 19 trainings, an hour
     python benchmarks/experiments.py scaling_sessions   # 18 trainings of 20 epochs, two hours
     python benchmarks/experiments.py --now ablations
 
@@ -40,13 +41,16 @@ FOLDER = Path("sweeps")
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment, and the settings that it is run with here."""
+    """One experiment of the package or, beside this script, of a file, and what it is run with."""
 
     title: str
+    file: Path | None = None
+    base: str | None = None
     words: tuple[str, ...] = ()
     told: str = ""
 
 
+FILES = Path(__file__).parent / "sweeps"
 LENGTH = "Twenty epochs each: between models that have learned for as long."
 EXPERIMENTS = {
     "ablations": Experiment(
@@ -54,6 +58,23 @@ EXPERIMENTS = {
         words=("training.max_epochs=10",),
         told="Ten epochs each, with which the first row is not yet at its best: differences are "
         "between models that have learned for as long, not between the best of each kind.",
+    ),
+    "ablations_ca1": Experiment(
+        title="What each part of the model is worth: rat CA1, both mazes",
+        file=FILES / "ablations_real.yaml",
+        words=("data.recordings=data/ca1_maze",),
+    ),
+    "ablations_waves": Experiment(
+        title="What each part of the model is worth: retinal waves, whole animals held out",
+        file=FILES / "ablations_real.yaml",
+        base="retinal-waves",
+        words=("data.recordings=data/retinal_waves",),
+    ),
+    "default_choices": Experiment(
+        title="What the default recipe might be: other choices at its full length, simulated world",
+        file=FILES / "default_choices.yaml",
+        told="Eighty epochs each. Sessions 1000 to 1011, on which choices are made: the table of "
+        "the default recipe, `simulated.md`, is of others.",
     ),
     "scaling_sessions": Experiment(
         title="What more training sessions buy: the same held-out sessions, simulated world",
@@ -79,7 +100,7 @@ EXPERIMENTS = {
 }
 SETS: dict[SetName, str] = {
     "held-out": "Sessions held out from training, zero-shot from 120 s of reference",
-    "later": "Later time of the training sessions",
+    "later": "Other time of the training sessions",
 }
 
 
@@ -98,7 +119,10 @@ def main() -> None:
 
 def run(name: str, folder: Path, *, only_write: bool) -> None:
     """Train what is not known of an experiment, and write its tables after each training."""
-    plan = plan_sweep(name, EXPERIMENTS[name].words, folder=folder)
+    experiment = EXPERIMENTS[name]
+    plan = plan_sweep(
+        str(experiment.file or name), experiment.words, base=experiment.base, folder=folder
+    )
     packed = PackedRuns(RESULTS / f"{name}_runs.json")
     take_finished(plan, packed)
     write(name, plan, packed)

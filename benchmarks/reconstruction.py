@@ -1,14 +1,17 @@
 """What was drawn of what was seen: generators behind their gate, all rows.
 
-    python benchmarks/reconstruction.py ventral_stream   # half an hour of a core, after bridge.py
-    python benchmarks/reconstruction.py macaque_v4       # likewise
+    python benchmarks/reconstruction.py ventral_stream        # half an hour, after bridge.py
+    python benchmarks/reconstruction.py ventral_stream_flow   # as long, after the first
+    python benchmarks/reconstruction.py macaque_v4            # as long, after bridge.py
 
 Takes the runs that ``python benchmarks/bridge.py`` leaves under ``runs/bench-bridge/``: of the
 drawn world ``ventral_stream`` and ``ventral_stream_layout``, bridges to what pictures show and to
 where what is how bright, with the encoder that embedded the first bank, ``small.safetensors``; of
 real V4 ``macaque_v4``. Trains what judges and the generators under ``runs/bench-reconstruction/``
 (what is trained is kept), draws and scores the test pictures, and writes
-``reconstruction_<study>.md`` and ``.json`` to ``benchmarks/results/``.
+``reconstruction_<study>.md`` and ``.json`` to ``benchmarks/results/``. ``ventral_stream_flow``
+starts at what the decoder of ``ventral_stream`` draws, and learns from what the same bridges
+predict out of fold.
 """
 
 from __future__ import annotations
@@ -20,7 +23,12 @@ from pathlib import Path
 from writing import write_results
 
 from neurohorizon.cli._progress import StageProgress
-from neurohorizon.configs.reconstruction_plan import LowLevel, OtherRun, ReconstructionPlan
+from neurohorizon.configs.reconstruction_plan import (
+    LowLevel,
+    OtherRun,
+    ReconstructionPlan,
+    predict_best,
+)
 from neurohorizon.configs.reconstruction_rows import hashes_of
 from neurohorizon.configs.run_bridges import open_finished
 from neurohorizon.configs.run_reconstruction import reconstruct_run
@@ -29,7 +37,7 @@ from neurohorizon.evaluation.pictures.summary import summarise
 from neurohorizon.report.reconstruction_page import report_reconstruction
 from neurohorizon.report.reconstruction_tables import format_differences, format_reconstruction
 from neurohorizon.training.bridge.names import RowName
-from neurohorizon.training.generator.run import Kind, train_generator
+from neurohorizon.training.generator.run import Kind, PredictedPlan, StartPlan, train_generator
 from neurohorizon.training.image_encoder.loop import LoopSettings
 from neurohorizon.training.image_encoder.run import NONE, train_encoder, train_judge
 
@@ -62,6 +70,9 @@ class Study:
         Bridges to the space of the second bank.
     drawn_world : bool
     kind : {"direct", "tiny"}
+    start : str, optional
+        The study whose direct decoder flows start at. They are told, for some of the pictures that
+        have responses, what bridges predict out of fold.
     size_px : int
     num_seeds : int
     low_level : {"ridge", "network"}
@@ -85,6 +96,7 @@ class Study:
     other_row: RowName | None = None
     drawn_world: bool = True
     kind: Kind = "direct"
+    start: str | None = None
     size_px: int = 32
     num_seeds: int = 1
     low_level: LowLevel = "ridge"
@@ -110,6 +122,22 @@ STUDIES = {
         encoder=Path("small.safetensors"),
         low_level="network",
         compared=("retrieved picture", "ventral_stream, from responses"),
+    ),
+    "ventral_stream_flow": Study(
+        title="Drawn from simulated V1, V4 and IT: a flow that starts at the direct decoder",
+        pictures="ventral",
+        run="ventral_stream",
+        row="MLP BiMixCo",
+        other_run="ventral_stream_layout",
+        other_row="ridge",
+        banks=("ventral_stream", "ventral_stream_looks"),
+        kind="tiny",
+        start="ventral_stream",
+        settings=replace(DIRECT, steps=6000, batch_size=64),
+        judge=JUDGE,
+        encoder=Path("small.safetensors"),
+        num_seeds=3,
+        compared=("retrieved picture", "its start"),
     ),
     "macaque_v4": Study(
         title="Drawn from macaque V4, six sessions of two animals: held-out photographs",
@@ -157,22 +185,28 @@ def run(name: str, study: Study) -> None:
                 settings=study.judge,
                 progress=progress,
             )
+        start, predicted = None, None
+        if study.start is not None:
+            start = StartPlan(RUNS / f"{study.start}.safetensors")
+            predicted = PredictedPlan(write_predictions(name, study, progress), share=0.6)
         train_generator(
             pictures,
             generator,
             banks=[Path("banks") / f"{bank}.npz" for bank in study.banks],
             kind=study.kind,
             size_px=study.size_px,
+            start=start,
+            predicted=predicted,
             exclude=exclude,
             settings=study.settings,
             progress=progress,
         )
-        others = [] if study.other_run is None else [study.other_run]
         plan = ReconstructionPlan(
             generator,
             [pictures],
             row=study.row,
-            other_runs=[OtherRun(BRIDGES / other, study.other_row) for other in others],
+            other_runs=other_runs(study),
+            prior="ridge" if predicted is None else "none",
             judge=judge,
             networks=networks,
             num_seeds=study.num_seeds,
@@ -196,6 +230,27 @@ def run(name: str, study: Study) -> None:
         lines[:-1],
         {"judge": right, "result": summarise(done.result)},
     )
+
+
+def other_runs(study: Study) -> list[OtherRun]:
+    """Return the bridges to the second space, if there is one."""
+    others = [] if study.other_run is None else [study.other_run]
+    return [OtherRun(BRIDGES / other, study.other_row) for other in others]
+
+
+def write_predictions(name: str, study: Study, progress: StageProgress) -> list[Path]:
+    """Write what the bridges of a study predict of training pictures that they were not fitted to.
+
+    They are those, by regression or by retrieval, that test pictures are drawn from.
+    """
+    paths = []
+    for each in [OtherRun(BRIDGES / study.run, study.row), *other_runs(study)]:
+        found, _ = predict_best(each.folder, each.row, progress=progress)
+        for (recording, part), predicted in found.items():
+            if part == "out_of_fold":
+                paths.append(RUNS / f"{name}_{each.folder.name}_{recording}.npz")
+                predicted.bank.save(paths[-1])
+    return paths
 
 
 def write_test_pictures(study: Study, path: Path) -> Path:

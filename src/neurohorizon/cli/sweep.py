@@ -27,6 +27,7 @@ def sweep(
     *overrides: str,
     seeds: int | None = None,
     one_at_a_time: Annotated[bool, Parameter(negative=())] = False,
+    base: str | None = None,
     each: str | None = None,
     reference_s: str | None = None,
     out: Path | None = None,
@@ -54,6 +55,8 @@ def sweep(
         How many seeds: 0, 1, ... An experiment says its own number.
     one_at_a_time
         Vary one key at a time from the recipe, instead of crossing them.
+    base
+        Recipe that an experiment varies from, in place of its own.
     each
         Train on each recording, subject, or value of another key of their metadata (such as
         laboratory) alone, and score on all others: from whom to whom?
@@ -82,6 +85,7 @@ def sweep(
         overrides,
         num_seeds=seeds,
         one_at_a_time=one_at_a_time,
+        base=base,
         each=each,
         reference_lengths_s=lengths or None,
         folder=out,

@@ -128,6 +128,7 @@ def plan_sweep(
     *,
     num_seeds: int | None = None,
     one_at_a_time: bool = False,
+    base: str | None = None,
     each: str | None = None,
     reference_lengths_s: Sequence[float] | None = None,
     folder: Path | None = None,
@@ -144,8 +145,8 @@ def plan_sweep(
         Seeds 0, 1, ...
     one_at_a_time : bool
         Vary one key at a time from the recipe, instead of crossing all.
-    each, reference_lengths_s : str, sequence of float, optional
-        In place of the experiment's.
+    base, each, reference_lengths_s : str, str, sequence of float, optional
+        In place of the experiment's recipe, and of what else it says.
     folder : Path, optional
         ``sweeps/NAME`` by default.
 
@@ -156,6 +157,13 @@ def plan_sweep(
     """
     found = load_experiment(recipe)
     name, experiment = found or (Path(recipe).stem, Experiment(recipe=recipe, grid=True))
+    if base is not None:
+        if found is None:
+            raise ConfigError(f"--base {base}: {recipe} is no experiment, but a recipe itself")
+        name, experiment = (
+            f"{name}-{Path(base).stem}",
+            experiment.model_copy(update={"recipe": base}),
+        )
     settings, factors = _read_words(words)
     seeds = _choose_seeds(experiment, settings, factors, num_seeds)
     settings = _as_settings(experiment.settings) | settings

@@ -146,6 +146,17 @@ def test_another_run_in_the_way_is_found_before_anything_is_queued(tmp_path):
         plan_sweep("tiny", SMALL)
 
 
+def test_an_experiment_varies_from_another_recipe():
+    Path("ask.yaml").write_text("# x\nrecipe: default\nvary: {model.width: [16, 32]}\n")
+    plan = plan_sweep("ask.yaml", [*SMALL[:3], "window.context_s=0.25"], base="tiny")
+    assert (plan.name, plan.recipe) == ("ask-tiny", "tiny")
+    assert plan.folder == Path("sweeps/ask-tiny")
+    assert [member.name for member in plan.members] == ["tiny", "width=16", "width=32"]
+    assert "--base tiny: demo is no experiment, but a recipe itself" in refused(
+        recipe="demo", base="tiny"
+    )
+
+
 def test_training_on_each_subject_holds_out_all_others(tmp_path):
     for index in range(3):
         recording = poisson_recording(num_units=3, duration_s=60, seed=index, name=f"r{index}")
