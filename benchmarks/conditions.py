@@ -30,7 +30,7 @@ from neurohorizon.evaluation.contributions import Contributions, unit_contributi
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetResults, load_run_results
 from neurohorizon.evaluation.summary import difference, pooled
 from neurohorizon.simulate.drives import SimulatedDrives
-from neurohorizon.simulate.recordings import load_truth
+from neurohorizon.simulate.truth import load_truth
 
 FOLDER = Path("sweeps/bench-contributions")
 WHOLE = "driven"

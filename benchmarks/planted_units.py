@@ -30,7 +30,7 @@ from neurohorizon.configs.run_decoding import (
 from neurohorizon.configs.runs import train_run
 from neurohorizon.evaluation.decoding.summary import pooled
 from neurohorizon.recordings.store import open_recording
-from neurohorizon.simulate.recordings import load_truth
+from neurohorizon.simulate.truth import load_truth
 
 RUN = Path("runs/bench-planted-units")
 RECIPE = "reaching"

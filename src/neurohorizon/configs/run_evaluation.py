@@ -20,7 +20,7 @@ from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.files import checksum
 from neurohorizon.recordings.conditions import Modality
 from neurohorizon.recordings.schema import Recording
-from neurohorizon.simulate.recordings import load_truth
+from neurohorizon.simulate.truth import load_truth
 
 #: Says that a run folder holds no model: its baselines are scored alone.
 BASELINES_FILE = "baselines.json"

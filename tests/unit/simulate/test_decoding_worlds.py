@@ -14,7 +14,8 @@ from neurohorizon.recordings.decoding.meeting import meet_tasks
 from neurohorizon.recordings.decoding.tasks import TaskSpec
 from neurohorizon.recordings.store import open_recording
 from neurohorizon.simulate.calcium import CalciumWorld
-from neurohorizon.simulate.recordings import PopulationPlan, load_truth, write_population
+from neurohorizon.simulate.recordings import PopulationPlan, write_population
+from neurohorizon.simulate.truth import load_truth
 from neurohorizon.training.decoding.data import DecodeData
 
 PLAN = PopulationPlan(units_range=(30, 30), duration_s=120.0, seed=5)

@@ -11,12 +11,8 @@ from neurohorizon.recordings.survey import survey_file
 from neurohorizon.simulate import recordings
 from neurohorizon.simulate.observer import IdealObserver
 from neurohorizon.simulate.population import simulate_population
-from neurohorizon.simulate.recordings import (
-    PopulationPlan,
-    load_truth,
-    truth_path,
-    write_population,
-)
+from neurohorizon.simulate.recordings import PopulationPlan, write_population
+from neurohorizon.simulate.truth import load_truth, truth_path, write_truth
 
 PLAN = PopulationPlan(units_range=(4, 6), duration_s=30.0, seed=3)
 
@@ -176,6 +172,6 @@ def test_a_truth_that_is_missing_damaged_or_of_another_session_is_refused(folder
         load_truth(path)
     other = PLAN.simulate(0).num_units % 6 + 4
     plan = replace(PLAN, units_range=(other, other))
-    recordings.write_truth(plan.simulate(0), truth_path(path))
+    write_truth(plan.simulate(0), truth_path(path))
     with pytest.raises(DataError, match="not of one session"):
         load_truth(path)

@@ -1,8 +1,9 @@
-"""What responses might predict of pictures that nobody was shown.
+"""What responses might predict of pictures that have no prediction.
 
-Often there are many more pictures than responses to pictures. A generator that is told predictions
-of the few and true embeddings of the many learns to take what it is told at its word. So the many
-are given predictions, too: with the errors that are made of pictures like them.
+Predictions out of fold are often known of few pictures: the others were shown to nobody, or bridges
+were fitted to them. A generator that is told predictions of the few and true embeddings of the many
+learns to take what it is told at its word. So the many are given predictions, too: with the errors
+that are made of pictures like them.
 """
 
 from __future__ import annotations

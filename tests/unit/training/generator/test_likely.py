@@ -1,4 +1,4 @@
-"""What might be predicted of pictures that nobody was shown: as far off as what is known."""
+"""What might be predicted of pictures that have no prediction: as far off as what is known."""
 
 import numpy as np
 
