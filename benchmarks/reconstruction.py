@@ -187,7 +187,7 @@ def run(name: str, study: Study) -> None:
             )
         start, predicted = None, None
         if study.start is not None:
-            start = StartPlan(RUNS / f"{study.start}.safetensors")
+            start = StartPlan(RUNS / f"{study.start}.safetensors", noise=0.5)
             predicted = PredictedPlan(write_predictions(name, study, progress), share=0.6)
         train_generator(
             pictures,

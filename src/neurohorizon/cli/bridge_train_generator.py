@@ -56,10 +56,9 @@ def train_generator(
     predicted
         What responses predict, out of fold, of `neurohorizon bridge embed`: told in place of the
         true embeddings of that space for a share of the pictures, so that it learns how far
-        predictions may be trusted. Pictures without one are told one with the errors of
-        pictures alike. May be given several times.
+        predictions may be trusted. May be given several times.
     predicted_share
-        How often it is told a prediction: 0.7 by default.
+        How often it is told a prediction where there is one: 0.7 by default.
     start
         A direct decoder (`--kind direct`) at whose pictures flows start; at noise without it. It
         reads some of the banks, or all, and travels in the flow's file.

@@ -27,7 +27,6 @@ from neurohorizon.training.generator.fit import (
     fit_flow,
     require_share,
 )
-from neurohorizon.training.generator.likely import likely_predictions
 from neurohorizon.training.image_encoder.loop import LoopSettings, Progress
 from neurohorizon.training.image_encoder.made import MADE_BY, digest, is_made, require_name
 from neurohorizon.training.image_encoder.pictures import PictureSet
@@ -68,10 +67,8 @@ class PredictedPlan:
     ----------
     banks : sequence of path
         Out-of-fold predictions of `neurohorizon bridge embed`, for some of the spaces or all.
-        Pictures that have none are given one, with the errors of pictures alike, see
-        :func:`~neurohorizon.training.generator.likely.likely_predictions`.
     share : float
-        How often a prediction is told in place of the true embedding.
+        Of the pictures that have a prediction, how often it is told.
     """
 
     banks: Sequence[Path | str]
@@ -193,7 +190,6 @@ def train_generator(
     if predicted is not None:
         made_by["predicted"] = [bank.fingerprint.to_json() for bank in foretold]
         made_by["predicted_share"] = predicted.share
-        made_by["predicted_others"] = "with the errors of pictures alike"
     if start is not None and decoder is not None:
         made_by["start"] = {"decoder": decoder.fingerprint.to_json(), "noise": start.noise}
     if is_made(out, made_by):
@@ -202,8 +198,7 @@ def train_generator(
     told = None
     if predicted is not None:
         told = FromResponses(
-            torch.from_numpy(_predictions(opened, foretold, found.hashes, seed=settings.seed)),
-            share=predicted.share,
+            torch.from_numpy(_predictions(opened, foretold, found.hashes)), share=predicted.share
         )
     embeddings_ND = torch.from_numpy(embeddings)
     generator = draws_of(settings)
@@ -254,33 +249,18 @@ def train_generator(
 
 
 def _predictions(
-    banks: Sequence[EmbeddingBank],
-    foretold: Sequence[EmbeddingBank],
-    hashes: Sequence[str],
-    *,
-    seed: int,
+    banks: Sequence[EmbeddingBank], foretold: Sequence[EmbeddingBank], hashes: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Return what is predicted of each picture, side by side; of those that lack it, what may be.
-
-    Spaces that nothing predicts are as they are.
-    """
-    true = [bank.select(hashes) for bank in banks]
-    told = [values.copy() for values in true]
-    there = np.zeros((len(banks), len(hashes)), dtype=bool)
-    for number, bank in enumerate(banks):
+    """Return what is predicted of each picture side by side, and what is true where nothing is."""
+    columns = []
+    for bank in banks:
+        values = bank.select(hashes)
         for each in foretold:
             if not each.fingerprint.space.difference(bank.fingerprint):
-                rows = [row for row, one in enumerate(hashes) if one in each]
-                told[number][rows] = each.select([hashes[row] for row in rows])
-                there[number, rows] = True
-    joined, asked = np.concatenate(told, axis=1), there.any(axis=1)
-    known = np.asarray(there[asked].all(axis=0))
-    found = likely_predictions(np.concatenate(true, axis=1), joined[known], known, seed=seed)
-    as_told = np.repeat(~asked, [values.shape[1] for values in true])
-    found[:, as_told] = joined[:, as_told]
-    partly = np.asarray(there.any(axis=0)) & ~known
-    found[partly] = joined[partly]
-    return found
+                there = [row for row, one in enumerate(hashes) if one in each]
+                values[there] = each.select([hashes[row] for row in there])
+        columns.append(values)
+    return np.concatenate(columns, axis=1)
 
 
 def _draw_starts(
