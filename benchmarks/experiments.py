@@ -46,6 +46,7 @@ class Experiment:
     title: str
     file: Path | None = None
     base: str | None = None
+    needs_data: bool = False
     words: tuple[str, ...] = ()
     told: str = ""
 
@@ -63,12 +64,14 @@ EXPERIMENTS = {
         title="What each part of the model is worth: rat CA1, both mazes",
         file=FILES / "ablations_real.yaml",
         words=("data.recordings=data/ca1_maze",),
+        needs_data=True,
     ),
     "ablations_waves": Experiment(
         title="What each part of the model is worth: retinal waves, whole animals held out",
         file=FILES / "ablations_real.yaml",
         base="retinal-waves",
         words=("data.recordings=data/retinal_waves",),
+        needs_data=True,
     ),
     "default_choices": Experiment(
         title="What the default recipe might be: other choices at its full length, simulated world",
@@ -107,7 +110,10 @@ SETS: dict[SetName, str] = {
 def main() -> None:
     """Run the experiments that are named, and write their tables."""
     parser = argparse.ArgumentParser(description="Tables of whole experiments.")
-    parser.add_argument("experiments", nargs="*", default=list(EXPERIMENTS))
+    simulated = [name for name, each in EXPERIMENTS.items() if not each.needs_data]
+    parser.add_argument(
+        "experiments", nargs="*", default=simulated, help="all that need no recordings by default"
+    )
     parser.add_argument("--now", action="store_true", help="train nothing: what is there")
     parser.add_argument("--sweep", type=Path, help="folder of a sweep; sweeps/bench-NAME")
     arguments = parser.parse_args()
