@@ -103,7 +103,7 @@ def write() -> None:
     lines = [
         "Bits per spike over the null, zero-shot, of a model trained on the row and scored "
         "on the column; in brackets the strongest row of the ladder, fitted to the same "
-        "recordings. On the diagonal, later time of what was trained on. Levels move with the null "
+        "recordings. On the diagonal, other time of what was trained on. Levels move with the null "
         "of a session: compare within a column.",
         "",
     ]
