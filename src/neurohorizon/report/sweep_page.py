@@ -244,7 +244,7 @@ class SweepFigures(FigureMaker):
         draw.draw_transfer(data, figure.add_subplot())
         caption = (
             "Bits per spike of a model trained on the row and scored on the column without a "
-            "gradient step; on the diagonal, later time of what was trained on. Levels move with "
+            "gradient step; on the diagonal, other time of what was trained on. Levels move with "
             "the null of a session: compare within a column."
         )
         return self.saved("transfer", figure, data.table(), "Transfer", caption)
