@@ -1,7 +1,7 @@
 """Tables of whole experiments: what each part of the model is worth, and what more of it buys.
 
     python benchmarks/experiments.py ablations          # 90 trainings of 10 epochs, some six hours
-    python benchmarks/experiments.py ablations_ca1      # 19 trainings, an hour
+    python benchmarks/experiments.py ablations_ca1      # 19 trainings, some two hours
     python benchmarks/experiments.py scaling_sessions   # 18 trainings of 20 epochs, two hours
     python benchmarks/experiments.py --now ablations
 
@@ -252,7 +252,7 @@ def as_markdown(name: str, plan: SweepPlan, results: SweepResults) -> list[str]:
         lines.append("")
     gaps = {each.name: gap(each) for each in results.finished}
     lines += [
-        f"Held-out minus later time of training sessions, `{first}`, first horizon: "
+        f"Held-out minus other time of training sessions, `{first}`, first horizon: "
         f"{gaps[first]:+.4f} bits per spike.",
     ]
     return lines

@@ -6,7 +6,8 @@
 
 Each study is a sweep of `neurohorizon sweep RECIPE --each KEY` below ``sweeps/bench-transfer-...``,
 one training at a time; a finished one is skipped. Tables are written to
-``benchmarks/results/transfer.md`` and ``.json``: whom was trained on in rows, whom was scored on in
+``benchmarks/results/transfer.md`` and ``.json`` (studies that are not on this machine stay as they
+are there): whom was trained on in rows, whom was scored on in
 columns, the strongest row of the ladder (fitted to the same recordings) beside each score, and
 scores by seconds of reference. ``--now`` trains nothing: it takes what is there.
 """
@@ -14,17 +15,18 @@ scores by seconds of reference. ``--now`` trains nothing: it takes what is there
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from writing import write_results
+from writing import RESULTS, write_results
 
 from neurohorizon.configs.run_sweep import run_sweep
 from neurohorizon.configs.sweep_plan import plan_sweep
-from neurohorizon.evaluation.sweep_results import SweepResults, load_sweep
+from neurohorizon.evaluation.sweep_results import SweepResults, is_scored, load_sweep
 from neurohorizon.evaluation.sweep_steps import level_of, step_between
 from neurohorizon.evaluation.sweep_table import recording_bits
 from neurohorizon.training.queue import Outcome, Task
@@ -107,10 +109,13 @@ def write() -> None:
         "of a session: compare within a column.",
         "",
     ]
-    found: dict[str, Any] = {}
-    for name, study in STUDIES.items():
+    known = RESULTS / "transfer.json"
+    found: dict[str, Any] = json.loads(known.read_text("utf-8")) if known.is_file() else {}
+    found = {name: found[name] for name in STUDIES if name in found}
+    for name in STUDIES:
         folder = FOLDER / f"bench-transfer-{name}"
-        if not any(folder.glob("members/*/seed*/results")):
+        finished = folder.glob("members/*/seed*/training.json")
+        if not any(is_scored(each.parent, []) for each in finished):
             continue
         results = load_sweep(folder)
         found[name] = {
@@ -118,7 +123,9 @@ def write() -> None:
             "all others": list(over_others(results)),
             "reference": list(by_reference(results)),
         }
-        lines += [f"## {study.title}", "", *as_markdown(found[name])]
+    for name, study in STUDIES.items():
+        if name in found:
+            lines += [f"## {study.title}", "", *as_markdown(found[name])]
     if found:
         write_results("transfer", "From whom to whom: transfer without a gradient", lines, found)
 

@@ -178,8 +178,8 @@ def plan_sweep(
         vary |= _train_on_each(groups)
     folder = SWEEPS / name if folder is None else folder
     grid = experiment.grid and not one_at_a_time
-    base = Path(experiment.recipe).stem
-    members = list(_cross(base, vary) if grid else _one_at_a_time(base, vary))
+    first = Path(experiment.recipe).stem
+    members = list(_cross(first, vary) if grid else _one_at_a_time(first, vary))
     if each is not None and not grid:
         members = members[1:]  # trained on all, nothing is held out
     plan = SweepPlan(
@@ -326,10 +326,15 @@ def _groups(each: str, recipe: str, settings: Settings) -> dict[str, list[str]]:
     for session in (*opened.training, *opened.held_out):
         recording = session.recording
         known = {**recording.metadata, "recording": recording.id, "subject": recording.subject}
-        if not known.get(each):
+        if known.get(each, "") in ("", None):
             raise ConfigError(
-                f"each={each}: {recording.id} has no such metadata: recording, subject"
+                f"each={each}: {recording.id} does not say it: there are recording, subject"
                 + "".join(f", {key}" for key in sorted(recording.metadata))
+            )
+        if each == "subject" and recording.subject == "unknown":
+            raise ConfigError(
+                f"each=subject: that of {recording.id} is unknown: name it in the source file, or "
+                "train on each recording"
             )
         groups.setdefault(str(known[each]), []).append(recording.id)
     if len(groups) < 2:

@@ -180,8 +180,12 @@ def test_training_on_each_laboratory_holds_out_all_others(tmp_path):
     assert plan.members[1].runs[0].loaded.config.data.hold_out.ids == ("r1",)
     assert plan.groups == {"A": ["r1"], "B": ["r0", "r2"]}
     message = refused(*words, recipe="nwb", each="lab")
-    assert "each=lab: r0 has no such metadata: recording, subject, " in message
+    assert "each=lab: r0 does not say it: there are recording, subject, " in message
     assert ", laboratory" in message
+    stray = replace(made, id="stray", subject="unknown")
+    write_recording(stray, tmp_path / "data" / "stray.h5")
+    told = refused(*words, recipe="nwb", each="subject")
+    assert "each=subject: that of stray is unknown" in told
 
 
 # Those on public data sets are planned on files of their layout: test_recipes_on_files.py.

@@ -143,8 +143,8 @@ def fit_adapter(
     latents : (n, 4, H, W) Tensor
         Scaled to a spread of about 1.
     embeddings_ND : Tensor
-        True ones. Where responses are heard, they are told for three pictures of ten all the same,
-        so that the adapter can still be judged by them.
+        True ones, or what responses predict. Where responses are heard, true ones: told for three
+        pictures of ten all the same, so that the adapter can still be judged by them.
     network : EndToEnd
         Its adapter is untrained, standardised by the training's embeddings, or trained before.
     denoiser : Denoiser
