@@ -141,6 +141,19 @@ def test_vectors_are_standardised_as_numpy_does():
     assert torch.equal(standardise(torch.ones(2, 3)), torch.zeros(2, 3))
 
 
+def test_missing_values_are_left_out_of_mean_and_spread():
+    vectors = np.random.default_rng(0).normal([3, -1, 5], [2, 0.5, 1], (50, 3))
+    vectors[::3, 0] = np.nan
+    vectors[:, 2] = np.nan
+    standardise = Standardise(3)
+    standardise.fit(torch.from_numpy(vectors).float())
+    wanted = [np.nanmean(vectors[:, 0]), vectors[:, 1].mean(), 0]
+    np.testing.assert_allclose(standardise.mean_D, wanted, rtol=1e-5)
+    spread = [np.nanstd(vectors[:, 0]), vectors[:, 1].std()]
+    np.testing.assert_allclose(standardise.spread_D[:2], spread, rtol=1e-5)
+    assert 0 < standardise.spread_D[2] < 0.01
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
