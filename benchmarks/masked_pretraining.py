@@ -60,6 +60,9 @@ class Study:
         The recipes are those of bridges and of masked pretraining.
     categories : bool
         Pretrain with categories as well, beside reconstruction alone.
+    fitted : tuple of str
+        What bridges are fitted with: how many settings are tried, on how many folds, and seeds.
+        With few labels three folds would hold out too few to choose settings by.
     mask_labels : float
         Share of the labels from which masks are compared.
     """
@@ -67,6 +70,7 @@ class Study:
     title: str
     align: str
     pretrain: str
+    fitted: tuple[str, ...]
     categories: bool = False
     mask_labels: float = 0.1
 
@@ -76,18 +80,18 @@ STUDIES = {
         title="Masked pretraining: V1, V4 and IT of a simulated monkey",
         align="ventral-stream",
         pretrain="ventral-stream-masked",
+        fitted=("training.budget=2", "training.num_folds=1", "training.num_seeds=5"),
         categories=True,
     ),
     "macaque_v4": Study(
         title="Masked pretraining: macaque V4, six sessions of two animals",
         align="macaque-v4",
         pretrain="macaque-v4-masked",
+        fitted=("training.budget=3", "training.num_folds=2", "training.num_seeds=5"),
         mask_labels=0.5,
     ),
 }
-#: Two folds: with few labels three would hold out too few to choose settings by.
-ALIGNED = ("training.budget=4", "training.num_folds=2", "training.num_seeds=3")
-QUICK_ALIGNED = (
+QUICK_FITTED = (
     "training.budget=1",
     "training.num_folds=2",
     "training.num_seeds=1",
@@ -157,7 +161,7 @@ class Bench:
             self.study.align,
             [
                 *self.where,
-                *(QUICK_ALIGNED if self.quick else ALIGNED),
+                *(QUICK_FITTED if self.quick else self.study.fitted),
                 f"model.rows=[{quoted}]",
                 "model.grey_rows=[]",
                 "data.grey_bank=null",

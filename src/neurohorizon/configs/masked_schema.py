@@ -56,6 +56,8 @@ class MaskedTraining(Section):
 
     num_folds: Annotated[int, Field(strict=True, ge=3)] = 10
     """Folds of the training pictures: one stops the training, one scores it."""
+    mixtures: ShareOrNone = _DEFAULT.mixtures
+    """Share of a batch that is random sums of training responses, which never come twice."""
     category_weight: NotNegative = _DEFAULT.category_weight
     """Of telling the picture's category besides; 0 leaves it out."""
     max_steps: Count = _DEFAULT.max_steps

@@ -1,9 +1,10 @@
 """Say hidden responses from those that can be read: what a bridge's Perceiver can start from.
 
 The trunk of the Perceiver reads what is not hidden. Each hidden place asks the region tokens by a
-query of its own, made of its electrode, area and time bin, and an electrode's own weights turn
-what the query found into a standardised response. Pictures play no part, so responses to any
-pictures teach, whether their embeddings are known or not.
+query of its own, made of its electrode, area and time bin, and an electrode's own weights, times
+those of the time bin, turn what the query found into a standardised response: linearly, as the
+trunk does the work, and only the trunk goes on to a bridge. Pictures play no part, so responses to
+any pictures teach, whether their embeddings are known or not.
 
 Azabou et al. 2025 (CaPOYO); He et al. 2022 (masked autoencoders: the encoder sees only what is not
 hidden); Jaegle et al. 2022 (Perceiver IO: outputs by queries).
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from neurohorizon.models.bridge.inputs import ResponseScale
 from neurohorizon.models.bridge.perceiver import PerceiverTrunk
-from neurohorizon.nn.attention import CrossBlock, join_heads, split_heads
+from neurohorizon.nn.attention import split_heads
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,12 @@ class MaskedModel(PerceiverTrunk):
         self.ask_unit = nn.Parameter(0.5 * torch.randn(num_units, width))
         self.ask_area = nn.Parameter(0.5 * torch.randn(max(spec.areas) + 1, width))
         self.ask_bin = nn.Parameter(0.5 * torch.randn(spec.num_bins, width))
-        self.decoder = CrossBlock(width=width, num_heads=spec.num_heads, dropout=spec.dropout)
-        self.norm = nn.LayerNorm(width)
+        self.norm_ask, self.norm_token = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.to_key_value = nn.Linear(width, 2 * width, bias=False)
+        self.dropout = nn.Dropout(spec.dropout)
         # Near 0, so that the untrained model says about the mean.
         self.answer = nn.Parameter(0.1 * width**-0.5 * torch.randn(num_units, width))
+        self.answer_bin = nn.Parameter(torch.ones(spec.num_bins, width))
         self.classifier = None
         if spec.num_categories:
             self.classifier = nn.Sequential(
@@ -126,19 +129,18 @@ class MaskedModel(PerceiverTrunk):
 
     def _say(self, tokens_KLD: Tensor, hidden_KT: Tensor) -> Tensor:
         """Ask region tokens for hidden places, (P,)."""
-        num_bins, attention = self.spec.num_bins, self.decoder.attention
+        num_heads = self.spec.num_heads
         area_N = torch.tensor(self.spec.areas, device=tokens_KLD.device)
         ask_ND = self.ask_unit + self.ask_area[area_N]
         ask_TD = (ask_ND[:, None] + self.ask_bin).flatten(0, 1)
-        # Questions are the same for every response: projected once, asked of all, and only of
-        # hidden places is the answer worked out.
-        queries = split_heads(attention.project_queries(ask_TD[None]), attention.num_heads)
-        keys_values = split_heads(attention.project(tokens_KLD), 2 * attention.num_heads)
-        keys, values = keys_values.chunk(2, dim=1)
-        found_KTD = join_heads(
-            attention.attend(queries.expand(len(tokens_KLD), -1, -1, -1), keys, values)
+        answer_TD = (self.answer[:, None] * self.answer_bin).flatten(0, 1)
+        asks_HTF, answers_HTF = (
+            split_heads(each[None], num_heads)[0] for each in (self.norm_ask(ask_TD), answer_TD)
         )
-        place_P = hidden_KT.nonzero()[:, 1]
-        told_PD = ask_TD[place_P] + attention.dropout(attention.to_output(found_KTD[hidden_KT]))
-        told_PD = told_PD + self.decoder.feed_forward(told_PD)
-        return (self.norm(told_PD) * self.answer[place_P // num_bins]).sum(dim=1)
+        keys_values = self.dropout(self.to_key_value(self.norm_token(tokens_KLD)))
+        keys_KHLF, values_KHLF = split_heads(keys_values, 2 * num_heads).chunk(2, dim=1)
+        # Asks and answers are the same for every response, and tokens few: what each token would
+        # say comes before the mean over tokens, which then is of numbers, not of vectors.
+        scores_KHLT = keys_KHLF @ asks_HTF.mT * keys_KHLF.shape[-1] ** -0.5
+        said_KHLT = values_KHLF @ answers_HTF.mT
+        return (scores_KHLT.softmax(dim=2) * said_KHLT).sum(dim=(1, 2))[hidden_KT]

@@ -120,7 +120,9 @@ class ContrastiveSettings:
         )
         if self.trunk == "untrained":
             return drawn
-        share = float(10 ** generator.uniform(-1.5, 0)) if self.trunk != "frozen" else 1.0
+        # Drawn apart, so that what is drawn next is what a row without a trunk draws.
+        apart = generator.spawn(1)[0]
+        share = float(10 ** apart.uniform(-1.5, 0)) if self.trunk != "frozen" else 1.0
         return replace(drawn, width=self.width, root=self.root, trunk_share=share)
 
 

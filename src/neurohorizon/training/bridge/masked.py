@@ -31,6 +31,8 @@ PENALTIES = tuple(float(each) for each in np.logspace(-2, 1, 7))
 #: More places than this make a covariance that is too large to invert.
 MOST_LINEAR = 4096
 CHUNK = 256
+#: Responses that a random sum is of, at most.
+MIXED = 256
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class MaskedSettings:
         Take the square root of the responses.
     width, num_layers, num_latents, dropout
         Of the model.
+    mixtures : float
+        Share of a batch that is random sums of training responses, of which no two are the same:
+        they vary together as responses do, so that with few pictures what is linear is learned
+        from as many examples as there are steps.
     category_weight : float
         Of telling the picture's category, beside squared errors of about 1; 0 leaves it out.
     learning_rate, weight_decay : float
@@ -62,14 +68,15 @@ class MaskedSettings:
     width: int = 128
     num_layers: int = 2
     num_latents: int = 2
-    dropout: float = 0.2
+    dropout: float = 0.1
+    mixtures: float = 0.5
     category_weight: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     batch_size: int = 128
     max_steps: int = 3000
-    patience: int = 10
-    ema_decay: float = 0.98
+    patience: int = 20
+    ema_decay: float = 0.995
     check_every: int = 20
 
 
@@ -215,7 +222,7 @@ def pretrain(
 
     def loss() -> Tensor:
         row, _ = draws()
-        batch = _take(every, row)
+        batch = mix_some(_take(every, row), every.responses, settings.mixtures, generator)
         hidden = mask(batch.there, generator=generator)
         return masked_loss(model, replace(batch, hidden=hidden), settings.category_weight)
 
@@ -259,6 +266,22 @@ def known_categories(samples: Samples) -> tuple[str, ...]:
     """Return the names of the pictures' categories, in order."""
     assert samples.category is not None
     return tuple(sorted(set(samples.category.tolist()) - {""}))
+
+
+def mix_some(
+    batch: Masked, responses_KT: Tensor, share: float, generator: torch.Generator
+) -> Masked:
+    """Put random sums of responses, which show no picture, in the place of a share of a batch.
+
+    Weights are normal and independent, so a sum has the responses' mean, which is 0, and their
+    covariance.
+    """
+    num = round(share * len(batch.responses))
+    among = torch.randperm(len(responses_KT), generator=generator)[:MIXED]
+    weights = torch.randn(num, len(among), generator=generator) * len(among) ** -0.5
+    responses, category = batch.responses.clone(), batch.category.clone()
+    responses[:num], category[:num] = weights @ responses_KT[among], -1
+    return replace(batch, responses=responses, category=category)
 
 
 def masked_loss(model: MaskedModel, batch: Masked, category_weight: float = 0.0) -> Tensor:

@@ -88,8 +88,12 @@ class Row:
         return replace(self, start=start)
 
     def candidates(self, budget: int, *, seed: int = 0) -> list[Settings]:
-        """Return settings to try: the start, then drawn ones; the first of them always the same."""
-        generator = np.random.default_rng([seed, *self.name.encode()])
+        """Return settings to try: the start, then drawn ones; the first of them always the same.
+
+        Rows that differ in what a Perceiver starts from try the same, as far as both have it.
+        """
+        name = "Perceiver" if self.pretrained else self.name
+        generator = np.random.default_rng([seed, *name.encode()])
         return [self.start, *(self.start.draw(generator) for _ in range(budget - 1))]
 
     def fit(self, samples: Samples, settings: Settings, words: FitWords) -> tuple[Bridge, int]:

@@ -15,13 +15,20 @@ from neurohorizon.training.bridge.masked import (
     MaskedSettings,
     make_model,
     masked_loss,
+    mix_some,
     predict,
     pretrain,
 )
 from neurohorizon.training.bridge.rows import ROWS
 
 SMALL = MaskedSettings(
-    width=32, num_layers=1, dropout=0.0, batch_size=64, max_steps=300, learning_rate=5e-3
+    width=32,
+    num_layers=1,
+    dropout=0.0,
+    batch_size=64,
+    max_steps=300,
+    learning_rate=5e-3,
+    ema_decay=0.98,
 )
 AREAS = (0,) * 10 + (1,) * 6
 
@@ -98,6 +105,29 @@ def test_the_loss_is_of_hidden_places_and_no_others():
     loss.backward()
 
 
+def test_mixtures_vary_together_as_responses_do_and_show_no_picture():
+    given = world(400)
+    model = make_model(given, SMALL)
+    responses = model.scale.read(given.values)
+    there = torch.rand(400, 16) < 0.9
+    batch = Masked(responses, there, ~there, given.picture, torch.zeros(400, dtype=torch.long))
+    some, more = (
+        [mix_some(batch, responses, share, torch.Generator().manual_seed(n)) for n in range(20)]
+        for share in (0.25, 1.0)
+    )
+    for each in some:
+        assert torch.equal(each.responses[100:], batch.responses[100:])
+        assert each.category.tolist() == [-1] * 100 + [0] * 300
+        assert torch.equal(each.there, there)
+    sums = torch.cat([each.responses for each in more])
+    assert len(sums.unique(dim=0)) == 8000
+    assert sums.mean(dim=0).abs().max() < 0.06
+    assert (sums.T.cov() - responses.T.cov()).abs().max() < 0.08
+    none = mix_some(batch, responses, 0.0, torch.Generator())
+    assert torch.equal(none.responses, batch.responses)
+    assert torch.equal(batch.category, torch.zeros(400, dtype=torch.long))
+
+
 def test_missing_values_are_no_matter():
     given = world(200)
     values = given.values.copy()
@@ -169,6 +199,18 @@ def test_drawn_settings_leave_a_pretrained_trunk_as_it_is():
                 assert (settings.width, settings.num_layers, settings.root) == (32, 1, False)
                 assert settings.trunk == row.start.trunk
             assert name.startswith("Perceiver, pretrained")
+
+
+def test_rows_that_differ_in_where_they_start_try_the_same_settings():
+    model = make_model(world(50), MaskedSettings())
+    untrained = ROWS["Perceiver"].candidates(6)
+    for row in (each.of_sizes(model) for each in ROWS.values() if each.pretrained):
+        tried = row.candidates(6)
+        shares = {each.trunk_share for each in tried[1:]}
+        assert len(shares) == (1 if row.start.trunk == "frozen" else 5)
+        for mine, theirs in zip(tried, untrained, strict=True):
+            same = replace(mine, trunk="untrained", trunk_share=theirs.trunk_share)
+            assert replace(same, root=theirs.root) == theirs
 
 
 def test_a_frozen_trunk_is_worth_more_for_its_pretraining():
