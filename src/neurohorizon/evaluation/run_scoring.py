@@ -333,6 +333,8 @@ class _Work:
         # Baselines whose scores are shared may not be fitted here: then the model stands alone.
         at_hand = self.of_model if self.shared and "ladder" not in vars(self) else self.rows
         by_name = {row.name: row for row in at_hand}
+        if self.model is not None:  # expected counts are shown: nothing need be drawn
+            by_name[self.model.name] = ModelRow(self.model.forecaster, draws=False)
         shown = (looked_at.lead, looked_at.rivals[0])
         scores = rows.scores[looked_at.lead, recording]
         gain, spikes = (
