@@ -88,6 +88,8 @@ def evaluate_run(
             f"{run}: the ideal observer knows simulated sessions only: leave out --observer"
         )
     alone = (run / BASELINES_FILE).is_file()
+    # Before it is loaded: a training may still replace it.
+    model_checksum = "" if alone else checksum(run / MODEL_FILE)
     forecaster = None if alone else TrainedForecaster.load(run)
     sessions = open_run_sessions(record, recordings=recordings)
     plan = config.evaluation.observer or (ObserverConfig() if observer else None)
@@ -108,7 +110,7 @@ def evaluate_run(
         baselines=baselines,
         shared=shared,
         trained_without=_trained_without(record, without or {}),
-        model_checksum="" if alone else checksum(run / MODEL_FILE),
+        model_checksum=model_checksum,
         command_line=command_line,
         again=again,
         progress=progress,

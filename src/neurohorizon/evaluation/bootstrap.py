@@ -18,9 +18,9 @@ from neurohorizon.evaluation.metrics import LN2
 
 FloatArray = NDArray[np.float64]
 
+#: With fewer, blocks of time are resampled within each; and blocks must be as free to vary as
+#: so many sessions are, or no interval is given.
 FEWEST_SESSIONS = 8
-#: With fewer sessions or blocks than this, no interval is given.
-FEWEST_RESAMPLED = 5
 NUM_DRAWS = 2000
 
 
@@ -80,9 +80,14 @@ def bootstrap(
     within each session, and the interval speaks of these sessions only. Percentile
     intervals, the same draws for every pair of rows.
 
+    Of n blocks of a session n - 1 are drawn, each with the weight n / (n - 1): drawing n would
+    make intervals too narrow where sessions have few (Rao & Wu). Sessions of a single block are
+    drawn together as if they were one. All in all there must be 7 blocks more than sessions.
+
     References
     ----------
     Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, chapters 8 and 13.
+    Rao & Wu 1988, J. Am. Stat. Assoc. 83:231.
     """
     return _interval(_draw(gain, spikes, num_draws=num_draws, seed=seed))
 
@@ -122,6 +127,37 @@ def bootstrap_difference(
     )
 
 
+def enough_blocks(num_blocks: Sequence[int]) -> bool:
+    """Tell whether blocks of time are as free to vary as 8 sessions are.
+
+    Parameters
+    ----------
+    num_blocks : sequence of int
+        That are resampled together: of each session.
+    """
+    return sum(count - 1 for count in num_blocks if count) >= FEWEST_SESSIONS - 1
+
+
+def draw_blocks(num_blocks: int, num_draws: int, generator: np.random.Generator) -> FloatArray:
+    """Draw the weights of a session's blocks, whose sum is their number.
+
+    A single block has the weight 1 in every draw: what it varies by cannot be known.
+
+    Returns
+    -------
+    (num_draws, num_blocks) float
+
+    References
+    ----------
+    Rao & Wu 1988, J. Am. Stat. Assoc. 83:231.
+    """
+    if num_blocks == 1:
+        return np.ones((num_draws, 1))
+    share = np.full(num_blocks, 1.0 / num_blocks)
+    times = generator.multinomial(num_blocks - 1, share, size=num_draws)
+    return times * (num_blocks / (num_blocks - 1))
+
+
 @dataclass(frozen=True)
 class _Draws:
     """Bits per spike, and what they are when resampled, (draws, H); None if there is too little."""
@@ -137,29 +173,40 @@ def _draw(
 ) -> _Draws:
     generator = np.random.default_rng(seed)
     over_sessions = len(gain) >= FEWEST_SESSIONS
-    num_resampled = len(gain) if over_sessions else sum(len(rows) for rows in gain)
     total = np.sum([rows.sum(axis=0) for rows in gain], axis=0)
     total_spikes = np.sum([rows.sum(axis=0) for rows in spikes], axis=0)
     value = _ratio(total, total_spikes)
-    if num_resampled < FEWEST_RESAMPLED:
-        return _Draws(value, None, "blocks", num_resampled)
     if over_sessions:
-        strata = [
-            (
-                np.stack([rows.sum(axis=0) for rows in gain]),
-                np.stack([rows.sum(axis=0) for rows in spikes]),
-            )
-        ]
-    else:
-        strata = list(zip(gain, spikes, strict=True))
+        count = len(gain)
+        times = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
+        drawn = times @ np.stack([rows.sum(axis=0) for rows in gain])
+        drawn_spikes = times @ np.stack([rows.sum(axis=0) for rows in spikes])
+        return _Draws(value, _ratio(drawn, drawn_spikes), "sessions", count)
+    num_blocks = sum(len(rows) for rows in gain)
+    strata = _strata(gain, spikes)
+    if not enough_blocks([len(rows) for rows, _ in strata]):
+        return _Draws(value, None, "blocks", num_blocks)
     drawn, drawn_spikes = np.zeros((num_draws, len(value))), np.zeros((num_draws, len(value)))
     for rows, row_spikes in strata:
-        count = len(rows)
-        times = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
+        times = draw_blocks(len(rows), num_draws, generator)
         drawn += times @ rows
         drawn_spikes += times @ row_spikes
-    bits = _ratio(drawn, drawn_spikes)
-    return _Draws(value, bits, "sessions" if over_sessions else "blocks", num_resampled)
+    return _Draws(value, _ratio(drawn, drawn_spikes), "blocks", num_blocks)
+
+
+def _strata(
+    gain: Sequence[FloatArray], spikes: Sequence[NDArray[Any]]
+) -> list[tuple[FloatArray, NDArray[Any]]]:
+    """Return what blocks are drawn within: sessions, and all those of a single block as one."""
+    pairs = [(rows, counts) for rows, counts in zip(gain, spikes, strict=True) if len(rows)]
+    strata = [pair for pair in pairs if len(pair[0]) > 1]
+    single = [pair for pair in pairs if len(pair[0]) == 1]
+    if len(single) == 1 and strata:  # it cannot vary by itself
+        single.append(strata.pop())
+    if single:
+        rows, counts = zip(*single, strict=True)
+        strata.append((np.concatenate(rows), np.concatenate(counts)))
+    return strata
 
 
 def _interval(draws: _Draws) -> Interval:

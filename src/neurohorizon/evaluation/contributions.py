@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.bootstrap import Interval, bootstrap
@@ -40,6 +41,7 @@ WAYS: tuple[Way, ...] = ("permuted", "withheld")
 RECENT_S = 0.3
 STATES = ("little movement", "some movement", "much movement", "after a picture", "no picture")
 FALSE_DISCOVERY = 0.05
+FEWEST_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def measure_contributions(
     Returns
     -------
     list of Contributions
-        One a case.
+        One a case that is scored.
 
     Raises
     ------
@@ -123,9 +125,11 @@ def measure_contributions(
     taken: list[tuple[Modality, Way]] = [(each, way) for each in modalities for way in WAYS]
     for each in retrained:
         taken.append((each.modality, "retrained"))
-    done, total = 0, sum(len(case.origins_s) for case in cases)
+    scored = [number for number, case in enumerate(cases) if not case.why_not_scored]
+    done, total = 0, sum(len(cases[number].origins_s) for number in scored)
     found = []
-    for number, case in enumerate(cases):
+    for number in scored:
+        case = cases[number]
         own_cases = [each.cases[number] for each in retrained]
         for own in own_cases:
             if not np.array_equal(own.origins_s, case.origins_s):
@@ -139,7 +143,8 @@ def measure_contributions(
             case.origins_s, horizon_s=protocol.spec.horizon_s
         )
         other = np.random.default_rng(seed).permutation(len(case.origins_s))
-        states = window_states(every)
+        first_unit = case.recording.series[spec.behavior[0]].unit if spec.behavior else ""
+        states = window_states(every, first_unit)
         block = np.floor(case.origins_s / protocol.block_s).astype(np.int64)
         block = np.unique(block, return_inverse=True)[1]
         shape = (int(block.max()) + 1, 1 + len(STATES), len(units), len(protocol.horizons_s))
@@ -190,12 +195,25 @@ def measure_contributions(
     return found
 
 
-def window_states(conditions: Conditions) -> NDArray[np.bool_]:
-    """Tell which of :data:`STATES` each window is in, (T, S); none where it is not known."""
+def window_states(conditions: Conditions, unit: str = "") -> NDArray[np.bool_]:
+    """Tell which of :data:`STATES` each window is in; none where it is not known.
+
+    Parameters
+    ----------
+    conditions : Conditions
+    unit : str
+        Physical unit of the first series. A velocity, which has "/s" at the end, counts by its
+        magnitude, whichever way it goes.
+
+    Returns
+    -------
+    (T, S) bool
+    """
     states = np.zeros((len(conditions), len(STATES)), dtype=bool)
     if conditions.behavior and conditions.behavior[0].shape[2]:
         now = conditions.behavior[0][:, -1]
-        magnitude = np.linalg.norm(now, axis=1) if now.shape[1] > 1 else now[:, 0]
+        directed = now.shape[1] > 1 or unit.endswith("/s")
+        magnitude = np.linalg.norm(now, axis=1) if directed else now[:, 0]
         known = np.isfinite(magnitude)
         if known.any():
             edges = np.quantile(magnitude[known], [1 / 3, 2 / 3])
@@ -305,8 +323,9 @@ def unit_contributions(found: Sequence[Contributions]) -> list[dict[str, Any]]:
     -------
     list of dict
         ``recording``, ``unit``, ``area``, ``modality``, ``way``, ``bits_per_spike``, ``low``
-        and ``high`` (95 %, over blocks of time), ``p`` (one-sided) and ``driven``: whether the
-        condition helps the unit at a false discovery rate of 5 % over all units.
+        and ``high`` (95 %, over blocks of time, by Student's t), ``p`` (one-sided) and
+        ``driven``: whether the condition helps the unit at a false discovery rate of 5 % over
+        all units. With fewer than 5 blocks a recording tells nothing: no interval, and p is 1.
 
     References
     ----------
@@ -317,11 +336,8 @@ def unit_contributions(found: Sequence[Contributions]) -> list[dict[str, Any]]:
         first = len(table)
         for each in found:
             gain, spikes = each.gain[place, :, 0, :, -1], each.spikes[:, 0, :, -1].sum(axis=0)
-            num_blocks = len(gain)
-            # The sum over blocks of a session has about the error of as many independent draws.
-            total, error = gain.sum(axis=0), gain.std(axis=0, ddof=1) * np.sqrt(num_blocks)
+            total, within, p = _over_blocks(gain)
             scale = LN2 * np.maximum(spikes, 1)
-            z = np.divide(total, error, out=np.zeros_like(total), where=error > 0)
             for unit in range(len(total)):
                 table.append(
                     {
@@ -331,12 +347,24 @@ def unit_contributions(found: Sequence[Contributions]) -> list[dict[str, Any]]:
                         "modality": str(modality),
                         "way": str(way),
                         "bits_per_spike": total[unit] / scale[unit],
-                        "low": (total[unit] - 1.96 * error[unit]) / scale[unit],
-                        "high": (total[unit] + 1.96 * error[unit]) / scale[unit],
-                        "p": float(norm.sf(z[unit])) if error[unit] > 0 else 1.0,
+                        "low": (total[unit] - within[unit]) / scale[unit],
+                        "high": (total[unit] + within[unit]) / scale[unit],
+                        "p": float(p[unit]),
                     }
                 )
         adjusted = false_discovery_control([entry["p"] for entry in table[first:]])
         for entry, value in zip(table[first:], adjusted, strict=True):
             entry["driven"] = bool(value < FALSE_DISCOVERY)
     return table
+
+
+def _over_blocks(gain: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return sums of (K, M) gains, half of their 95 % intervals, and one-sided p values, (M,)."""
+    num_blocks, total = len(gain), gain.sum(axis=0)
+    if num_blocks < FEWEST_BLOCKS:
+        return total, np.full_like(total, np.nan), np.ones_like(total)
+    # The sum over blocks of a session has about the error of as many independent draws.
+    error = gain.std(axis=0, ddof=1) * np.sqrt(num_blocks)
+    score = np.divide(total, error, out=np.zeros_like(total), where=error > 0)
+    p = np.where(error > 0, student.sf(score, num_blocks - 1), 1.0)
+    return total, student.ppf(0.975, num_blocks - 1) * error, p

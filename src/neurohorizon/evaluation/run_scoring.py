@@ -60,6 +60,7 @@ from neurohorizon.evaluation.run_results import (
     reference_part,
 )
 from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.ops.binning import to_ticks
 from neurohorizon.ops.files import write_json
 from neurohorizon.ops.records import save_records
 from neurohorizon.recordings.conditions import Modality
@@ -158,9 +159,11 @@ def score_run(
         raise DataError("nothing to score: the run holds out no recording; score the set 'later'")
     fingerprint = json.loads(json.dumps([model_checksum, asdict(protocol)]))
     before = read_json(folder / MADE_FROM_FILE, {})
-    if before.get("fingerprint", fingerprint) != fingerprint:
-        shutil.rmtree(folder)
-        before = {}
+    if before.get("fingerprint") != fingerprint:
+        shutil.rmtree(folder, ignore_errors=True)
+        before = {"fingerprint": fingerprint}
+        # Before any result: what an interruption leaves behind is this model's.
+        write_json(folder / MADE_FROM_FILE, before)
     other_s = None if reference_s == protocol.reference_s else reference_s
     work = _Work(
         model=None if forecaster is None else ModelRow(forecaster),
@@ -295,8 +298,14 @@ class _Work:
     def _shared_path(self, name: SetName) -> Path:
         """Name the ladder's scores by what they depend on."""
         assert self.shared is not None
-        fitted_on = [(each.id, each.num_units, len(each.spike_times)) for each in self.training]
-        scored = [case.recording.id for case in self.cases(name)]
+        fitted_on = [
+            (each.id, each.num_units, len(each.spike_times), _stretches(each))
+            for each in self.training
+        ]
+        scored = [
+            (case.recording.id, to_ticks(case.reference.intervals).tolist())
+            for case in self.cases(name)
+        ]
         told = [asdict(self.protocol.comparable), asdict(self.protocol.spec.conditions)]
         content = json.dumps([told, fitted_on, scored], sort_keys=True)
         return self.shared / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
@@ -400,3 +409,9 @@ class _Work:
     def _report(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(what, done, total)
+
+
+def _stretches(recording: Recording) -> list[Any]:
+    """Return what baselines may be fitted on, in microseconds, and whether blocks alternate."""
+    split = recording.require_split()
+    return [to_ticks(split.train).tolist(), to_ticks(split.valid).tolist(), split.interleaved]

@@ -19,6 +19,7 @@ from neurohorizon.errors import DataError
 from neurohorizon.evaluation.model_row import TEACHER_FORCED
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.run_results import (
+    MADE_FROM_FILE,
     RESULTS_FOLDER,
     SET_NAMES,
     SetName,
@@ -190,9 +191,8 @@ def is_scored(run: Path, parts: list[str]) -> bool:
     """Tell whether a run is trained, and all that is wanted of its results is there."""
     results = run / RESULTS_FOLDER
     wanted = [results / part / "evaluation.json" for part in parts]
-    return all(
-        path.is_file() for path in (run / TRAINING_FILE, results / "made_from.json", *wanted)
-    )
+    there = all(path.is_file() for path in (run / TRAINING_FILE, *wanted))
+    return there and "finished" in read_json(results / MADE_FROM_FILE, {})
 
 
 def load_sweep(folder: Path | str) -> SweepResults:

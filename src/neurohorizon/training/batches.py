@@ -84,8 +84,7 @@ class TrainingBatches(Dataset[ForecastBatch]):
     -----
     The sessions of a batch are neighbours in their number of units, which keeps padding low;
     where neighbours differ much, a batch holds some of them only, with more references each.
-    Where weights differ, each of its references is of a session with the probability that its
-    weight gives it; where all are equal, each session is a neighbour in as many batches.
+    Each of its references is of a session with the probability that the session's weight gives it.
     """
 
     def __init__(
@@ -108,7 +107,6 @@ class TrainingBatches(Dataset[ForecastBatch]):
         self.shuffle_labels = shuffle_labels
         weights = np.array([session.weight for session in sessions])
         self._edges = np.cumsum(weights) / weights.sum()
-        self._alike = bool(np.all(weights == weights[0]))
 
     def __getitem__(self, number: int) -> ForecastBatch:
         generator = np.random.default_rng((self.seed, number))
@@ -128,14 +126,10 @@ class TrainingBatches(Dataset[ForecastBatch]):
     def draw_members(self, generator: np.random.Generator) -> list[int]:
         """Draw the session of each reference of a batch, by index."""
         count, last = self.references_per_batch, len(self.sessions) - 1
-        if self._alike:
-            first = int(generator.integers(1 - count, last + 1))
-            members = [min(max(first + i, 0), last) for i in range(count)]
-        else:
-            # Points at equal distances on a line of which each session holds its share.
-            points = (generator.uniform() + np.arange(count) / len(self.sessions)) % 1.0
-            found = np.searchsorted(self._edges, points, side="right")
-            members = sorted(min(int(index), last) for index in found)
+        # Points at equal distances on a line of which each session holds its share.
+        points = (generator.uniform() + np.arange(count) / len(self.sessions)) % 1.0
+        found = np.searchsorted(self._edges, points, side="right")
+        members = sorted(min(int(index), last) for index in found)
         groups = self._groups_of_like_size(members)
         if len(groups) == 1:
             return members

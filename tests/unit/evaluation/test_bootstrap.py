@@ -1,6 +1,7 @@
 """Intervals: paired, honest about what was resampled, and with the coverage they claim."""
 
 import numpy as np
+import pytest
 
 from neurohorizon.evaluation.bootstrap import bootstrap
 
@@ -50,6 +51,32 @@ def test_intervals_cover_the_truth_about_as_often_as_they_claim():
     assert 0.88 <= covered / 200 <= 0.99
 
 
+@pytest.mark.parametrize(("num_sessions", "num_blocks"), [(7, 2), (3, 6), (1, 8)])
+def test_few_blocks_claim_little(num_sessions, num_blocks):
+    """Noise is called a difference about as often as it may be, with few blocks in a session."""
+    generator, called = np.random.default_rng(4), 0
+    spikes = [np.full((num_blocks, 1), 100)] * num_sessions
+    for _ in range(400):
+        gain = [generator.normal(size=(num_blocks, 1)) for _ in range(num_sessions)]
+        interval = bootstrap(gain, spikes, num_draws=300)
+        called += bool(interval.above[0] or interval.below[0])
+    assert 0.01 < called / 400 < 0.14
+
+
+def test_sessions_of_one_block_are_drawn_together():
+    generator = np.random.default_rng(5)
+    gain = [generator.normal(size=(1, 1)) for _ in range(5)]
+    spikes = [np.full((1, 1), 10)] * 5
+    assert np.isnan(bootstrap(gain, spikes).low).all()
+    whole = np.concatenate([*gain, generator.normal(size=(6, 1))])
+    beside, together = (
+        bootstrap(each, [np.full((len(rows), 1), 10) for rows in each])
+        for each in ([*gain, whole[5:]], [whole[:5], whole[5:]])
+    )
+    width = [(each.high - each.low)[0] for each in (beside, together)]
+    assert width[0] == pytest.approx(width[1], rel=0.1)
+
+
 def test_a_clear_difference_is_above_and_noise_is_not():
     generator = np.random.default_rng(3)
     spikes = [np.full((30, 1), 100)]
@@ -61,8 +88,8 @@ def test_a_clear_difference_is_above_and_noise_is_not():
 
 
 def test_blocks_without_spikes_do_no_harm():
-    gain, spikes = np.zeros((6, 1)), np.zeros((6, 1), dtype=int)
+    gain, spikes = np.zeros((9, 1)), np.zeros((9, 1), dtype=int)
     gain[0], spikes[0] = 5.0, 10
     interval = bootstrap([gain], [spikes])
     assert np.isfinite([interval.value, interval.low, interval.high]).all()
-    assert np.isnan(bootstrap([np.zeros((6, 1))], [np.zeros((6, 1), dtype=int)]).value).all()
+    assert np.isnan(bootstrap([np.zeros((9, 1))], [np.zeros((9, 1), dtype=int)]).value).all()

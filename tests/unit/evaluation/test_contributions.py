@@ -20,6 +20,7 @@ from neurohorizon.evaluation.contributions import (
 from neurohorizon.evaluation.protocol import Protocol, prepare_case
 from neurohorizon.ops.records import load_records, save_records
 from neurohorizon.recordings.conditions import ConditionReader, ConditionSpec
+from neurohorizon.recordings.schema import Series
 from neurohorizon.recordings.window_spec import WindowSpec
 from neurohorizon.report.contributions import compute_contribution_bars, compute_unit_worth
 from neurohorizon.simulate.population import simulate_session
@@ -44,7 +45,7 @@ class Tuned:
 @pytest.fixture(scope="module")
 def session():
     return simulate_session(
-        PopulationWorld(), num_units=50, duration_s=500.0, seed=3, driven=True, trials=False
+        PopulationWorld(), num_units=50, duration_s=840.0, seed=3, driven=True, trials=False
     )
 
 
@@ -147,6 +148,43 @@ def test_areas_and_states_are_told_apart(session, found):
     )
     assert after > none
     assert rows["behavior", "permuted", "area", "V1"].num_units == 20
+
+
+@pytest.mark.parametrize("num_blocks", [2, 5, 12])
+def test_of_units_that_nothing_drives_none_is_found(num_blocks):
+    """Few blocks of time are no licence: one table in twenty may hold a unit, and no more."""
+    generator, num_units, tables = np.random.default_rng(0), 40, []
+    for _ in range(60):
+        gain = np.zeros((1, num_blocks, 1 + len(STATES), num_units, 1))
+        gain[:, :, 0] = generator.normal(0.0, 5.0, size=(1, num_blocks, num_units, 1))
+        of_world = Contributions(
+            recording="null",
+            modality=np.array(["behavior"]),
+            way=np.array(["permuted"]),
+            horizons_s=np.array([1.0]),
+            unit_id=np.arange(num_units).astype(str),
+            unit_area=np.full(num_units, ""),
+            gain=gain,
+            spikes=np.full(gain.shape[1:], 500),
+        )
+        tables.append(any(row["driven"] for row in unit_contributions([of_world])))
+    assert np.mean(tables) < 0.12
+
+
+def test_the_way_of_a_velocity_is_no_amount_of_movement():
+    times = np.arange(0.0, 300.0, 0.01)
+    recording = to_recording(
+        simulate_session(PopulationWorld(), num_units=3, duration_s=300.0, seed=1),
+        id="a",
+        subject="a",
+    )
+    turning = Series(times, 5.0 * np.sin(2 * np.pi * times / 7.0)[:, None], unit="rad/s")
+    recording = replace(recording, series={"wheel.velocity": turning})
+    read = ConditionReader(recording, ConditionSpec(behavior=("wheel.velocity",)))
+    conditions = read.read(np.arange(2.0, 298.0, 0.5), horizon_s=1.0)
+    states, speed = window_states(conditions, "rad/s"), np.abs(conditions.behavior[0][:, -1, 0])
+    little, some, much = (speed[states[:, place]] for place in range(3))
+    assert little.max() <= some.min() < some.max() <= much.min()
 
 
 def test_states_are_none_where_they_are_not_known(case):

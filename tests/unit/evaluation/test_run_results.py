@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from neurohorizon.errors import DataError
+from neurohorizon.evaluation import run_scoring
 from neurohorizon.evaluation.baselines.constant import Mean, ReferenceRate
 from neurohorizon.evaluation.comparison import compare_runs
 from neurohorizon.evaluation.protocol import Protocol
@@ -15,7 +16,7 @@ from neurohorizon.evaluation.run_scoring import ObserverPlan, score_run
 from neurohorizon.evaluation.summary import pooled
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
-from neurohorizon.recordings.splits import split_interleaved
+from neurohorizon.recordings.splits import split_in_time, split_interleaved
 from neurohorizon.simulate.population import simulate_session
 from neurohorizon.simulate.recordings import to_recording
 from neurohorizon.simulate.world import PopulationWorld
@@ -91,6 +92,26 @@ def test_results_of_another_model_are_not_kept(tmp_path):
     assert results.made_from["command_lines"] == []
 
 
+def test_what_an_interruption_left_of_another_model_is_not_kept(tmp_path, monkeypatch):
+    """Somebody looks at a training early and stops; later the final model is scored."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_scoring, "save_example", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "r", sets=("held-out",))
+    assert (tmp_path / "r" / "held-out").is_dir()
+    assert "finished" not in load_run_results(tmp_path / "r").made_from
+    assert run(tmp_path / "r", seed=1, sets=("held-out",))[0] == "held-out"
+    run(tmp_path / "alone", seed=1, sets=("held-out",))
+    found, alone = (load_run_results(tmp_path / name) for name in ("r", "alone"))
+    np.testing.assert_array_equal(
+        *(pooled(each.first.rows, "NeuroHorizon").value for each in (found, alone))
+    )
+
+
 def test_another_reference_length_lies_beside_the_own(tmp_path):
     run(tmp_path / "r", sets=("held-out",))
     assert run(tmp_path / "r", sets=("held-out",), reference_s=10.0) == ["held-out.reference-10s"]
@@ -139,6 +160,24 @@ def test_shared_baselines_of_other_spikes_are_scored_again(tmp_path):
         rows = load_run_results(tmp_path / name).first.rows
         levels.append(pooled(rows, "reference rate").value)
     assert len(list((tmp_path / "b").iterdir())) == 1
+    assert not np.array_equal(levels[0], levels[1])
+    np.testing.assert_array_equal(levels[1], levels[2])
+
+
+def test_shared_baselines_of_another_training_time_are_scored_again(tmp_path):
+    """The test time is the same, and the reference of its session is not."""
+    recording = waving_recording(seed=1, duration_s=200.0, name="t")
+    levels = []
+    for name, fractions, shared in (
+        ("long", (0.6, 0.1, 0.3), tmp_path / "b"),
+        ("short", (0.2, 0.5, 0.3), tmp_path / "b"),
+        ("alone", (0.2, 0.5, 0.3), None),
+    ):
+        split = replace(recording, split=split_in_time(recording.domain, fractions=fractions))
+        run(tmp_path / name, training=[split], held_out=[], sets=("later",), shared=shared)
+        rows = load_run_results(tmp_path / name).first.rows
+        levels.append(pooled(rows, "reference rate").value)
+    assert len(list((tmp_path / "b").iterdir())) == 2
     assert not np.array_equal(levels[0], levels[1])
     np.testing.assert_array_equal(levels[1], levels[2])
 

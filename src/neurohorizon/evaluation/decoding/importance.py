@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from neurohorizon.errors import DataError
-from neurohorizon.evaluation.bootstrap import FEWEST_RESAMPLED
+from neurohorizon.evaluation.bootstrap import draw_blocks, enough_blocks
 from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.out_of_time import WINDOW_S, Way, out_of_time
 from neurohorizon.evaluation.decoding.sums import LOWER_IS_BETTER, Sums
@@ -224,9 +224,7 @@ class _OfTask:
             return
         self.num_blocks = len(whole.block)
         num_draws = NUM_DRAWS if self.metric != "median_error" else FEWER_DRAWS
-        share = np.full(self.num_blocks, 1.0 / self.num_blocks)
-        generator = np.random.default_rng(seed)
-        self.drawn = generator.multinomial(self.num_blocks, share, size=num_draws)
+        self.drawn = draw_blocks(self.num_blocks, num_draws, np.random.default_rng(seed))
         self.base = whole.resampled(self.metric, self.drawn)
         self.sign = -1.0 if self.metric in LOWER_IS_BETTER else 1.0
         self.start()
@@ -280,7 +278,7 @@ def _importance(
 
 
 def _interval(drawn: FloatArray, num_blocks: int) -> tuple[float, float]:
-    if num_blocks < FEWEST_RESAMPLED or not np.isfinite(drawn).any():
+    if not enough_blocks([num_blocks]) or not np.isfinite(drawn).any():
         return float("nan"), float("nan")
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return float(low), float(high)
@@ -288,6 +286,6 @@ def _interval(drawn: FloatArray, num_blocks: int) -> tuple[float, float]:
 
 def _p_value(drawn: FloatArray, num_blocks: int) -> float:
     known = drawn[np.isfinite(drawn)]
-    if num_blocks < FEWEST_RESAMPLED or not len(known):
+    if not enough_blocks([num_blocks]) or not len(known):
         return 1.0
     return float((1 + np.sum(known <= 0)) / (1 + len(known)))

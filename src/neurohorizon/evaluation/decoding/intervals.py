@@ -1,8 +1,8 @@
 """Intervals of decoders' scores, and of their paired differences.
 
 Over sessions the score is the mean of each session's own. It is resampled over sessions where
-there are 8 or more; with fewer, blocks of 30 s are resampled within each session, the score
-is computed anew, and the interval speaks of these sessions only. Neighbouring time stamps share
+there are 8 or more; with fewer, blocks of 30 s are resampled within each session, of which each
+must have two at least, the score is computed anew, and the interval speaks of these sessions only. Neighbouring time stamps share
 spikes and say nearly the same: resampled one by one, intervals would be far too narrow.
 
 References
@@ -19,10 +19,11 @@ import numpy as np
 
 from neurohorizon.errors import DataError
 from neurohorizon.evaluation.bootstrap import (
-    FEWEST_RESAMPLED,
     FEWEST_SESSIONS,
     NUM_DRAWS,
     Interval,
+    draw_blocks,
+    enough_blocks,
 )
 from neurohorizon.evaluation.decoding.sums import LOWER_IS_BETTER, Sums
 from neurohorizon.recordings.schema import FloatArray
@@ -102,18 +103,17 @@ def _draw(
         share = np.full(len(some), 1.0 / len(some))
         times = generator.multinomial(len(some), share, size=num_draws)
         return value, times @ values[some] / len(some), "sessions", len(some)
-    num_blocks = sum(len(sessions[index].block) for index in some)
-    if num_blocks < FEWEST_RESAMPLED:
-        return value, None, "blocks", num_blocks
+    counts = [len(sessions[index].block) for index in some]
+    if min(counts, default=0) < 2 or not enough_blocks(counts):
+        return value, None, "blocks", sum(counts)
     drawn = np.zeros(num_draws)
-    for index in some:
-        count = len(sessions[index].block)
-        times = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
+    for index, count in zip(some, counts, strict=True):
+        times = draw_blocks(count, num_draws, generator)
         score = sessions[index].resampled(metric, times)
         if others is not None:
             score = score - others[index].resampled(metric, times)
         drawn += score / len(some)
-    return value, drawn, "blocks", num_blocks
+    return value, drawn, "blocks", sum(counts)
 
 
 def _interval(

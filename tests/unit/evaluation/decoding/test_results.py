@@ -23,8 +23,8 @@ from neurohorizon.evaluation.decoding.sums import Sums
 
 @pytest.fixture(scope="module")
 def cases() -> list[DecodingCase]:
-    places = [wandering_case(seed=seed, length_s=120.0) for seed in (1, 2)]
-    return [*places, wandering_case(seed=1, length_s=120.0, kind="binary")]
+    places = [wandering_case(seed=seed, length_s=360.0) for seed in (1, 2)]
+    return [*places, wandering_case(seed=1, length_s=360.0, kind="binary")]
 
 
 @pytest.fixture(scope="module")
