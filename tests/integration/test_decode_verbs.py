@@ -74,6 +74,10 @@ def test_the_model_is_scored_beside_simple_decoders_once(run, capsys):
         assert (run / "results" / f"later.{name}.npz").is_file()
     assert main(["evaluate", str(run)]) == 0
     assert "all was there already" in capsys.readouterr().out
+    notes = run / "results" / "made_from.json"
+    notes.write_text(notes.read_text().replace('"fingerprint"', '"of another model"'))
+    assert main(["evaluate", str(run)]) == 0
+    assert "computed later" in capsys.readouterr().out
 
 
 def test_units_that_are_read_are_told_once(run, capsys):

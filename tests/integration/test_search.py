@@ -67,6 +67,8 @@ def test_a_search_is_run_and_gone_on_with(tmp_path, capsys, only_error):
         (["training.learning_rate=-1.0..1.0"], "with training.learning_rate=-1: "),
         (["model.width=16,30"], "with model.width=30: "),
         (["model.size=small..9"], "expected two numbers"),
+        (["model.width=16..20"], "with model.width=17: "),
+        (["model.width=16,32", "model.width=64"], "model.width is given twice"),
     ],
 )
 def test_a_mistake_is_one_line_and_trains_nothing(words, told, tmp_path, only_error):
@@ -74,6 +76,11 @@ def test_a_mistake_is_one_line_and_trains_nothing(words, told, tmp_path, only_er
     assert main(command) == 2
     assert told in only_error()
     assert not (tmp_path / "out").exists()
+
+
+def test_a_path_that_goes_up_is_no_range():
+    plan = plan_search("tiny", ["data.folder=../world", "model.width=16,32"])
+    assert (plan.settings, list(plan.space)) == (("data.folder=../world",), ["model.width"])
 
 
 def test_ranges_are_searched_by_what_they_span():

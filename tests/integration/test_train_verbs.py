@@ -13,6 +13,7 @@ from neurohorizon.cli import train as train_file
 from neurohorizon.cli.app import main
 from neurohorizon.configs.load import load_config
 from neurohorizon.configs.records import load_run, open_run_sessions
+from neurohorizon.configs.run_folders import alone_in_run
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.recordings.store import write_recording
 from worlds import poisson_recording
@@ -232,6 +233,18 @@ def test_recordings_that_cannot_be_used_leave_no_run(tmp_path, capsys):
     write_recording(short, tmp_path / "data" / "short.h5")
     assert "short: 16.2 s of training data are too short" in refused(capsys, command)
     assert not (tmp_path / "run").exists()
+
+
+def test_two_do_not_train_into_one_folder(command, tmp_path, capsys):
+    run = tmp_path / "run"
+    with alone_in_run(run):
+        told = refused(capsys, [*command, "--out", run])
+    assert f"{run}: somebody else is training there" in told
+    assert not run.exists()
+    assert main([*command, "--out", str(run)]) == 0
+    with alone_in_run(run, busy="evaluating"):
+        assert "somebody else is evaluating" in refused(capsys, ["evaluate", run])
+    assert not list(run.glob(".*"))
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(command, tmp_path, capsys):

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from neurohorizon.configs.schema import RunConfig
 from neurohorizon.configs.section import (
     Count,
-    CountOrNone,
     Section,
+    Seed,
     Share,
     Switch,
     Text,
@@ -41,7 +41,7 @@ class RandomPictures(Section):
     name: Literal["pictures"] = "pictures"
     test_share: Share = 0.2
     """Share of the pictures."""
-    seed: CountOrNone = 0
+    seed: Seed = 0
     """Another seed draws others."""
 
 
@@ -51,7 +51,7 @@ class DisjointCategories(Section):
     name: Literal["categories"] = "categories"
     test_share: Share = 0.2
     """Share of the categories."""
-    seed: CountOrNone = 0
+    seed: Seed = 0
     """Another seed draws others."""
 
 
@@ -143,7 +143,7 @@ class BridgeTraining(Section):
     """Steps of a row that is trained, at most."""
     label_share: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
     """Share of the training pictures whose embeddings are used; a larger one holds a smaller."""
-    label_seed: CountOrNone = 0
+    label_seed: Seed = 0
     """Another seed draws others."""
     device: Text = "cpu"
     """Where networks are trained: cpu, cuda, cuda:1."""

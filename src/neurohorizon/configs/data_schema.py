@@ -12,6 +12,7 @@ from neurohorizon.configs.section import (
     CountOrNone,
     Positive,
     Section,
+    Seed,
     Share,
     ShareOrNone,
     Switch,
@@ -42,7 +43,7 @@ class InterleavedSplit(Section):
     """Shares of train, valid and test."""
     block_s: Positive = 20.0
     """Length of a block with its guard, in seconds."""
-    seed: CountOrNone = 0
+    seed: Seed = 0
     """Seed of the order of the blocks."""
     within: Text | None = None
     """Table within whose intervals the blocks lie; null for all that was recorded."""
@@ -67,7 +68,7 @@ class HoldOutFraction(Section):
 
     fraction: Share = 0.3
     """Share of the recordings to hold out."""
-    seed: CountOrNone = 0
+    seed: Seed = 0
     """Another seed holds out others."""
     stratify_by: Text | None = None
     """Metadata key (such as laboratory): its values are represented on both sides."""
@@ -130,7 +131,7 @@ class SimulatedData(Section):
     """Smallest and largest number of units of a session."""
     minutes: Positive = 10.0
     """Length of a session, in minutes."""
-    seed: CountOrNone = 0
+    seed: Seed = 0
     """Seed of the world's sessions."""
     drift: Switch = True
     """Gains and a slow latent drift."""

@@ -22,6 +22,7 @@ from neurohorizon.configs.section import (
     NotNegative,
     Positive,
     Section,
+    Seed,
     ShareOrNone,
     Switch,
     Text,
@@ -75,7 +76,7 @@ class TrialSplit(Section):
     """Shares of train, valid and test."""
     stratify_by: Text | None = None
     """Column of the table whose values are represented in all parts."""
-    seed: CountOrNone = 0
+    seed: Seed = 0
     """Seed of the order of the trials."""
 
 

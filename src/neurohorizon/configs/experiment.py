@@ -32,6 +32,8 @@ from neurohorizon.configs.section import Count, CountOrNone, Section, Switch, Te
 from neurohorizon.errors import ConfigError
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
+#: Seconds; less says too little of a unit.
+SHORTEST_REFERENCE_S = 10.0
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
 
 
@@ -53,7 +55,7 @@ class Experiment(Section):
     each: Text | None = None
     """Train on each recording, subject, or value of another of their metadata (such as laboratory)
     alone and hold out all others, for recordings in files."""
-    reference_lengths_s: tuple[Annotated[float, Field(ge=10)], ...] = ()
+    reference_lengths_s: tuple[Annotated[float, Field(ge=SHORTEST_REFERENCE_S)], ...] = ()
     """Lengths of the reference that are scored beside the recipe's own, in seconds."""
 
 

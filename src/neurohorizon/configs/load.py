@@ -21,7 +21,7 @@ from neurohorizon.configs.decode_schema import DecodeConfig
 from neurohorizon.configs.keys import explain_unknown, find_unknown, section_at
 from neurohorizon.configs.masked_schema import MaskedConfig
 from neurohorizon.configs.problems import describe_problem, format_value
-from neurohorizon.configs.recipe_file import find_recipe, read_yaml
+from neurohorizon.configs.recipe_file import find_recipe, read_yaml, write_yaml
 from neurohorizon.configs.root import AnyConfig, TrainConfig, root_of, verb_of
 from neurohorizon.configs.schema import ForecastConfig
 from neurohorizon.errors import ConfigError
@@ -224,7 +224,7 @@ def flatten(config: AnyConfig) -> Iterator[tuple[str, Any]]:
 
 def to_yaml(config: AnyConfig) -> str:
     """Write a configuration as a recipe that gives the same again."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return write_yaml(config.model_dump(mode="json"))
 
 
 def _read_layers(path: Path) -> list[tuple[str, dict[str, Any]]]:

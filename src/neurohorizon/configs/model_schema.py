@@ -133,6 +133,11 @@ class ModelConfig(Section):
                 f"model.num_heads is {self.num_heads}, which does not divide model.width "
                 f"{self.width}: choose {' or '.join(map(str, below + above))}"
             )
+        if self.width == self.num_heads:
+            raise ConfigError(
+                f"model.num_heads is {self.num_heads}, which leaves each head a single feature of "
+                f"model.width {self.width}, and time is told by pairs: choose fewer heads"
+            )
         if self.num_encoder_layers == 0:
             if self.decoder in ("causal_bins", "autoregressive"):
                 raise ConfigError(

@@ -48,6 +48,18 @@ def _construct_mapping(loader: _RecipeLoader, node: yaml.MappingNode) -> dict[An
 _RecipeLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 
 
+class _RecipeDumper(yaml.SafeDumper):
+    """Quotes what the loader would take for a number."""
+
+
+_RecipeDumper.yaml_implicit_resolvers = _RecipeLoader.yaml_implicit_resolvers
+
+
+def write_yaml(values: dict[str, Any]) -> str:
+    """Write keys and values such that :func:`read_yaml` reads the same."""
+    return yaml.dump(values, Dumper=_RecipeDumper, sort_keys=False)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of keys and values.
 

@@ -64,7 +64,8 @@ HARDWARE = (
 LIBRARIES = ("torch", "lightning", "torch_brain", "numpy", "scipy", "h5py", "safetensors")
 
 State = Literal["new", "unfinished", "finished"]
-
+#: Of the files by which a process says that it writes in a run folder.
+LOCK_SUFFIX = ".lock"
 
 C = TypeVar("C", bound=AnyConfig, covariant=True)
 
@@ -108,7 +109,7 @@ def run_state(folder: Path | str) -> State:
         return "finished"
     if (folder / CONFIG_FILE).is_file():
         return "unfinished"
-    if any(folder.iterdir()):
+    if any(path.suffix != LOCK_SUFFIX for path in folder.iterdir()):
         raise ConfigError(
             f"{folder}: holds files, but no run ({CONFIG_FILE} is missing): choose another "
             "folder with --out"

@@ -28,8 +28,8 @@ from neurohorizon.configs.bridge_sessions import (
     require_names,
 )
 from neurohorizon.configs.load import LoadedConfig
-from neurohorizon.configs.records import DONE_FILE, Run, load_bridge_run, write_records
-from neurohorizon.configs.run_folders import require_folder, require_same_data
+from neurohorizon.configs.records import DONE_FILE, Run, State, load_bridge_run, write_records
+from neurohorizon.configs.run_folders import alone_in_run, require_folder, require_same_data
 from neurohorizon.configs.run_masked import describe_pretrained, open_pretrained
 from neurohorizon.errors import CheckpointError, ConfigError, DataError
 from neurohorizon.evaluation.retrieval.row_names import GREY
@@ -152,26 +152,37 @@ def align_run(
         If something does not fit, or the folder holds a run of other settings.
     """
     config, folder = loaded.config, loaded.config.run.folder
-    state = require_folder(loaded, resume=resume)
-    if state == "finished":
+    if require_folder(loaded, resume=resume) == "finished":
         return "skipped"
     found = open_bridge_sessions(config)
     parts = check_parts(config, folder, found)
+    with alone_in_run(folder, busy="fitting"):
+        state = require_folder(loaded, resume=resume)
+        _begin(loaded, found, state, command_line)
+        for number, part in enumerate(parts):
+            if not part.done:
+                _fit(part, found, config, progress)
+            if progress:
+                progress("rows fitted", number + 1, len(parts))
+        write_json(folder / DONE_FILE, {"rows": len(parts)})
+    return "fitted" if state == "new" else "resumed"
+
+
+def _begin(
+    loaded: LoadedConfig[BridgeConfig],
+    found: BridgeSessions,
+    state: State,
+    command_line: Sequence[str],
+) -> None:
+    """Say in the run folder what is fitted to what, or make sure that it is the same."""
+    config, folder = loaded.config, loaded.config.run.folder
     described = describe_bridge_data(found, config)
     if config.model.pretrained is not None:
         described["pretrained"] = describe_pretrained(config.model.pretrained, found)
-    if state == "unfinished":
-        require_same_data(folder, described)
-    folder.mkdir(parents=True, exist_ok=True)
     if state == "new":
         write_records(folder, loaded, described, command_line=command_line)
-    for number, part in enumerate(parts):
-        if not part.done:
-            _fit(part, found, config, progress)
-        if progress:
-            progress("rows fitted", number + 1, len(parts))
-    write_json(folder / DONE_FILE, {"rows": len(parts)})
-    return "fitted" if state == "new" else "resumed"
+    else:
+        require_same_data(folder, described)
 
 
 def open_finished(folder: Path) -> tuple[Run[BridgeConfig], BridgeSessions]:

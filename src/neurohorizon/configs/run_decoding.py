@@ -20,6 +20,7 @@ from neurohorizon.configs.records import (
     load_decode_run,
     open_run_sessions,
 )
+from neurohorizon.configs.run_folders import alone_in_run
 from neurohorizon.configs.sessions import Progress, Session
 from neurohorizon.evaluation.decoding.cases import DecodingCase
 from neurohorizon.evaluation.decoding.importance import Importance
@@ -34,8 +35,10 @@ from neurohorizon.evaluation.decoding.view_files import (
     views_are_there,
 )
 from neurohorizon.evaluation.decoding.views import Views, look_into
-from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName
+from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName, begin_results
 from neurohorizon.models.decoding import TrainedDecoder
+from neurohorizon.models.weights_file import MODEL_FILE
+from neurohorizon.ops.files import checksum
 from neurohorizon.ops.records import load_records, save_records
 from neurohorizon.recordings.reference_pool import last_stretch
 from neurohorizon.recordings.schema import FloatArray
@@ -148,35 +151,38 @@ def evaluate_decoder(
     units are learned first: :mod:`neurohorizon.configs.run_decoder_adaptation`.
     """
     record = load_decode_run(run)
+    path = run / MODEL_FILE
+    model_checksum = checksum(path) if path.is_file() else ""  # before a training replaces it
     decoder = load_decoder_of(run)
     sessions = open_run_sessions(record, recordings=recordings)
     sets: dict[SetName, tuple[Session, ...]] = {"later": sessions.training}
     if decoder.model.knows_new_units and sessions.held_out:
         sets["held-out"] = sessions.held_out
     computed: list[str] = []
-    for name, members in sets.items():
-        folder = run / RESULTS_FOLDER / name
-        if only not in (None, name):
-            continue
-        to_score = again or not (folder / HEAD).is_file()
-        to_look = name == "later" and (again or not views_are_there(folder))
-        if not (to_score or to_look):
-            continue
-        cases = make_cases(
-            [session.recording for session in members],
-            decoder.model.tasks,
-            signal=decoder.signal,
-            held_out=name == "held-out",
-        )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if to_look:
-            save_views(_look(decoder, cases, record, progress), folder)
-        if to_score:
-            # The scores say that the set is done: what lies beside them is written before.
-            scored = _score(decoder, cases, record, SET_TITLES[name], progress)
-            save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
-            save_decoding(scored, folder)
-        computed.append(name if to_score else f"{name}.views")
+    with alone_in_run(run, busy="evaluating"):
+        begin_results(run / RESULTS_FOLDER, [model_checksum])
+        for name, members in sets.items():
+            folder = run / RESULTS_FOLDER / name
+            if only not in (None, name):
+                continue
+            to_score = again or not (folder / HEAD).is_file()
+            to_look = name == "later" and (again or not views_are_there(folder))
+            if not (to_score or to_look):
+                continue
+            cases = make_cases(
+                [session.recording for session in members],
+                decoder.model.tasks,
+                signal=decoder.signal,
+                held_out=name == "held-out",
+            )
+            if to_look:
+                save_views(_look(decoder, cases, record, progress), folder)
+            if to_score:
+                # The scores say that the set is done: what lies beside them is written before.
+                scored = _score(decoder, cases, record, SET_TITLES[name], progress)
+                save_records(targets_by_part(cases), folder.with_suffix(TARGETS_SUFFIX))
+                save_decoding(scored, folder)
+            computed.append(name if to_score else f"{name}.views")
     return computed
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from neurohorizon.configs.build import protocol
 from neurohorizon.configs.data_schema import SimulatedData
 from neurohorizon.configs.records import Run, load_run, open_run_sessions
+from neurohorizon.configs.run_folders import alone_in_run
 from neurohorizon.configs.schema import ObserverConfig
 from neurohorizon.configs.sessions import Progress
 from neurohorizon.errors import ConfigError, NeuroHorizonError
@@ -89,7 +90,8 @@ def evaluate_run(
         )
     alone = (run / BASELINES_FILE).is_file()
     # Before it is loaded: a training may still replace it.
-    model_checksum = "" if alone else checksum(run / MODEL_FILE)
+    path = run / MODEL_FILE
+    model_checksum = checksum(path) if path.is_file() else ""
     forecaster = None if alone else TrainedForecaster.load(run)
     sessions = open_run_sessions(record, recordings=recordings)
     plan = config.evaluation.observer or (ObserverConfig() if observer else None)
@@ -97,24 +99,26 @@ def evaluate_run(
     if simulated:
         every = (*sessions.training, *sessions.held_out)
         truths = {each.recording.id: partial(load_truth, each.path) for each in every}
-    return score_run(
-        run / RESULTS_FOLDER,
-        forecaster=forecaster,
-        training=[session.recording for session in sessions.training],
-        held_out=[session.recording for session in sessions.held_out],
-        protocol=protocol(config),
-        reference_s=reference_s,
-        sets=sets,
-        truths=truths,
-        observer=None if observer is False or plan is None else ObserverPlan(**plan.model_dump()),
-        baselines=baselines,
-        shared=shared,
-        trained_without=_trained_without(record, without or {}),
-        model_checksum=model_checksum,
-        command_line=command_line,
-        again=again,
-        progress=progress,
-    )
+    observed = None if observer is False or plan is None else ObserverPlan(**plan.model_dump())
+    with alone_in_run(run, busy="evaluating"):
+        return score_run(
+            run / RESULTS_FOLDER,
+            forecaster=forecaster,
+            training=[session.recording for session in sessions.training],
+            held_out=[session.recording for session in sessions.held_out],
+            protocol=protocol(config),
+            reference_s=reference_s,
+            sets=sets,
+            truths=truths,
+            observer=observed,
+            baselines=baselines,
+            shared=shared,
+            trained_without=_trained_without(record, without or {}),
+            model_checksum=model_checksum,
+            command_line=command_line,
+            again=again,
+            progress=progress,
+        )
 
 
 def _trained_without(

@@ -1,15 +1,47 @@
-"""Where runs that go recording by recording write, and whether they can go on there."""
+"""Who may write in a run folder, and whether runs that go by recordings can go on there."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from neurohorizon.configs.load import LoadedConfig
-from neurohorizon.configs.records import State, first_difference, load_any_run, run_state
+from neurohorizon.configs.records import (
+    LOCK_SUFFIX,
+    State,
+    first_difference,
+    load_any_run,
+    run_state,
+)
 from neurohorizon.configs.root import AnyConfig
 from neurohorizon.errors import ConfigError
+from neurohorizon.ops.lock import locked
+from neurohorizon.training.processes import is_first_process
+
+
+@contextmanager
+def alone_in_run(folder: Path, *, busy: str = "training") -> Iterator[None]:
+    """Keep others from doing the same in a run folder; of several processes the first does it.
+
+    Parameters
+    ----------
+    folder : Path
+    busy : str
+        What is done there: a training may be evaluated while it goes on.
+
+    Raises
+    ------
+    DataError
+        If somebody else is at it, or the folder cannot be written.
+    """
+    if not is_first_process():
+        yield
+        return
+    with locked(folder, f".{busy}{LOCK_SUFFIX}", busy=busy):
+        yield
 
 
 def require_folder(loaded: LoadedConfig[AnyConfig], *, resume: bool) -> State:

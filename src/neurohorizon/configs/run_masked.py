@@ -26,7 +26,7 @@ from neurohorizon.configs.bridge_sessions import (
 from neurohorizon.configs.load import LoadedConfig
 from neurohorizon.configs.masked_schema import MaskedConfig
 from neurohorizon.configs.records import DONE_FILE, load_any_run, write_records
-from neurohorizon.configs.run_folders import require_folder, require_same_data
+from neurohorizon.configs.run_folders import alone_in_run, require_folder, require_same_data
 from neurohorizon.errors import CheckpointError, ConfigError
 from neurohorizon.models.bridge.files import load_masked, save_masked
 from neurohorizon.models.bridge.masked import MaskedModel
@@ -63,22 +63,22 @@ def pretrain_run(
         If something does not fit, or the folder holds a run of other settings.
     """
     config, folder = loaded.config, loaded.config.run.folder
-    state = require_folder(loaded, resume=resume)
-    if state == "finished":
+    if require_folder(loaded, resume=resume) == "finished":
         return "skipped"
     found = open_bridge_sessions(config)
     described = describe_bridge_data(found, config)
-    if state == "unfinished":
-        require_same_data(folder, described)
     check_sessions(config, found)
-    folder.mkdir(parents=True, exist_ok=True)
-    if state == "new":
-        write_records(folder, loaded, described, command_line=command_line)
-    for session in found.sessions:
-        into = model_folder(folder, session.pairs.id)
-        if not (into / SCORE_FILE).is_file():
-            _pretrain(session, found, config, into, progress)
-    write_json(folder / DONE_FILE, {"recordings": len(found.sessions)})
+    with alone_in_run(folder):
+        state = require_folder(loaded, resume=resume)
+        if state == "new":
+            write_records(folder, loaded, described, command_line=command_line)
+        else:
+            require_same_data(folder, described)
+        for session in found.sessions:
+            into = model_folder(folder, session.pairs.id)
+            if not (into / SCORE_FILE).is_file():
+                _pretrain(session, found, config, into, progress)
+        write_json(folder / DONE_FILE, {"recordings": len(found.sessions)})
     return "trained" if state == "new" else "resumed"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +26,22 @@ from neurohorizon.configs.sweep_plan import split_values
 from neurohorizon.errors import ConfigError, DataError, MissingExtraError, NeuroHorizonError
 from neurohorizon.ops.files import atomic_path
 from neurohorizon.ops.lock import locked
-from neurohorizon.training.queue import Outcome, Task, find_slots, run_here
+from neurohorizon.training.queue import (
+    Outcome,
+    Task,
+    find_slots,
+    run_here,
+    terminated_as_interrupted,
+)
 
 LOCK = ".search.lock"
 STORAGE = "search.jsonl"
 TABLE = "search.csv"
 SUMMARY = "training.json"
+#: Of a range of whole numbers, if it is no longer, each is checked before anything is trained.
+FEW = 64
+#: Two ends; not a path that goes up.
+_RANGE = re.compile(r"^[^/\\]+\.\.[^/\\]+$")
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,13 @@ class Range:
     def log(self) -> bool:
         """Whether it spans a factor of ten or more, which is searched by its logarithm."""
         return self.low > 0 and self.high / self.low >= 10
+
+    @property
+    def tried(self) -> Sequence[float]:
+        """Values that are checked before anything is trained: the ends, or few whole numbers."""
+        whole = range(int(self.low), int(self.high) + 1)
+        is_whole = isinstance(self.low, int) and isinstance(self.high, int)
+        return whole if is_whole and len(whole) <= FEW else (self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -141,11 +159,14 @@ def plan_search(
     NeuroHorizonError
         One line, if a setting at an end of the space is wrong.
     """
-    settings, space = [], {}
+    settings, space, given = [], {}, set[str]()
     for word in words:
         key, equals, text = word.partition("=")
         values = split_values(text) if equals else [text]
-        if ".." in text and len(values) == 1:
+        if key in given:
+            raise ConfigError(f"{key} is given twice: {word}")
+        given.add(key)
+        if _RANGE.match(text):
             space[key] = _read_range(key, text)
         elif len(values) > 1:
             space[key] = values
@@ -210,7 +231,11 @@ def run_search(
     config = load_config(plan.recipe, _words(plan, {}), folder=plan.folder / "check").config
     slots = find_slots(num_jobs=num_jobs, use_gpus=config.training.accelerator != "cpu")
     failed: dict[str, str] = {}
-    with locked(plan.folder, LOCK, busy="searching"), _quiet(optuna):
+    with (
+        locked(plan.folder, LOCK, busy="searching") as lock,
+        terminated_as_interrupted(),
+        _quiet(optuna),
+    ):
         open_sessions(config, progress=progress)  # simulates once what all trials read
         study = _open_study(optuna, plan)
         while True:
@@ -228,7 +253,9 @@ def run_search(
                 batch[trial.number] = trial.params
             tasks = {_name(number): number for number in batch}
             commands = [_task(plan, number, params) for number, params in batch.items()]
-            with closing(run_here(commands, slots[: len(commands)])) as events:  # type: ignore[type-var]
+            # A search that was killed leaves its processes, and they the lock, until they end.
+            found = run_here(commands, slots[: len(commands)], keep_open=[lock.fileno()])
+            with closing(found) as events:  # type: ignore[type-var]
                 for event in events:
                     if on_event is not None:
                         on_event(event, num_trials - len(ended))
@@ -261,9 +288,12 @@ def _read_range(key: str, text: str) -> Range:
 
 
 def _corners(space: Mapping[str, Range | list[str]]) -> Iterator[list[str]]:
-    """Yield settings in which each range is at one end, and every choice is made once."""
+    """Yield settings in which each range is at one end, and every choice is made once.
+
+    Of whole numbers each is a choice, unless there are many.
+    """
     choices = {
-        key: [_text(each.low), _text(each.high)] if isinstance(each, Range) else each
+        key: [_text(value) for value in each.tried] if isinstance(each, Range) else each
         for key, each in space.items()
     }
     for index in range(max(len(each) for each in choices.values())):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +19,14 @@ from neurohorizon.evaluation.run_results import part_path, reference_part
 from neurohorizon.evaluation.sweep_results import is_scored, write_sweep_record
 from neurohorizon.ops.lock import locked
 from neurohorizon.training.cluster import run_on_ray, run_on_slurm
-from neurohorizon.training.queue import Outcome, Task, find_slots, free_gpus, run_here
+from neurohorizon.training.queue import (
+    Outcome,
+    Task,
+    find_slots,
+    free_gpus,
+    run_here,
+    terminated_as_interrupted,
+)
 
 LOCK = ".sweep.lock"
 #: Where members keep the scores of the baselines that they share.
@@ -91,7 +95,7 @@ def run_sweep(
         raise ConfigError(f"--jobs is {num_jobs}: expected at least 1")
     if slurm and launcher != "slurm":
         raise ConfigError("--slurm has no effect without --launcher slurm: leave it out")
-    with locked(plan.folder, LOCK, busy="running a sweep") as lock, _terminated_as_interrupted():
+    with locked(plan.folder, LOCK, busy="running a sweep") as lock, terminated_as_interrupted():
         runs = [run for run in plan.runs if not _is_done(plan, run)]
         outcome = SweepOutcome(skipped=len(plan.runs) - len(runs))
         write_sweep_record(plan.folder, _record(plan, command_line))
@@ -225,20 +229,3 @@ def _task(plan: SweepPlan, run: MemberRun) -> Task:
         log=Path(f"{folder}.log").absolute(),
         folder=Path.cwd(),
     )
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let a request to terminate end the queue as the keyboard would: cleanly."""
-    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

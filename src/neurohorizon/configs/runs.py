@@ -22,6 +22,7 @@ from neurohorizon.configs.records import (
     write_records,
 )
 from neurohorizon.configs.root import TrainConfig
+from neurohorizon.configs.run_folders import alone_in_run
 from neurohorizon.configs.sessions import (
     Progress,
     open_sessions,
@@ -148,24 +149,55 @@ def train_run(
     """
     config, folder = loaded.config, loaded.config.run.folder
     check(config)
-    state = check_folder(loaded, resume=resume)
-    if state == "finished":
-        from neurohorizon.training.loop import read_summary
+    existed = folder.exists()
+    if check_folder(loaded, resume=resume) == "finished":
+        return _skipped(folder)
+    with alone_in_run(folder):
+        # Somebody else may have been at work until now.
+        state = check_folder(loaded, resume=resume)
+        if state == "finished":
+            return _skipped(folder)
+        summary = _train(
+            loaded,
+            state=state,
+            existed=existed,
+            resume=resume,
+            command_line=command_line,
+            progress=progress,
+            on_epoch=on_epoch,
+        )
+    return TrainedRun(folder, "resumed" if state == "unfinished" else "trained", summary)
 
-        return TrainedRun(folder, "skipped", read_summary(folder))
 
+def _skipped(folder: Path) -> TrainedRun:
+    from neurohorizon.training.loop import read_summary
+
+    return TrainedRun(folder, "skipped", read_summary(folder))
+
+
+def _train(
+    loaded: LoadedConfig[TrainConfig],
+    *,
+    state: State,
+    existed: bool,
+    resume: bool,
+    command_line: Sequence[str],
+    progress: Progress | None,
+    on_epoch: Callable[[Mapping[str, float]], None] | None,
+) -> FitSummary:
+    """Train into a folder that is locked."""
+    config, folder = loaded.config, loaded.config.run.folder
     sessions = open_sessions(config, progress=progress)
     described = describe_data(sessions, folder)
     if state == "unfinished":
         _require_same_data(load_trained_run(folder).data, described, folder)
     recordings = [session.recording for session in sessions.training]
     fit = prepare_fit(config, recordings, progress=progress)
-    existed = folder.exists()
     at_interrupt = signal.getsignal(signal.SIGINT)
     try:
         if state == "new" and is_first_process():
             write_records(folder, loaded, described, command_line=command_line)
-        summary = fit(
+        return fit(
             run_folder=folder,
             resume=resume,
             on_epoch=on_epoch,
@@ -177,7 +209,6 @@ def train_run(
         raise KeyboardInterrupt from error
     finally:
         _tidy(folder, state=state, existed=existed)
-    return TrainedRun(folder, "resumed" if state == "unfinished" else "trained", summary)
 
 
 def check_folder(loaded: LoadedConfig[TrainConfig], *, resume: bool) -> State:

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from neurohorizon.configs.conditions_schema import ConditionsConfig
 from neurohorizon.configs.data_schema import DataConfig, SimulatedData
 from neurohorizon.configs.model_schema import SIZES, ModelConfig
-from neurohorizon.configs.section import Count, CountOrNone, Duration, Positive, Section, idle
+from neurohorizon.configs.section import Count, CountOrNone, Duration, Positive, Section, Seed, idle
 from neurohorizon.configs.training_schema import (
     ReferenceConfig,
     TeacherForcingConfig,
@@ -31,7 +31,7 @@ class RunConfig(Section):
 
     name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
     """Name in tables and figures; the recipe's name if absent."""
-    seed: CountOrNone = 0
+    seed: Seed = 0
     """Seed of weights, batches and references (the simulated world has its own)."""
     folder: Path = Path("runs/run")
     """Folder that receives everything the run writes; runs/NAME if absent."""

@@ -10,6 +10,7 @@ from neurohorizon.errors import ConfigError
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 CountOrNone = Annotated[int, Field(strict=True, ge=0)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Switch = Annotated[bool, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 Duration = Annotated[float, Field(strict=True, ge=1e-3)]

@@ -15,11 +15,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neurohorizon.configs.data_schema import FilesData
-from neurohorizon.configs.experiment import Experiment, as_text, as_words, load_experiment
+from neurohorizon.configs.experiment import (
+    SHORTEST_REFERENCE_S,
+    Experiment,
+    as_text,
+    as_words,
+    load_experiment,
+)
 from neurohorizon.configs.load import LoadedConfig, load_config, parse_overrides
 from neurohorizon.configs.runs import check_folder, plan_run
-from neurohorizon.configs.sessions import open_sessions
+from neurohorizon.configs.sweep_groups import group_recordings, train_on_each
 from neurohorizon.errors import ConfigError, NeuroHorizonError
 
 SWEEPS = Path("sweeps")
@@ -164,6 +169,12 @@ def plan_sweep(
             f"{name}-{Path(base).stem}",
             experiment.model_copy(update={"recipe": base}),
         )
+    for seconds in reference_lengths_s or ():
+        if seconds < SHORTEST_REFERENCE_S:
+            raise ConfigError(
+                f"--reference-s {seconds:g}: a reference of less than {SHORTEST_REFERENCE_S:g} s "
+                "says too little of a unit"
+            )
     settings, factors = _read_words(words)
     seeds = _choose_seeds(experiment, settings, factors, num_seeds)
     settings = _as_settings(experiment.settings) | settings
@@ -174,8 +185,8 @@ def plan_sweep(
     vary |= factors
     each, groups = each or experiment.each, {}
     if each is not None:
-        groups = _groups(each, experiment.recipe, settings)
-        vary |= _train_on_each(groups)
+        groups = group_recordings(each, experiment.recipe, _words(settings))
+        vary |= train_on_each(groups)
     folder = SWEEPS / name if folder is None else folder
     grid = experiment.grid and not one_at_a_time
     first = Path(experiment.recipe).stem
@@ -310,48 +321,6 @@ def _label(chosen: Settings, vary: Mapping[str, Any]) -> str:
         last = key.rpartition(".")[2]
         parts.append(f"{last if short.count(last) == 1 else key}={value}")
     return ", ".join(parts)
-
-
-def _groups(each: str, recipe: str, settings: Settings) -> dict[str, list[str]]:
-    """Return the recordings of each recording, subject, or value of their metadata."""
-    config = load_config(recipe, _words(settings)).config
-    if not isinstance(config.data, FilesData):
-        raise ConfigError(
-            f"each={each} trains on recordings in files, and data.name is "
-            f"{config.data.name}: make some with `neurohorizon simulate population --out FOLDER` "
-            "and give data.name=files data.recordings=FOLDER"
-        )
-    opened = open_sessions(config)
-    groups: dict[str, list[str]] = {}
-    for session in (*opened.training, *opened.held_out):
-        recording = session.recording
-        known = {**recording.metadata, "recording": recording.id, "subject": recording.subject}
-        if known.get(each, "") in ("", None):
-            raise ConfigError(
-                f"each={each}: {recording.id} does not say it: there are recording, subject"
-                + "".join(f", {key}" for key in sorted(recording.metadata))
-            )
-        if each == "subject" and recording.subject == "unknown":
-            raise ConfigError(
-                f"each=subject: that of {recording.id} is unknown: name it in the source file, or "
-                "train on each recording"
-            )
-        groups.setdefault(str(known[each]), []).append(recording.id)
-    if len(groups) < 2:
-        raise ConfigError(f"only one {each} there: nothing to transfer to")
-    return dict(sorted(groups.items()))
-
-
-def _train_on_each(groups: Mapping[str, list[str]]) -> dict[str, Settings]:
-    """Return a member for every group, which trains on it and on nothing else."""
-    every = {id for ids in groups.values() for id in ids}
-    return {
-        f"trained on {group}": {
-            "data.hold_out.by": "id",
-            "data.hold_out.ids": as_text(sorted(every - set(ids))),
-        }
-        for group, ids in groups.items()
-    }
 
 
 def _checked(plan: SweepPlan, members: Sequence[Member], seeds: Sequence[str]) -> list[Member]:

@@ -155,7 +155,7 @@ def draw_blocks(num_blocks: int, num_draws: int, generator: np.random.Generator)
         return np.ones((num_draws, 1))
     share = np.full(num_blocks, 1.0 / num_blocks)
     times = generator.multinomial(num_blocks - 1, share, size=num_draws)
-    return times * (num_blocks / (num_blocks - 1))
+    return times.astype(np.float64) * (num_blocks / (num_blocks - 1))
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,7 @@ def _draw(
     if over_sessions:
         count = len(gain)
         times = generator.multinomial(count, np.full(count, 1.0 / count), size=num_draws)
+        times = times.astype(np.float64)
         drawn = times @ np.stack([rows.sum(axis=0) for rows in gain])
         drawn_spikes = times @ np.stack([rows.sum(axis=0) for rows in spikes])
         return _Draws(value, _ratio(drawn, drawn_spikes), "sessions", count)
@@ -217,5 +218,5 @@ def _interval(draws: _Draws) -> Interval:
     return Interval(draws.value, low, high, draws.over, draws.num_resampled)
 
 
-def _ratio(gain: FloatArray, spikes: FloatArray) -> FloatArray:
+def _ratio(gain: FloatArray, spikes: NDArray[Any]) -> FloatArray:
     return np.divide(gain, spikes * LN2, out=np.full(gain.shape, np.nan), where=spikes > 0)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +39,7 @@ from neurohorizon.evaluation.predictability import predictability
 from neurohorizon.evaluation.result_files import load_result
 from neurohorizon.evaluation.results import EvaluationResult
 from neurohorizon.evaluation.summary import strongest_by_horizon
+from neurohorizon.ops.files import write_json
 from neurohorizon.ops.records import load_records
 
 SetName = Literal["held-out", "later"]
@@ -224,6 +226,37 @@ def contributions_path(folder: Path, name: SetName) -> Path:
 def cosmoothing_path(folder: Path, name: SetName) -> Path:
     """Return where lies how well hidden units of a set were told."""
     return folder / f"{name}.cosmoothing.npz"
+
+
+def begin_results(folder: Path, fingerprint: Any) -> dict[str, Any]:
+    """Empty a folder of results that were made from something else, and say from what they are now.
+
+    It is said before there is any result, so what an interruption leaves behind is not taken for
+    another model's.
+
+    Parameters
+    ----------
+    folder : Path
+    fingerprint : JSON
+        Of the model, and of what else results depend on.
+
+    Returns
+    -------
+    dict
+        Content of ``made_from.json``; no more than the fingerprint if the folder was emptied.
+
+    Raises
+    ------
+    DataError
+        If ``made_from.json`` is damaged.
+    """
+    fingerprint = json.loads(json.dumps(fingerprint))
+    before = read_json(folder / MADE_FROM_FILE, {})
+    if before.get("fingerprint") != fingerprint:
+        shutil.rmtree(folder, ignore_errors=True)
+        before = {"fingerprint": fingerprint}
+        write_json(folder / MADE_FROM_FILE, before)
+    return before
 
 
 def read_json(path: Path, default: Any) -> Any:

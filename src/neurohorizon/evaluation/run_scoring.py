@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -50,13 +49,13 @@ from neurohorizon.evaluation.run_results import (
     SET_NAMES,
     SetName,
     SetResults,
+    begin_results,
     contributions_path,
     cosmoothing_path,
     example_path,
     identities_path,
     is_there,
     part_path,
-    read_json,
     reference_part,
 )
 from neurohorizon.models.forecasting import TrainedForecaster
@@ -157,13 +156,7 @@ def score_run(
     wanted: list[SetName] = [name for name in sets if name != "held-out" or held_out]
     if not wanted:
         raise DataError("nothing to score: the run holds out no recording; score the set 'later'")
-    fingerprint = json.loads(json.dumps([model_checksum, asdict(protocol)]))
-    before = read_json(folder / MADE_FROM_FILE, {})
-    if before.get("fingerprint") != fingerprint:
-        shutil.rmtree(folder, ignore_errors=True)
-        before = {"fingerprint": fingerprint}
-        # Before any result: what an interruption leaves behind is this model's.
-        write_json(folder / MADE_FROM_FILE, before)
+    before = begin_results(folder, [model_checksum, asdict(protocol)])
     other_s = None if reference_s == protocol.reference_s else reference_s
     work = _Work(
         model=None if forecaster is None else ModelRow(forecaster),
@@ -213,7 +206,7 @@ def score_run(
         write_json(folder / SESSIONS_FILE, work.sessions())
         commands = [*before.get("command_lines", []), list(command_line)]
         made_from = {
-            "fingerprint": fingerprint,
+            "fingerprint": before["fingerprint"],
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(before.get("seconds", 0.0) + time.monotonic() - started, 1),
             "command_lines": [words for words in commands if words],

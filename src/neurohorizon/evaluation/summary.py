@@ -70,12 +70,13 @@ def strongest(result: EvaluationResult, horizon_s: float) -> str:
 
 
 def strongest_by_horizon(result: EvaluationResult) -> list[str]:
-    """Return the strongest baseline at each reported horizon."""
+    """Return the strongest baseline at each reported horizon; the first where none has a score."""
     names = result.names("baseline")
     if not names or not result.scored_cases():
         return []
     values = np.stack([_bits(result.of_row(name)) for name in names])
-    return [names[row] for row in np.nanargmax(values, axis=0)]
+    ranked = np.where(np.isnan(values), -np.inf, values)
+    return [names[row] for row in np.argmax(ranked, axis=0)]
 
 
 def summarise(result: EvaluationResult, *, compare_to: Sequence[str] = ()) -> dict[str, Any]:

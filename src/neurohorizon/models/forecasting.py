@@ -405,14 +405,17 @@ class TrainedForecaster:
         if len(recording.spike_times) == 0:
             raise DataError(f"{recording.id}: no spikes, so there is nothing to forecast from")
         origins = np.atleast_1d(np.asarray(origins_s, dtype=np.float64))
-        context_ok = contains(recording.domain, origins - self.spec.context_s)
-        reaches = contains(recording.domain, origins - 1e-6) & context_ok
+        # The whole context lies in one stretch: what was not recorded is no silence.
+        starts = origins - self.spec.context_s
+        reaches = contains(recording.domain, starts) & contains(recording.domain, origins - 1e-6)
+        stretch = [np.searchsorted(recording.domain[:, 0], at, "right") for at in (starts, origins)]
+        reaches &= stretch[0] == stretch[1]
         if not reaches.all():
-            first, last = recording.domain[0, 0], recording.domain[-1, 1]
+            told = " and ".join(f"from {start:g} to {end:g} s" for start, end in recording.domain)
             raise DataError(
                 f"{recording.id}: the origin {origins[~reaches][0]:g} s lacks "
-                f"{self.spec.context_s:g} s of recording before it (the recording runs from "
-                f"{first:g} to {last:g} s): choose origins inside"
+                f"{self.spec.context_s:g} s of recording before it (the recording runs {told}): "
+                "choose origins inside"
             )
         if reference is None:
             end = max(float(origins.min()), recording.domain[0, 0] + reference_s)

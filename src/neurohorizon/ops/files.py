@@ -52,8 +52,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     Notes
     -----
     The temporary name is in the same folder, so the final rename is atomic. An existing
-    file is replaced; an existing folder is replaced only by a folder. On failure, parents
-    that were made vanish too, and an error of the system names `path`.
+    file is replaced; an existing folder is replaced only by a folder, of several that are
+    written at a time by the last. On failure, parents that were made vanish too, and an error
+    of the system names `path`.
     """
     path = Path(path)
     absent = [parent for parent in path.parents if not parent.exists()]
@@ -61,9 +62,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.part{path.suffix}")
     try:
         yield temporary
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        if temporary.is_dir():
+            _replace_folder(path, temporary)
+        else:
+            os.replace(temporary, path)
     except BaseException as error:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -75,6 +77,23 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         if isinstance(error, OSError) and _is_about(error, temporary):
             error.filename = str(path)
         raise
+
+
+def _replace_folder(path: Path, by: Path) -> None:
+    """Put a folder in another's place, which is moved aside first: both are whole at any time."""
+    aside = by.with_suffix(".old")
+    while True:
+        with suppress(FileNotFoundError):  # somebody else has just moved it aside
+            if path.is_dir():
+                os.replace(path, aside)
+        try:
+            os.replace(by, path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # not another's folder, put there in between
+            shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _is_about(error: OSError, temporary: Path) -> bool:

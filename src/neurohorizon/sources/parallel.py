@@ -126,7 +126,7 @@ def _on_ray(
 
     if not ray.is_initialized():
         ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
-    task: Any = ray.remote(_apply).options(num_gpus=num_gpus)
+    task: Any = ray.remote(_apply).options(num_gpus=num_gpus, max_retries=0)
     waiting, at_work = list(range(len(inputs))), {}
     try:
         while waiting or at_work:

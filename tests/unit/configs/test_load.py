@@ -55,6 +55,13 @@ def test_the_resolved_configuration_is_a_recipe_that_gives_the_same_again(tmp_pa
     assert again.config == loaded.config
 
 
+def test_names_that_look_like_numbers_stay_names(tmp_path):
+    words = ["data.name=files", "data.recordings=x", "data.hold_out.by=id"]
+    loaded = load_config("tiny", [*words, "data.hold_out.ids=['12e3', '007', 'null', '1e3.h5']"])
+    again = load_config(write(tmp_path / "again.yaml", to_yaml(loaded.config)))
+    assert again.config == loaded.config
+
+
 def test_another_alternative_leaves_nothing_of_the_one_it_replaces(tmp_path):
     recipe = write(
         tmp_path / "mine.yaml",
@@ -122,6 +129,8 @@ def test_the_folder_option_sets_the_run_folder(tmp_path):
         ("evaluation.horizons_s=[]", ["a list with at least 1 value"]),
         ("run.name=a/b", ["letters, digits", "'a/b'"]),
         ("window.horizon_s=0.25", ["choose 0.24 or 0.26 s"]),
+        ("model.num_heads=64", ["a single feature", "choose fewer heads"]),
+        ("run.seed=4294967296", ["run.seed", "less than 4.29"]),
     ],
 )
 def test_a_bad_key_or_value_gives_one_line(override, words):

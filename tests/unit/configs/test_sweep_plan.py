@@ -101,6 +101,11 @@ def test_an_experiment_takes_settings_and_other_values(tmp_path):
     assert len(crossed.members) == 1 + 1 + 2 + 2
 
 
+def test_a_reference_that_says_too_little_is_refused_before_anything_is_trained():
+    with pytest.raises(ConfigError, match="--reference-s 1: a reference of less than 10 s"):
+        plan_sweep("tiny", ["model.width=16,32"], reference_lengths_s=[1.0, 60.0])
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from neurohorizon.errors import DataError
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.models.horizon import HorizonForecaster
 from neurohorizon.nn.identity import IdentityMode
@@ -304,6 +305,16 @@ def test_forecasts_through_the_short_python_way_equal_the_long_one(waves):
     assert forecast.rate_hz.shape == (2, 7, 50)
     assert forecast.unit_ids.tolist() == waves.units.id.tolist()
     np.testing.assert_allclose(forecast.bin_start_s[[0, -1]], [0.0, 0.98])
+
+
+def test_what_was_not_recorded_is_no_silence_to_forecast_from(waves):
+    """Before the first origin there is a gap shorter than the context."""
+    gap = replace(waves, domain=np.array([[0.0, 64.7], [64.9, waves.domain[0, 1]]]))
+    forecaster = TrainedForecaster(make_model())
+    reference = compute_reference(gap, np.array([[5.0, 60.0]]), spec=SPEC)
+    with pytest.raises(DataError, match=r"origin 65 s lacks .* from 0 to 64.7 s and from 64.9"):
+        forecaster.forecast(gap, [65.0, 70.0], reference=reference)
+    assert forecaster.forecast(gap, [70.0], reference=reference).rate_hz.shape == (1, 7, 50)
 
 
 @pytest.mark.parametrize("design", ["default", "negative binomial", "categorical"])

@@ -1,6 +1,7 @@
 """A file is there whole or not at all, and an error says which one."""
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,6 +45,20 @@ def test_a_failure_keeps_the_old_file_and_the_neighbours(tmp_path):
         fail(files[0], KeyError, do=make_folder)
     assert [path.read_text() for path in files] == ["old", "old"]
     assert sorted(files[0].parent.iterdir()) == files
+
+
+def test_of_writers_of_the_same_folder_none_fails_and_the_folder_is_whole(tmp_path):
+    def write(who):
+        for _ in range(40):
+            with atomic_path(tmp_path / "results") as temporary:
+                temporary.mkdir()
+                for name in "abc":
+                    (temporary / name).write_text(str(who))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    assert len({path.read_text() for path in (tmp_path / "results").iterdir()}) == 1
 
 
 def test_folders_that_somebody_else_came_to_use_stay(tmp_path):

@@ -10,7 +10,14 @@ import pytest
 from neurohorizon.errors import MissingExtraError
 from neurohorizon.training import queue
 from neurohorizon.training.cluster import run_on_ray, run_on_slurm
-from neurohorizon.training.queue import Outcome, Task, find_slots, run_here, work_off
+from neurohorizon.training.queue import (
+    Outcome,
+    Task,
+    find_slots,
+    run_here,
+    terminated_as_interrupted,
+    work_off,
+)
 
 
 def task(folder, name, *scripts):
@@ -87,6 +94,14 @@ def test_closing_interrupts_what_is_at_work_and_waits_for_it(tmp_path, monkeypat
     events.close()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_is_heard_as_the_keyboard(number):
+    before = signal.getsignal(number)
+    with terminated_as_interrupted(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 def test_slots_share_gpus_or_threads(monkeypatch):

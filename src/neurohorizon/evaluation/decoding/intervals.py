@@ -2,8 +2,9 @@
 
 Over sessions the score is the mean of each session's own. It is resampled over sessions where
 there are 8 or more; with fewer, blocks of 30 s are resampled within each session, of which each
-must have two at least, the score is computed anew, and the interval speaks of these sessions only. Neighbouring time stamps share
-spikes and say nearly the same: resampled one by one, intervals would be far too narrow.
+must have two at least, the score is computed anew, and the interval speaks of these sessions only.
+Neighbouring time stamps share spikes and say nearly the same: resampled one by one, intervals
+would be far too narrow.
 
 References
 ----------
