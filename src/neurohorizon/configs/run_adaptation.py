@@ -18,9 +18,11 @@ from neurohorizon.evaluation.run_results import (
     RESULTS_FOLDER,
     is_there,
     part_path,
+    results_of,
 )
 from neurohorizon.models.checkpoint import MODEL_FILE, save_forecaster
 from neurohorizon.models.forecasting import TrainedForecaster
+from neurohorizon.models.weights_file import model_checksum
 from neurohorizon.ops.files import checksum, write_json
 from neurohorizon.recordings.store import open_recording
 from neurohorizon.training.adapt import ADAPT_MODES, Adaptation, AdaptMode, adapt_forecaster
@@ -157,18 +159,20 @@ def score_few_shot(
         raise ConfigError(f"{run}: holds out no recording to adapt to")
     lengths = fitting_minutes(held_out, sorted(set(minutes)))
     path = part_path(run / RESULTS_FOLDER, "held-out", FEW_SHOT_PART)
-    if not again and is_there(path):
-        found = {row.name for row in load_result(path).rows}
-        if all(row_name(mode, length) in found for mode in ADAPT_MODES for length in lengths):
-            return False
-    result = measure_few_shot(
-        TrainedForecaster.load(run),
-        held_out,
-        protocol(record.config),
-        minutes=lengths,
-        max_steps=max_steps,
-        seed=record.config.run.seed,
-        progress=progress,
-    )
-    save_result(result, path)
+    of_run = protocol(record.config)
+    with results_of(run / RESULTS_FOLDER, [model_checksum(run), asdict(of_run)]):
+        if not again and is_there(path):
+            found = {row.name for row in load_result(path).rows}
+            if all(row_name(mode, length) in found for mode in ADAPT_MODES for length in lengths):
+                return False
+        result = measure_few_shot(
+            TrainedForecaster.load(run),
+            held_out,
+            of_run,
+            minutes=lengths,
+            max_steps=max_steps,
+            seed=record.config.run.seed,
+            progress=progress,
+        )
+        save_result(result, path)
     return True

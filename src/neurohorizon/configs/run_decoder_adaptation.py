@@ -16,10 +16,15 @@ from neurohorizon.configs.sessions import prepare_recording
 from neurohorizon.errors import ConfigError, DataError
 from neurohorizon.evaluation.decoding.result_files import HEAD, load_decoding, save_decoding
 from neurohorizon.evaluation.decoding.results import DecodingResult
-from neurohorizon.evaluation.run_results import FEW_SHOT_PART, RESULTS_FOLDER, part_path
+from neurohorizon.evaluation.run_results import (
+    FEW_SHOT_PART,
+    RESULTS_FOLDER,
+    part_path,
+    results_of,
+)
 from neurohorizon.models.decoder_files import save_decoder
 from neurohorizon.models.decoding import TrainedDecoder
-from neurohorizon.models.weights_file import MODEL_FILE
+from neurohorizon.models.weights_file import MODEL_FILE, model_checksum
 from neurohorizon.ops.files import write_json
 from neurohorizon.recordings.store import open_recording
 from neurohorizon.training.decoding.adapt import (
@@ -179,41 +184,43 @@ def score_decoder_few_shot(
     folder = few_shot_folder(run)
     record = load_decode_run(run)
     require_held_out(record)
-    if not again and minutes is None and (folder / HEAD).is_file():
-        return None
-    decoder = load_decoder_of(run)
-    if modes is None:
-        modes = ("units", "full") if decoder.model.identity is None else ("none", "full")
-    ways = [Way(mode, decoder, mode, default_stages(mode, max_steps=max_steps)) for mode in modes]
-    if from_scratch:
-        ways.append(_from_scratch(record, decoder, max_steps))
-    if identity_run is not None:
-        ways.append(_by_reference(Path(identity_run), record))
-    sessions = open_run_sessions(record, recordings=recordings)
-    held_out = [session.recording for session in sessions.held_out]
-    config = record.config
-    lengths = fitting_minutes(
-        held_out, config.evaluation.minutes if minutes is None else sorted(set(minutes))
-    )
-    if not again and (found := load_few_shot(run)) is not None:
-        there = {row.name for row in found.rows}
-        if all(row_of(way.name, length) in there for way in ways for length in lengths):
+    with results_of(run / RESULTS_FOLDER, [model_checksum(run)]):
+        if not again and minutes is None and (folder / HEAD).is_file():
             return None
-    curve = measure_decoding_few_shot(
-        ways,
-        held_out,
-        minutes=lengths,
-        baselines=baselines,
-        stride_s=config.evaluation.stride_share * config.window.length_s,
-        tokens_per_batch=_tokens_per_batch(record),
-        seed=config.run.seed,
-        progress=progress,
-    )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    save_decoding(curve.result, folder)
-    told = [{"row": row, **asdict(each)} for (row, _), each in curve.adaptations.items()]
-    write_json(folder / ADAPTATIONS_FILE, told)
-    return folder
+        decoder = load_decoder_of(run)
+        if modes is None:
+            modes = ("units", "full") if decoder.model.identity is None else ("none", "full")
+        ways = [
+            Way(mode, decoder, mode, default_stages(mode, max_steps=max_steps)) for mode in modes
+        ]
+        if from_scratch:
+            ways.append(_from_scratch(record, decoder, max_steps))
+        if identity_run is not None:
+            ways.append(_by_reference(Path(identity_run), record))
+        sessions = open_run_sessions(record, recordings=recordings)
+        held_out = [session.recording for session in sessions.held_out]
+        config = record.config
+        lengths = fitting_minutes(
+            held_out, config.evaluation.minutes if minutes is None else sorted(set(minutes))
+        )
+        if not again and (found := load_few_shot(run)) is not None:
+            there = {row.name for row in found.rows}
+            if all(row_of(way.name, length) in there for way in ways for length in lengths):
+                return None
+        curve = measure_decoding_few_shot(
+            ways,
+            held_out,
+            minutes=lengths,
+            baselines=baselines,
+            stride_s=config.evaluation.stride_share * config.window.length_s,
+            tokens_per_batch=_tokens_per_batch(record),
+            seed=config.run.seed,
+            progress=progress,
+        )
+        save_decoding(curve.result, folder)
+        told = [{"row": row, **asdict(each)} for (row, _), each in curve.adaptations.items()]
+        write_json(folder / ADAPTATIONS_FILE, told)
+        return folder
 
 
 def few_shot_folder(run: Path) -> Path:

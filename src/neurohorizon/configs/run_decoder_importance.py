@@ -14,7 +14,8 @@ from neurohorizon.evaluation.decoding.importance import Importance, measure_impo
 from neurohorizon.evaluation.decoding.scoring import decode_test_parts, make_cases
 from neurohorizon.evaluation.decoding.view_files import load_importance, load_views, save_importance
 from neurohorizon.evaluation.decoding.views import UnitAttention
-from neurohorizon.evaluation.run_results import RESULTS_FOLDER
+from neurohorizon.evaluation.run_results import RESULTS_FOLDER, results_of
+from neurohorizon.models.weights_file import model_checksum
 from neurohorizon.ops.statistics import evenly
 
 #: More recordings than these are not measured: each unit is decoded without, five times.
@@ -58,8 +59,9 @@ def measure_run_importance(
     that get much and those that get little alike, so that attention can be held against it.
     """
     of_set = run / RESULTS_FOLDER / "later"
-    if load_importance(of_set) and not again:
-        return None
+    with results_of(run / RESULTS_FOLDER, [model_checksum(run)]):
+        if load_importance(of_set) and not again:
+            return None
     if load_views(of_set) is None:
         evaluate_decoder(run, recordings=recordings, progress=progress)
     views = load_views(of_set)

@@ -35,10 +35,9 @@ from neurohorizon.evaluation.decoding.view_files import (
     views_are_there,
 )
 from neurohorizon.evaluation.decoding.views import Views, look_into
-from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName, begin_results
+from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SetName, results_of
 from neurohorizon.models.decoding import TrainedDecoder
-from neurohorizon.models.weights_file import MODEL_FILE
-from neurohorizon.ops.files import checksum
+from neurohorizon.models.weights_file import model_checksum
 from neurohorizon.ops.records import load_records, save_records
 from neurohorizon.recordings.reference_pool import last_stretch
 from neurohorizon.recordings.schema import FloatArray
@@ -151,16 +150,14 @@ def evaluate_decoder(
     units are learned first: :mod:`neurohorizon.configs.run_decoder_adaptation`.
     """
     record = load_decode_run(run)
-    path = run / MODEL_FILE
-    model_checksum = checksum(path) if path.is_file() else ""  # before a training replaces it
+    before = model_checksum(run)  # a training may still replace it
     decoder = load_decoder_of(run)
     sessions = open_run_sessions(record, recordings=recordings)
     sets: dict[SetName, tuple[Session, ...]] = {"later": sessions.training}
     if decoder.model.knows_new_units and sessions.held_out:
         sets["held-out"] = sessions.held_out
     computed: list[str] = []
-    with alone_in_run(run, busy="evaluating"):
-        begin_results(run / RESULTS_FOLDER, [model_checksum])
+    with alone_in_run(run, busy="evaluating"), results_of(run / RESULTS_FOLDER, [before]):
         for name, members in sets.items():
             folder = run / RESULTS_FOLDER / name
             if only not in (None, name):

@@ -16,9 +16,8 @@ from neurohorizon.errors import ConfigError, NeuroHorizonError
 from neurohorizon.evaluation.baselines.training import Baseline
 from neurohorizon.evaluation.run_results import RESULTS_FOLDER, SET_NAMES, SetName
 from neurohorizon.evaluation.run_scoring import ObserverPlan, score_run
-from neurohorizon.models.checkpoint import MODEL_FILE
 from neurohorizon.models.forecasting import TrainedForecaster
-from neurohorizon.ops.files import checksum
+from neurohorizon.models.weights_file import model_checksum
 from neurohorizon.recordings.conditions import Modality
 from neurohorizon.recordings.schema import Recording
 from neurohorizon.simulate.truth import load_truth
@@ -90,8 +89,7 @@ def evaluate_run(
         )
     alone = (run / BASELINES_FILE).is_file()
     # Before it is loaded: a training may still replace it.
-    path = run / MODEL_FILE
-    model_checksum = checksum(path) if path.is_file() else ""
+    before = model_checksum(run)
     forecaster = None if alone else TrainedForecaster.load(run)
     sessions = open_run_sessions(record, recordings=recordings)
     plan = config.evaluation.observer or (ObserverConfig() if observer else None)
@@ -114,7 +112,7 @@ def evaluate_run(
             baselines=baselines,
             shared=shared,
             trained_without=_trained_without(record, without or {}),
-            model_checksum=model_checksum,
+            model_checksum=before,
             command_line=command_line,
             again=again,
             progress=progress,

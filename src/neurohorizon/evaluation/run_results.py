@@ -24,7 +24,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -228,11 +229,12 @@ def cosmoothing_path(folder: Path, name: SetName) -> Path:
     return folder / f"{name}.cosmoothing.npz"
 
 
-def begin_results(folder: Path, fingerprint: Any) -> dict[str, Any]:
-    """Empty a folder of results that were made from something else, and say from what they are now.
+@contextmanager
+def results_of(folder: Path, fingerprint: Any) -> Iterator[dict[str, Any]]:
+    """Write in a folder of results, emptied first if they were made from something else.
 
-    It is said before there is any result, so what an interruption leaves behind is not taken for
-    another model's.
+    It says from what they are before there is any, so what an interruption leaves behind is not
+    taken for another model's. A folder in which nothing came to be is removed.
 
     Parameters
     ----------
@@ -240,8 +242,8 @@ def begin_results(folder: Path, fingerprint: Any) -> dict[str, Any]:
     fingerprint : JSON
         Of the model, and of what else results depend on.
 
-    Returns
-    -------
+    Yields
+    ------
     dict
         Content of ``made_from.json``; no more than the fingerprint if the folder was emptied.
 
@@ -256,7 +258,11 @@ def begin_results(folder: Path, fingerprint: Any) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
         before = {"fingerprint": fingerprint}
         write_json(folder / MADE_FROM_FILE, before)
-    return before
+    try:
+        yield before
+    finally:
+        if folder.is_dir() and [path.name for path in folder.iterdir()] == [MADE_FROM_FILE]:
+            shutil.rmtree(folder)
 
 
 def read_json(path: Path, default: Any) -> Any:

@@ -49,7 +49,6 @@ from neurohorizon.evaluation.run_results import (
     SET_NAMES,
     SetName,
     SetResults,
-    begin_results,
     contributions_path,
     cosmoothing_path,
     example_path,
@@ -57,6 +56,7 @@ from neurohorizon.evaluation.run_results import (
     is_there,
     part_path,
     reference_part,
+    results_of,
 )
 from neurohorizon.models.forecasting import TrainedForecaster
 from neurohorizon.ops.binning import to_ticks
@@ -156,7 +156,6 @@ def score_run(
     wanted: list[SetName] = [name for name in sets if name != "held-out" or held_out]
     if not wanted:
         raise DataError("nothing to score: the run holds out no recording; score the set 'later'")
-    before = begin_results(folder, [model_checksum, asdict(protocol)])
     other_s = None if reference_s == protocol.reference_s else reference_s
     work = _Work(
         model=None if forecaster is None else ModelRow(forecaster),
@@ -177,42 +176,43 @@ def score_run(
         computed.extend([path.name] * wanted_here)
         return wanted_here
 
-    for name in wanted:
-        path = part_path(folder, name, reference_part(other_s) if other_s else "")
-        if is_wanted(path):
-            save_result(work.score_rows(name), path)
-        if other_s:
-            continue
-        if work.ablations and is_wanted(path := part_path(folder, name, "ablations")):
-            save_result(work.score_ablations(name), path)
-        # It is slow, and the first set is the one that claims are made on.
-        path = part_path(folder, name, "observer")
-        if observer is not None and name == wanted[0] and is_wanted(path):
-            save_result(work.score_observer(name, observer), path)
-        rows = load_result(part_path(folder, name))
-        if rows.scored_cases() and is_wanted(path := example_path(folder, name)):
-            save_example(work.example(name, rows), path)
-        if is_wanted(path := identities_path(folder, name)):
-            save_identities(work.identities(name), path)
-        path = contributions_path(folder, name)
-        if trained_without:
-            path.unlink(missing_ok=True)
-        if work.model and protocol.spec.conditions and is_wanted(path):
-            save_records(work.contributions(name), path)
-        path = cosmoothing_path(folder, name)
-        if work.model and work.model.forecaster.model.cosmoother and is_wanted(path):
-            save_records(work.cosmoothing(name), path)
-    if computed:
-        write_json(folder / SESSIONS_FILE, work.sessions())
-        commands = [*before.get("command_lines", []), list(command_line)]
-        made_from = {
-            "fingerprint": before["fingerprint"],
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(before.get("seconds", 0.0) + time.monotonic() - started, 1),
-            "command_lines": [words for words in commands if words],
-            **describe_machine(),
-        }
-        write_json(folder / MADE_FROM_FILE, made_from)
+    with results_of(folder, [model_checksum, asdict(protocol)]) as before:
+        for name in wanted:
+            path = part_path(folder, name, reference_part(other_s) if other_s else "")
+            if is_wanted(path):
+                save_result(work.score_rows(name), path)
+            if other_s:
+                continue
+            if work.ablations and is_wanted(path := part_path(folder, name, "ablations")):
+                save_result(work.score_ablations(name), path)
+            # It is slow, and the first set is the one that claims are made on.
+            path = part_path(folder, name, "observer")
+            if observer is not None and name == wanted[0] and is_wanted(path):
+                save_result(work.score_observer(name, observer), path)
+            rows = load_result(part_path(folder, name))
+            if rows.scored_cases() and is_wanted(path := example_path(folder, name)):
+                save_example(work.example(name, rows), path)
+            if is_wanted(path := identities_path(folder, name)):
+                save_identities(work.identities(name), path)
+            path = contributions_path(folder, name)
+            if trained_without:
+                path.unlink(missing_ok=True)
+            if work.model and protocol.spec.conditions and is_wanted(path):
+                save_records(work.contributions(name), path)
+            path = cosmoothing_path(folder, name)
+            if work.model and work.model.forecaster.model.cosmoother and is_wanted(path):
+                save_records(work.cosmoothing(name), path)
+        if computed:
+            write_json(folder / SESSIONS_FILE, work.sessions())
+            commands = [*before.get("command_lines", []), list(command_line)]
+            made_from = {
+                "fingerprint": before["fingerprint"],
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(before.get("seconds", 0.0) + time.monotonic() - started, 1),
+                "command_lines": [words for words in commands if words],
+                **describe_machine(),
+            }
+            write_json(folder / MADE_FROM_FILE, made_from)
     return computed
 
 

@@ -16,11 +16,17 @@ from torch import Tensor, nn
 
 from neurohorizon import __version__
 from neurohorizon.errors import CheckpointError, NeuroHorizonError
-from neurohorizon.ops.files import atomic_path
+from neurohorizon.ops.files import atomic_path, checksum
 
 MODEL_FILE = "model.safetensors"
 
 Model = TypeVar("Model", bound=nn.Module)
+
+
+def model_checksum(folder: Path) -> str:
+    """Return the SHA-256 of the model in a folder; "" if there is none."""
+    path = folder / MODEL_FILE
+    return checksum(path) if path.is_file() else ""
 
 
 def save_weights(

@@ -174,9 +174,11 @@ def draw_unit_worth(data: UnitWorth, ax: Axes) -> None:
         ax.vlines(rank[mask], data.low[mask], data.high[mask], color=colour, linewidth=0.5)
         ax.plot(rank[mask], data.value[mask], ".", color=colour, markersize=2.5, label=label)
     # One unit of few spikes must not flatten all others.
-    ends = np.concatenate(
-        [data.value, np.percentile(data.low, [2]), np.percentile(data.high, [98])]
-    )
+    known = np.isfinite(data.low)
+    ends = [data.value]
+    if known.any():
+        ends += [np.percentile(data.low[known], [2]), np.percentile(data.high[known], [98])]
+    ends = np.concatenate(ends)
     room = 0.08 * (ends.max() - ends.min() + 1e-9)
     ax.set_ylim(ends.min() - room, ends.max() + room)
     ax.axhline(0.0, color=BLACK, linewidth=0.7, zorder=0)
